@@ -1,0 +1,49 @@
+# Every target is one line to real code: ops/ for the platform, tests/ for the tests.
+STACK ?= local
+SERVICE ?=
+DATA ?=
+SECRETS ?=
+TIERS = $(addprefix tests/,stacks components engine templates ops gateway e2e)
+OPS = .venv/bin/python -m ops
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down preview status logs smoke outputs test test-long check docs
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## prepare this machine: Python environment, Docker daemon, base image
+	@ops/setup.sh
+
+up: setup ## bring the stack up and prove it with a completion over HTTP/3 (STACK=local)
+	@$(OPS) up --stack $(STACK)
+
+down: ## take the stack down, keeping its data; DATA=1 removes the data too
+	@$(OPS) down --stack $(STACK) $(if $(DATA),--data)
+
+preview: setup ## show what up would change
+	@$(OPS) preview --stack $(STACK)
+
+status: ## show the stack's containers and their health
+	@$(OPS) status --stack $(STACK)
+
+logs: ## follow the logs of all containers, or of SERVICE=gateway
+	@$(OPS) logs --stack $(STACK) $(if $(SERVICE),--service $(SERVICE))
+
+smoke: ## one completion over HTTP/3: protocol, node, time to first token
+	@$(OPS) smoke --stack $(STACK)
+
+outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
+	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets)
+
+test: setup ## run the tests, fast tiers first
+	@.venv/bin/pytest $(TIERS)
+
+test-long: setup ## run the campaigns that take longer
+	@.venv/bin/pytest -m long $(TIERS)
+
+check: setup ## formatters, linters, types, layers
+	@ops/check.sh
+
+docs: ## write the generated pages of docs/
+	@.venv/bin/python -m ops.settings_page docs/settings.md

@@ -1,0 +1,17 @@
+"""The Pulumi program: load the stack's settings, build the platform, export its outputs."""
+
+import tomllib
+from pathlib import Path
+
+import pulumi
+
+import stacks
+from components.platform import Platform
+
+project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+platform = Platform("platform", stacks.load(), project["version"])
+
+pulumi.export("url", platform.url)
+pulumi.export("caCertificate", platform.ca_certificate)
+pulumi.export("apiKey", platform.api_key)
+pulumi.export("dashboards", platform.dashboards)

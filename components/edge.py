@@ -1,0 +1,82 @@
+"""The edge: nginx with TLS, HTTP/2 and HTTP/3, in front of the gateways."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.certificates import ServerCertificate
+from components.rendering import render
+from components.service import Exposure, Limits, Placed, Port, Probe, Service, Stop, Target
+from stacks.settings import EdgeSettings
+
+NAME = "edge"
+PORT = 8443
+READ_MARGIN_S = 30
+"""How much longer the edge waits for an answer than the gateway waits for a worker, to come back or to go
+on: so that the client gets the gateway's error, which knows what happened."""
+STOP_MARGIN_S = 5
+"""Time between nginx giving up its last answers and its container being killed."""
+
+
+@dataclass(frozen=True)
+class EdgeArgs:
+    """What the edge needs."""
+
+    settings: EdgeSettings
+    public_port: int
+    gateways: Sequence[str]
+    """The gateways, as ``address:port``."""
+    max_header_bytes: int
+    max_body_bytes: int
+    longest_silence_s: int
+    """Longest time between two pieces of an answer, seconds."""
+    certificate: ServerCertificate
+
+
+def describe(args: EdgeArgs) -> Service:
+    """Return nginx as a service."""
+    settings = args.settings
+    variables = {
+        **settings.model_dump(),
+        "port": PORT,
+        "public_port": args.public_port,
+        "max_header_bytes": args.max_header_bytes,
+        "max_body_bytes": args.max_body_bytes,
+        "upstream_read_timeout_s": args.longest_silence_s + READ_MARGIN_S,
+    }
+    return Service(
+        name=NAME,
+        image="edge",
+        limits=Limits(settings.resources.memory_mib, settings.resources.cpus),
+        config={"nginx.conf": render("nginx/nginx.conf.j2", edge=variables, gateways=args.gateways)},
+        secrets={"tls.crt": args.certificate.certificate, "tls.key": args.certificate.key},
+        ports=tuple(
+            Port(PORT, protocol, published=PORT, exposure=Exposure.PUBLIC) for protocol in ("tcp", "udp")
+        ),
+        scratch={"/tmp": 256},  # noqa: S108 - in the container
+        probe=Probe(("/usr/local/bin/healthcheck",)),
+        stop=Stop(signal="SIGQUIT", grace_s=settings.drain_timeout_s + STOP_MARGIN_S),
+        talks_to=("gateway",),
+    )
+
+
+class Edge(pulumi.ComponentResource):
+    """One nginx: the only part that is published beyond loopback."""
+
+    def __init__(
+        self,
+        name: str,
+        args: EdgeArgs,
+        target: Target,
+        after: Sequence[pulumi.Resource] = (),
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("ollamamax:index:Edge", name, None, opts)
+        self._placed = target.place(describe(args), parent=self, after=after)
+        self.register_outputs({})
+
+    @property
+    def placed(self) -> Placed:
+        """The server."""
+        return self._placed

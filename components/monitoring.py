@@ -1,0 +1,81 @@
+"""Prometheus: the metrics of the gateways."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.certificates import ServerCertificate
+from components.rendering import render, render_secret
+from components.service import Limits, Placed, Port, Probe, Service, Target, Volume
+from stacks.settings import MonitoringSettings
+
+NAME = "prometheus"
+PORT = 9090
+PUBLISHED_PORT = 9091
+USER = "prometheus"
+"""The account that opens its pages, as the templates name it."""
+
+
+@dataclass(frozen=True)
+class MonitoringArgs:
+    """What monitoring needs."""
+
+    settings: MonitoringSettings
+    stack: str
+    gateway_metrics: Sequence[str]
+    """The gateways' admin ports, as ``host:port``."""
+    certificate: ServerCertificate
+    ca_certificate: pulumi.Input[str]
+    password: pulumi.Input[str]
+    password_hash: pulumi.Input[str]
+
+
+def describe(args: MonitoringArgs) -> Service:
+    """Return Prometheus as a service."""
+    settings = args.settings
+    return Service(
+        name=NAME,
+        image="prometheus",
+        limits=Limits(settings.resources.memory_mib, settings.resources.cpus),
+        command=(
+            f"--storage.tsdb.retention.time={settings.retention_hours}h",
+            f"--storage.tsdb.retention.size={settings.retention_mib}MiB",
+        ),
+        config={
+            "prometheus.yml": render(
+                "prometheus/prometheus.yml.j2",
+                prometheus=settings,
+                gateway_metrics=args.gateway_metrics,
+                stack=args.stack,
+            ),
+            "promtool.yml": render("prometheus/promtool.yml.j2"),
+        },
+        secrets={
+            "ca.pem": args.ca_certificate,
+            "tls.crt": args.certificate.certificate,
+            "tls.key": args.certificate.key,
+            "prometheus-password": args.password,
+            "web.yml": render_secret("prometheus/web.yml.j2", password_bcrypt=args.password_hash),
+        },
+        ports=(Port(PORT, published=PUBLISHED_PORT),),
+        volumes=(Volume("data", "/var/lib/prometheus"),),
+        probe=Probe(("/usr/local/bin/healthcheck",), interval_s=5),
+        talks_to=("gateway",),
+    )
+
+
+class Monitoring(pulumi.ComponentResource):
+    """One Prometheus, its pages on loopback behind a password."""
+
+    def __init__(
+        self, name: str, args: MonitoringArgs, target: Target, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ollamamax:index:Monitoring", name, None, opts)
+        self._placed = target.place(describe(args), parent=self)
+        self.register_outputs({})
+
+    @property
+    def placed(self) -> Placed:
+        """The server."""
+        return self._placed

@@ -1,0 +1,176 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/proxy"
+	"ollamamax/gateway/internal/reply"
+)
+
+// models returns every model of every node once, newest first. The nodes are asked now, so that a model
+// that was just made is there whichever gateway is asked; one that fails to answer is remembered.
+func (a *API) models(ctx context.Context) []nodes.Model {
+	began := time.Now()
+	a.pool.Refresh(ctx)
+	exchange.From(ctx).Waited(began)
+	newest := map[string]nodes.Model{}
+	for _, state := range a.pool.Snapshot() {
+		for _, model := range state.Models {
+			if other, ok := newest[model.Canonical]; !ok || model.ModifiedAt.After(other.ModifiedAt) {
+				newest[model.Canonical] = model
+			}
+		}
+	}
+	merged := make([]nodes.Model, 0, len(newest))
+	for _, model := range newest {
+		merged = append(merged, model)
+	}
+	slices.SortFunc(merged, func(a, b nodes.Model) int {
+		return cmp.Or(b.ModifiedAt.Compare(a.ModifiedAt), cmp.Compare(a.Canonical, b.Canonical))
+	})
+	return merged
+}
+
+// ready answers 503 and returns nil where no node is healthy.
+func (a *API) ready(w http.ResponseWriter, r *http.Request) []*nodes.Node {
+	// A lease waits for a node to come up, as every other request does.
+	lease, err := a.pool.Acquire(r.Context(), "", nil)
+	if err != nil {
+		reply.Error(w, r, http.StatusServiceUnavailable, err.Error())
+		return nil
+	}
+	lease.Release()
+	return a.pool.Healthy()
+}
+
+func (a *API) tags(w http.ResponseWriter, r *http.Request) {
+	if a.ready(w, r) == nil {
+		return
+	}
+	entries := []json.RawMessage{}
+	for _, model := range a.models(r.Context()) {
+		entries = append(entries, model.Raw)
+	}
+	reply.JSON(w, http.StatusOK, map[string]any{"models": entries})
+}
+
+// ps lists what is loaded, once for every node that has it loaded.
+func (a *API) ps(w http.ResponseWriter, r *http.Request) {
+	targets := a.ready(w, r)
+	if targets == nil {
+		return
+	}
+	type list struct {
+		Models []json.RawMessage `json:"models"`
+	}
+	lists := make([]list, len(targets))
+	x := exchange.From(r.Context())
+	began := time.Now()
+	var wait sync.WaitGroup
+	for i, node := range targets {
+		wait.Go(func() {
+			if body, err := a.proxy.Get(r.Context(), node, "/api/ps"); err == nil {
+				_ = json.Unmarshal(body, &lists[i]) // a node that can't say is left out
+			}
+		})
+	}
+	wait.Wait()
+	x.Waited(began)
+	merged := list{Models: []json.RawMessage{}}
+	for _, one := range lists {
+		merged.Models = append(merged.Models, one.Models...)
+	}
+	reply.JSON(w, http.StatusOK, merged)
+}
+
+// onEveryNode sends a pull or create to all healthy nodes.
+func (a *API) onEveryNode(w http.ResponseWriter, r *http.Request) {
+	body, model, ok := a.scan(w, r)
+	if !ok {
+		return
+	}
+	targets := a.ready(w, r)
+	if targets == nil {
+		return
+	}
+	a.label(exchange.From(r.Context()), modelname.Canonical(model))
+	defer a.altered()
+	a.proxy.All(w, r, targets, body)
+}
+
+// onHolders sends a copy or delete to the nodes that hold the model, or to any one, which then words
+// the error, where none does.
+func (a *API) onHolders(w http.ResponseWriter, r *http.Request) {
+	body, model, ok := a.scan(w, r)
+	if !ok {
+		return
+	}
+	if a.ready(w, r) == nil {
+		return
+	}
+	canonical := modelname.Canonical(model)
+	a.label(exchange.From(r.Context()), canonical)
+	a.pool.Refresh(r.Context())
+	targets := a.pool.Holding(canonical)
+	if len(targets) == 0 {
+		a.proxy.Forward(w, r, proxy.Call{Body: body})
+		return
+	}
+	defer a.altered()
+	a.proxy.All(w, r, targets, body)
+}
+
+// altered makes this gateway and the others look again at what the nodes hold. The caller's next request
+// may come at once, so this gateway looks before the answer ends.
+func (a *API) altered() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	a.pool.Refresh(ctx)
+	a.changed()
+}
+
+func (a *API) headBlob(w http.ResponseWriter, r *http.Request) {
+	if targets := a.ready(w, r); targets != nil {
+		a.proxy.HeadBlob(w, r, targets)
+	}
+}
+
+func (a *API) uploadBlob(w http.ResponseWriter, r *http.Request) {
+	if targets := a.ready(w, r); targets != nil {
+		a.proxy.UploadBlob(w, r, targets)
+	}
+}
+
+// openAIModels lists the models in OpenAI's shape.
+func (a *API) openAIModels(w http.ResponseWriter, r *http.Request) {
+	if a.ready(w, r) == nil {
+		return
+	}
+	type entry struct {
+		ID      string `json:"id"`
+		Object  string `json:"object"`
+		Created int64  `json:"created"`
+		OwnedBy string `json:"owned_by"`
+	}
+	data := []entry{}
+	for _, model := range a.models(r.Context()) {
+		data = append(data, entry{model.Name, "model", model.ModifiedAt.Unix(), modelname.Namespace(model.Name)})
+	}
+	reply.JSON(w, http.StatusOK, map[string]any{"object": "list", "data": data})
+}
+
+// openAIModel asks a node that holds the model, or any, which then words the error.
+func (a *API) openAIModel(w http.ResponseWriter, r *http.Request) {
+	canonical := modelname.Canonical(r.PathValue("model"))
+	a.label(exchange.From(r.Context()), canonical)
+	a.proxy.Forward(w, r, proxy.Call{Model: canonical})
+}

@@ -1,0 +1,125 @@
+// Package config reads the gateway's YAML file. Decoding is strict and every problem is reported at
+// once, each with the path of the setting, its value and its limit.
+package config
+
+import (
+	"os"
+	"time"
+)
+
+// Config is the whole configuration. The zero value is not usable: start from Default.
+type Config struct {
+	Name        string     `yaml:"name"`        // this gateway, as metrics and response headers call it; by default the host's name
+	Listen      string     `yaml:"listen"`      // address of the API
+	AdminListen string     `yaml:"adminListen"` // address of /metrics, /livez and /readyz
+	Server      Server     `yaml:"server"`
+	Workers     Workers    `yaml:"workers"`
+	Database    Database   `yaml:"database"`
+	Redis       Redis      `yaml:"redis"`
+	QueryCache  QueryCache `yaml:"queryCache"`
+	Auth        Auth       `yaml:"auth"`
+	Log         Log        `yaml:"log"`
+}
+
+// Server holds the limits towards clients.
+type Server struct {
+	ReadHeaderTimeout time.Duration `yaml:"readHeaderTimeout"` // whole request head
+	ReadTimeout       time.Duration `yaml:"readTimeout"`       // rolling: renewed by progress of the body
+	WriteTimeout      time.Duration `yaml:"writeTimeout"`      // rolling: renewed by each accepted chunk
+	IdleTimeout       time.Duration `yaml:"idleTimeout"`       // kept-alive connection without a request
+	MaxHeaderBytes    int           `yaml:"maxHeaderBytes"`    // request line and headers together
+	MaxBodyBytes      int64         `yaml:"maxBodyBytes"`      // JSON bodies; blob uploads have no limit
+	DrainDelay        time.Duration `yaml:"drainDelay"`        // still accepting, so that clients move away
+	DrainTimeout      time.Duration `yaml:"drainTimeout"`      // whole drain, delay included
+}
+
+// Workers says where the Ollama servers are and how long to wait for them.
+type Workers struct {
+	Hosts           []string      `yaml:"hosts"`           // name:port; a name may have several addresses
+	ResolveInterval time.Duration `yaml:"resolveInterval"` // how often names are looked up again
+	HealthInterval  time.Duration `yaml:"healthInterval"`  // between two checks of a healthy node
+	HealthTimeout   time.Duration `yaml:"healthTimeout"`   // one check
+	ConnectTimeout  time.Duration `yaml:"connectTimeout"`  // TCP connect
+	ResponseTimeout time.Duration `yaml:"responseTimeout"` // silence of a worker: first byte, or between chunks
+	WaitForNode     time.Duration `yaml:"waitForNode"`     // a request's wait for a restarting node
+}
+
+// Database is PgBouncer for serve and PostgreSQL for migrate. The connection is TLS, verified in full
+// against CAFile.
+type Database struct {
+	Host         string        `yaml:"host"`
+	Port         int           `yaml:"port"`
+	Name         string        `yaml:"name"`
+	User         string        `yaml:"user"`
+	PasswordFile string        `yaml:"passwordFile"`
+	CAFile       string        `yaml:"caFile"`
+	MaxOpen      int           `yaml:"maxOpen"`
+	MaxIdle      int           `yaml:"maxIdle"`
+	MaxLifetime  time.Duration `yaml:"maxLifetime"`
+}
+
+// Redis carries invalidations between gateways. The connection is TLS, verified against CAFile.
+type Redis struct {
+	Address      string `yaml:"address"`
+	PasswordFile string `yaml:"passwordFile"`
+	CAFile       string `yaml:"caFile"`
+}
+
+// QueryCache bounds the cache of database answers.
+type QueryCache struct {
+	Entries int           `yaml:"entries"`
+	TTL     time.Duration `yaml:"ttl"`
+}
+
+// Auth names the stack's own keys, which migrate writes to the database, and how keys are checked.
+type Auth struct {
+	KeyFile         string        `yaml:"keyFile"`         // holds the stack's API key; read by migrate alone
+	PublicKeys      []string      `yaml:"publicKeys"`      // "ssh-ed25519 AAAA… comment", for the ollama command line
+	SignatureWindow time.Duration `yaml:"signatureWindow"` // how far a signed time may be from ours
+	RefreshInterval time.Duration `yaml:"refreshInterval"` // reload of the keys where no invalidation came
+}
+
+// Log sets what is logged.
+type Log struct {
+	Level string `yaml:"level"` // debug, info, warn or error
+}
+
+// Default returns the configuration of an empty file. Hosts and files have no default; the name is the
+// host's.
+func Default() Config {
+	hostname, _ := os.Hostname() // an empty name is refused below, with the setting's path
+	return Config{
+		Name:        hostname,
+		Listen:      ":8080",
+		AdminListen: ":9090",
+		Server: Server{
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       5 * time.Second,
+			WriteTimeout:      5 * time.Second,
+			IdleTimeout:       60 * time.Second,
+			MaxHeaderBytes:    8192,
+			MaxBodyBytes:      32 << 20,
+			DrainDelay:        2 * time.Second,
+			DrainTimeout:      30 * time.Second,
+		},
+		Workers: Workers{
+			ResolveInterval: 5 * time.Second,
+			HealthInterval:  2 * time.Second,
+			HealthTimeout:   2 * time.Second,
+			ConnectTimeout:  2 * time.Second,
+			ResponseTimeout: 10 * time.Minute,
+			WaitForNode:     15 * time.Second,
+		},
+		Database: Database{
+			Port:        6432,
+			Name:        "ollamamax",
+			User:        "ollamamax",
+			MaxOpen:     100,
+			MaxIdle:     25,
+			MaxLifetime: 5 * time.Minute,
+		},
+		QueryCache: QueryCache{Entries: 10000, TTL: 5 * time.Minute},
+		Auth:       Auth{SignatureWindow: time.Minute, RefreshInterval: 10 * time.Second},
+		Log:        Log{Level: "info"},
+	}
+}

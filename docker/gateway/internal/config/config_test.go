@@ -1,0 +1,150 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const valid = `
+name: gateway-1
+workers: {hosts: ["worker-1:11434", "worker-2:11434"]}
+database: {host: pgbouncer, passwordFile: /s/db, caFile: /s/ca.pem}
+redis: {address: "redis:6379", passwordFile: /s/redis, caFile: /s/ca.pem}
+`
+
+const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@host"
+
+func TestDefaultsAreTheTunedValues(t *testing.T) {
+	c, err := Parse([]byte(valid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Name = "gateway-1"
+	if c.Server != want.Server || c.QueryCache != want.QueryCache {
+		t.Errorf("server %+v and query cache %+v are not the defaults", c.Server, c.QueryCache)
+	}
+	if c.Server.ReadTimeout != 5*time.Second || c.Server.MaxHeaderBytes != 8192 || c.Database.MaxOpen != 100 ||
+		c.Database.MaxIdle != 25 || c.Database.MaxLifetime != 5*time.Minute || c.QueryCache.Entries != 10000 {
+		t.Errorf("a tuned value differs from parameters.md: %+v", c)
+	}
+}
+
+func TestANameIsTakenFromTheHostWhereNoneIsSet(t *testing.T) {
+	c, err := Parse([]byte(strings.Replace(valid, "name: gateway-1", "", 1)))
+	host, _ := os.Hostname()
+	if err != nil || c.Name != host {
+		t.Errorf("name %q (%v), not the host's %q", c.Name, err, host)
+	}
+}
+
+func TestEachRuleHasItsMessage(t *testing.T) {
+	for name, test := range map[string]struct{ change, want string }{
+		"unknown setting": {"sever: {}", "sever: unknown setting (line 5)"},
+		"unknown deep":    {"server: {readTimout: 5s}", "server.readTimout: unknown setting (line 5)"},
+		"set twice":       {"name: b", "name: set twice (line 5)"},
+		"not a mapping":   {"server: [1]", "server: is not a mapping of settings"},
+		"not a duration":  {"server: {readTimeout: 5}", `server.readTimeout: "5" is not a duration such as 5s or 2m`},
+		"not a number":    {"server: {maxHeaderBytes: lots}", `server.maxHeaderBytes: "lots" is not a whole number`},
+		"not a list":      {"auth: {publicKeys: 7}", `auth.publicKeys: "7" is not a list of texts`},
+		"not a text":      {"log: {level: [x]}", "log.level: is not a text"},
+		"address":         {"listen: nonsense", `listen: "nonsense" is not an address such as :8080`},
+		"same address":    {`adminListen: ":8080"`, `adminListen: ":8080" is the address of the API too: give it another port`},
+		"zero duration":   {"server: {idleTimeout: 0s}", "server.idleTimeout: 0s is not more than 0s"},
+		"drain delay":     {"server: {drainDelay: 40s}", "server.drainDelay: 40s is not between 0s and server.drainTimeout (30s)"},
+		"header limit":    {"server: {maxHeaderBytes: 512}", "server.maxHeaderBytes: 512 is not between 1024 and 1048576"},
+		"body limit":      {"server: {maxBodyBytes: 10}", "server.maxBodyBytes: 10 is less than 1024"},
+		"query cache":     {"queryCache: {entries: 0}", "queryCache.entries: 0 is less than 1"},
+		"log level":       {"log: {level: loud}", `log.level: "loud" is not debug, info, warn or error`},
+		"public key":      {`auth: {publicKeys: ["ssh-rsa AAAA"]}`, `auth.publicKeys[0]: "ssh-rsa AAAA" is not a line "ssh-ed25519 AAAA… comment" as ssh-keygen -t ed25519 writes it`},
+		"not YAML":        {"a: [", "configuration is not YAML: line 5: did not find expected node content"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse([]byte(strings.TrimSpace(valid) + "\n" + test.change + "\n"))
+			if err == nil || err.Error() != test.want {
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+		})
+	}
+	for name, test := range map[string]struct{ from, to, want string }{
+		"name":         {"gateway-1", `"a b"`, `name: "a b" is not a name: use letters, digits, dots and dashes, 63 at most`},
+		"no worker":    {`["worker-1:11434", "worker-2:11434"]`, "[]", "workers.hosts: names no worker: list at least one name:port"},
+		"worker":       {"worker-2:11434", "worker-2", `workers.hosts[1]: "worker-2" is not an address such as worker-1:11434`},
+		"worker twice": {"worker-2", "worker-1", `workers.hosts[1]: "worker-1:11434" is listed twice`},
+		"missing":      {"passwordFile: /s/db,", "", "database.passwordFile: is missing"},
+		"port":         {"host: pgbouncer", "host: pgbouncer, port: 70000", "database.port: 70000 is not between 1 and 65535"},
+		"max open":     {"host: pgbouncer", "host: pgbouncer, maxOpen: 0, maxIdle: 0", "database.maxOpen: 0 is less than 1"},
+		"max idle":     {"host: pgbouncer", "host: pgbouncer, maxIdle: 200", "database.maxIdle: 200 is not between 0 and database.maxOpen (100)"},
+		"redis":        {"redis:6379", "redis", `redis.address: "redis" is not an address such as worker-1:11434`},
+		"wait":         {"workers: {", "workers: {waitForNode: -1s, ", "workers.waitForNode: -1s is less than 0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse([]byte(strings.Replace(valid, test.from, test.to, 1)))
+			if err == nil || err.Error() != test.want {
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestAllProblemsComeAtOnce(t *testing.T) {
+	_, err := Parse([]byte("label: x\nserver: {readTimeout: soon, maxBodyBytes: 1}\nlog: {level: loud}\n"))
+	problems, ok := err.(Problems) //nolint:errorlint // the type is the contract
+	if !ok {
+		t.Fatalf("%T is not Problems", err)
+	}
+	for _, path := range []string{
+		"label", "server.readTimeout", "server.maxBodyBytes", "workers.hosts", "database.host", "database.passwordFile",
+		"redis.address", "log.level",
+	} {
+		count := 0
+		for _, problem := range problems {
+			if strings.HasPrefix(problem, path+": ") {
+				count++
+			}
+		}
+		if count != 1 {
+			t.Errorf("%s is reported %d times, not once, in:\n%s", path, count, err)
+		}
+	}
+}
+
+func TestPublicKeysInOpenSSHsFormatAreAccepted(t *testing.T) {
+	if _, err := Parse([]byte(valid + "auth: {publicKeys: [\"" + publicKey + "\"]}\n")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSecretsAreReadAndTheirFaultsReportedTogether(t *testing.T) {
+	folder := t.TempDir()
+	c, err := Parse([]byte(strings.ReplaceAll(valid, "/s/", folder+"/")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("db", "\n")
+	write("ca.pem", "no certificate")
+	_, err = c.ReadSecrets(Serving)
+	want := "database.passwordFile: " + folder + "/db is empty\n" +
+		"database.caFile: " + folder + "/ca.pem holds no certificate in PEM form\n" +
+		"redis.passwordFile: " + folder + "/redis can't be read: no such file or directory\n" +
+		"redis.caFile: " + folder + "/ca.pem holds no certificate in PEM form"
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	c.Auth.KeyFile = filepath.Join(folder, "key")
+	write("key", "short")
+	if _, err = c.ReadSecrets(Migrating); err == nil || !strings.Contains(err.Error(), "holds a key of 5 characters: 16 is the least") {
+		t.Errorf("a short key is not reported: %v", err)
+	}
+	if _, err = c.ReadSecrets(Serving); strings.Contains(err.Error(), "auth.keyFile") {
+		t.Errorf("serving reads the stack's key: %v", err)
+	}
+}

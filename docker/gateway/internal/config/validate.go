@@ -1,0 +1,244 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"ollamamax/gateway/internal/sshkey"
+)
+
+// minHeaderBytes leaves room for an API key and what clients send with every request.
+const minHeaderBytes = 1024
+
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+
+// validate reports values out of their limits. A setting that could not be decoded is not reported
+// again.
+func validate(c Config, decoded Problems) Problems {
+	var all, problems Problems
+	if !namePattern.MatchString(c.Name) {
+		all.add("name", "%q is not a name: use letters, digits, dots and dashes, 63 at most", c.Name)
+	}
+	address(&all, "listen", c.Listen, false)
+	address(&all, "adminListen", c.AdminListen, false)
+	if c.Listen == c.AdminListen {
+		all.add("adminListen", "%q is the address of the API too: give it another port", c.AdminListen)
+	}
+
+	duration(&all, "server.readHeaderTimeout", c.Server.ReadHeaderTimeout)
+	duration(&all, "server.readTimeout", c.Server.ReadTimeout)
+	duration(&all, "server.writeTimeout", c.Server.WriteTimeout)
+	duration(&all, "server.idleTimeout", c.Server.IdleTimeout)
+	duration(&all, "server.drainTimeout", c.Server.DrainTimeout)
+	if c.Server.DrainDelay < 0 || c.Server.DrainDelay >= c.Server.DrainTimeout {
+		all.add("server.drainDelay", "%s is not between 0s and server.drainTimeout (%s)", c.Server.DrainDelay, c.Server.DrainTimeout)
+	}
+	if c.Server.MaxHeaderBytes < minHeaderBytes || c.Server.MaxHeaderBytes > 1<<20 {
+		all.add("server.maxHeaderBytes", "%d is not between %d and %d", c.Server.MaxHeaderBytes, minHeaderBytes, 1<<20)
+	}
+	if c.Server.MaxBodyBytes < 1024 {
+		all.add("server.maxBodyBytes", "%d is less than 1024", c.Server.MaxBodyBytes)
+	}
+
+	if len(c.Workers.Hosts) == 0 {
+		all.add("workers.hosts", "names no worker: list at least one name:port")
+	}
+	seen := map[string]bool{}
+	for i, host := range c.Workers.Hosts {
+		path := fmt.Sprintf("workers.hosts[%d]", i)
+		address(&all, path, host, true)
+		if seen[host] {
+			all.add(path, "%q is listed twice", host)
+		}
+		seen[host] = true
+	}
+	duration(&all, "workers.resolveInterval", c.Workers.ResolveInterval)
+	duration(&all, "workers.healthInterval", c.Workers.HealthInterval)
+	duration(&all, "workers.healthTimeout", c.Workers.HealthTimeout)
+	duration(&all, "workers.connectTimeout", c.Workers.ConnectTimeout)
+	duration(&all, "workers.responseTimeout", c.Workers.ResponseTimeout)
+	if c.Workers.WaitForNode < 0 {
+		all.add("workers.waitForNode", "%s is less than 0s", c.Workers.WaitForNode)
+	}
+
+	required(&all, "database.host", c.Database.Host)
+	if c.Database.Port < 1 || c.Database.Port > 65535 {
+		all.add("database.port", "%d is not between 1 and 65535", c.Database.Port)
+	}
+	required(&all, "database.name", c.Database.Name)
+	required(&all, "database.user", c.Database.User)
+	required(&all, "database.passwordFile", c.Database.PasswordFile)
+	required(&all, "database.caFile", c.Database.CAFile)
+	if c.Database.MaxOpen < 1 {
+		all.add("database.maxOpen", "%d is less than 1", c.Database.MaxOpen)
+	}
+	if c.Database.MaxIdle < 0 || c.Database.MaxIdle > c.Database.MaxOpen {
+		all.add("database.maxIdle", "%d is not between 0 and database.maxOpen (%d)", c.Database.MaxIdle, c.Database.MaxOpen)
+	}
+	duration(&all, "database.maxLifetime", c.Database.MaxLifetime)
+
+	address(&all, "redis.address", c.Redis.Address, true)
+	required(&all, "redis.passwordFile", c.Redis.PasswordFile)
+	required(&all, "redis.caFile", c.Redis.CAFile)
+
+	if c.QueryCache.Entries < 1 {
+		all.add("queryCache.entries", "%d is less than 1", c.QueryCache.Entries)
+	}
+	duration(&all, "queryCache.ttl", c.QueryCache.TTL)
+
+	for i, line := range c.Auth.PublicKeys {
+		if _, _, err := sshkey.ParseLine(line); err != nil {
+			all.add(fmt.Sprintf("auth.publicKeys[%d]", i), "%q %s", line, err)
+		}
+	}
+	duration(&all, "auth.signatureWindow", c.Auth.SignatureWindow)
+	duration(&all, "auth.refreshInterval", c.Auth.RefreshInterval)
+	if _, err := c.Log.level(); err != nil {
+		all.add("log.level", "%q is not debug, info, warn or error", c.Log.Level)
+	}
+
+	for _, problem := range all {
+		path, _, _ := strings.Cut(problem, ": ")
+		if !mentions(decoded, path) {
+			problems = append(problems, problem)
+		}
+	}
+	return problems
+}
+
+func mentions(problems Problems, path string) bool {
+	for _, problem := range problems {
+		reported, _, _ := strings.Cut(problem, ": ")
+		if reported == path || strings.HasPrefix(path, reported+".") || strings.HasPrefix(path, reported+"[") {
+			return true
+		}
+	}
+	return false
+}
+
+func required(problems *Problems, path, value string) {
+	if value == "" {
+		problems.add(path, "is missing")
+	}
+}
+
+func duration(problems *Problems, path string, value time.Duration) {
+	if value <= 0 {
+		problems.add(path, "%s is not more than 0s", value)
+	}
+}
+
+func address(problems *Problems, path, value string, needsHost bool) {
+	host, port, err := net.SplitHostPort(value)
+	number, portErr := strconv.Atoi(port)
+	if err != nil || portErr != nil || number < 0 || number > 65535 || (needsHost && (host == "" || number == 0)) {
+		example := ":8080"
+		if needsHost {
+			example = "worker-1:11434"
+		}
+		problems.add(path, "%q is not an address such as %s", value, example)
+	}
+}
+
+func (l Log) level() (slog.Level, error) {
+	switch l.Level {
+	case "debug":
+		return slog.LevelDebug, nil
+	case "info":
+		return slog.LevelInfo, nil
+	case "warn":
+		return slog.LevelWarn, nil
+	case "error":
+		return slog.LevelError, nil
+	}
+	return 0, fmt.Errorf("unknown level %q", l.Level)
+}
+
+// SlogLevel is the level as log/slog counts it.
+func (l Log) SlogLevel() slog.Level {
+	level, _ := l.level() // checked when the file was read
+	return level
+}
+
+// Secrets are the contents of the files that a configuration names.
+type Secrets struct {
+	DatabasePassword string
+	DatabaseTLS      *tls.Config
+	RedisPassword    string
+	RedisTLS         *tls.Config
+	Key              string // the stack's API key; empty where no file is named
+}
+
+// Purpose says which files a subcommand needs.
+type Purpose int
+
+const (
+	// Serving needs the passwords and certificates alone: a gateway never sees a key in clear.
+	Serving Purpose = iota
+	// Migrating needs the stack's key too, to register it.
+	Migrating
+)
+
+// ReadSecrets reads the files. The error is a Problems.
+func (c Config) ReadSecrets(purpose Purpose) (Secrets, error) {
+	var s Secrets
+	var problems Problems
+	s.DatabasePassword = secret(&problems, "database.passwordFile", c.Database.PasswordFile)
+	s.DatabaseTLS = trust(&problems, "database.caFile", c.Database.CAFile, c.Database.Host)
+	host, _, _ := net.SplitHostPort(c.Redis.Address)
+	s.RedisPassword = secret(&problems, "redis.passwordFile", c.Redis.PasswordFile)
+	s.RedisTLS = trust(&problems, "redis.caFile", c.Redis.CAFile, host)
+	if purpose == Migrating && c.Auth.KeyFile != "" {
+		s.Key = secret(&problems, "auth.keyFile", c.Auth.KeyFile)
+		if len(s.Key) < 16 && s.Key != "" {
+			problems.add("auth.keyFile", "%s holds a key of %d characters: 16 is the least", c.Auth.KeyFile, len(s.Key))
+		}
+	}
+	if len(problems) > 0 {
+		return Secrets{}, problems
+	}
+	return s, nil
+}
+
+func secret(problems *Problems, path, file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		problems.add(path, "%s", fileError(file, err))
+		return ""
+	}
+	value := strings.TrimSpace(string(text))
+	if value == "" {
+		problems.add(path, "%s is empty", file)
+	}
+	return value
+}
+
+func trust(problems *Problems, path, file, host string) *tls.Config {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		problems.add(path, "%s", fileError(file, err))
+		return nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		problems.add(path, "%s holds no certificate in PEM form", file)
+	}
+	return &tls.Config{RootCAs: pool, ServerName: host, MinVersion: tls.VersionTLS12}
+}
+
+func fileError(file string, err error) string {
+	var pathError *os.PathError
+	if errors.As(err, &pathError) {
+		err = pathError.Err
+	}
+	return fmt.Sprintf("%s can't be read: %s", file, err)
+}

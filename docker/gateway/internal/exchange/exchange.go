@@ -1,0 +1,50 @@
+// Package exchange carries what is noted about one request, for its metrics and its log line.
+package exchange
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// Exchange is one request and its answer. Fields without atomics belong to the request's goroutine.
+type Exchange struct {
+	Start     time.Time
+	RequestID string
+	API       string // route template, the label of metrics
+	Model     string // as listed, or "" where none is meant, or "unknown"
+	Key       string // name of the key that was shown
+	Node      string // that answered
+	Retries   int
+	Failed    bool  // the answer broke off after it had begun
+	Cause     error // why the request failed
+
+	PromptTokens     int64
+	CompletionTokens int64
+	FirstByte        time.Duration // zero where the answer is not a stream
+
+	waited atomic.Int64 // nanoseconds spent on the client or the worker
+}
+
+type contextKey struct{}
+
+// With attaches an exchange to a context.
+func With(ctx context.Context, x *Exchange) context.Context {
+	return context.WithValue(ctx, contextKey{}, x)
+}
+
+// From returns the exchange of a request. A context without one gets an exchange that nobody reads.
+func From(ctx context.Context) *Exchange {
+	if x, ok := ctx.Value(contextKey{}).(*Exchange); ok {
+		return x
+	}
+	return &Exchange{Start: time.Now()}
+}
+
+// Waited adds time that was not the gateway's own: a client's upload or a worker's silence.
+func (x *Exchange) Waited(since time.Time) { x.waited.Add(int64(time.Since(since))) }
+
+// Overhead is the whole time so far less the waits.
+func (x *Exchange) Overhead() time.Duration {
+	return max(0, time.Since(x.Start)-time.Duration(x.waited.Load()))
+}

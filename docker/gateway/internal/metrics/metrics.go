@@ -1,0 +1,154 @@
+// Package metrics holds what the gateway counts. Names and labels are a contract with autoscaling,
+// alerts, dashboards and the console: add, never rename.
+package metrics
+
+import (
+	"net/http"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics is the gateway's registry.
+type Metrics struct {
+	registry   *prometheus.Registry
+	requests   *prometheus.CounterVec
+	overhead   *prometheus.HistogramVec
+	firstToken *prometheus.HistogramVec
+	tokens     *prometheus.CounterVec
+	retries    prometheus.Counter
+	InFlight   *prometheus.GaugeVec // requests under way at a node
+	NodeUp     *prometheus.GaugeVec // 1 where the node answers
+	Dependency *prometheus.GaugeVec // 1 where database or redis answers
+
+	sample Sample // totals for the database's metrics table
+}
+
+// Sample is a set of running totals since the process started.
+type Sample struct {
+	Requests         atomic.Int64
+	Failures         atomic.Int64 // answered 5xx
+	Retries          atomic.Int64
+	PromptTokens     atomic.Int64
+	CompletionTokens atomic.Int64
+}
+
+// New registers everything under the prefix ollamamax_.
+func New(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ollamamax_requests_total",
+			Help: "Requests answered, by route, model and HTTP status (499: the client left).",
+		}, []string{"api", "model", "code"}),
+		overhead: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "ollamamax_overhead_seconds",
+			Help:    "Time that the gateway adds: all of a request less the waits for client and worker.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 15},
+		}, []string{"api"}),
+		firstToken: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "ollamamax_time_to_first_token_seconds",
+			Help:    "From the arrival of a streamed request to the first byte of its answer.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300},
+		}, []string{"api", "model"}),
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ollamamax_tokens_total",
+			Help: "Tokens of finished requests as the workers report them; kind is prompt or completion.",
+		}, []string{"model", "kind"}),
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ollamamax_retries_total",
+			Help: "Requests sent to a second node because the first failed before its first byte.",
+		}),
+		InFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ollamamax_in_flight",
+			Help: "Requests under way at a node.",
+		}, []string{"node"}),
+		NodeUp: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ollamamax_node_up",
+			Help: "1 where the node passes its health check.",
+		}, []string{"node"}),
+		Dependency: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ollamamax_dependency_up",
+			Help: "1 where the database or Redis answers; the gateway goes on without either.",
+		}, []string{"dependency"}),
+	}
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "ollamamax_build_info",
+		Help: "Always 1; the labels say what runs.",
+	}, []string{"version", "goversion"})
+	build.WithLabelValues(version, runtime.Version()).Set(1)
+	m.registry.MustRegister(m.requests, m.overhead, m.firstToken, m.tokens, m.retries,
+		m.InFlight, m.NodeUp, m.Dependency, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler serves the registry.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// Gatherer exposes the registry to tests.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
+// Request counts one answered request.
+func (m *Metrics) Request(api, model string, code int, overhead time.Duration) {
+	m.requests.WithLabelValues(api, model, strconv.Itoa(code)).Inc()
+	m.overhead.WithLabelValues(api).Observe(overhead.Seconds())
+	m.sample.Requests.Add(1)
+	if code >= 500 {
+		m.sample.Failures.Add(1)
+	}
+}
+
+// FirstToken records how long a streamed answer took to begin.
+func (m *Metrics) FirstToken(api, model string, after time.Duration) {
+	m.firstToken.WithLabelValues(api, model).Observe(after.Seconds())
+}
+
+// Tokens counts a finished request's tokens.
+func (m *Metrics) Tokens(model string, prompt, completion int64) {
+	if prompt > 0 {
+		m.tokens.WithLabelValues(model, "prompt").Add(float64(prompt))
+		m.sample.PromptTokens.Add(prompt)
+	}
+	if completion > 0 {
+		m.tokens.WithLabelValues(model, "completion").Add(float64(completion))
+		m.sample.CompletionTokens.Add(completion)
+	}
+}
+
+// Retry counts a request sent to a second node.
+func (m *Metrics) Retry() {
+	m.retries.Inc()
+	m.sample.Retries.Add(1)
+}
+
+// Totals returns the running totals.
+func (m *Metrics) Totals() *Sample { return &m.sample }
+
+// SetUp records whether a dependency answers.
+func (m *Metrics) SetUp(dependency string, up bool) {
+	m.Dependency.WithLabelValues(dependency).Set(boolean(up))
+}
+
+// SetNodeUp records whether a node answers.
+func (m *Metrics) SetNodeUp(node string, up bool) { m.NodeUp.WithLabelValues(node).Set(boolean(up)) }
+
+// ForgetNode removes a node that left.
+func (m *Metrics) ForgetNode(node string) {
+	m.NodeUp.DeleteLabelValues(node)
+	m.InFlight.DeleteLabelValues(node)
+}
+
+func boolean(up bool) float64 {
+	if up {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,3 @@
+DROP TABLE node_models;
+DROP TABLE models;
+DROP TABLE nodes;

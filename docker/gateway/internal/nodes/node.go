@@ -1,0 +1,143 @@
+// Package nodes knows the workers: where they are, whether they answer, which models they hold and how
+// busy they are.
+package nodes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"ollamamax/gateway/internal/modelname"
+)
+
+// timeoutsBeforeDown is how many checks in a row may time out before a node counts as down. A node busy
+// on all cores answers late; one that refuses connections is down at once.
+const timeoutsBeforeDown = 3
+
+// maxTagsBytes bounds the answer to a health check: thousands of models.
+const maxTagsBytes = 16 << 20
+
+// Model is one model on one node.
+type Model struct {
+	Name       string          // as the node lists it
+	Canonical  string          // as requests for it are matched
+	Digest     string          // of its manifest
+	Size       int64           // bytes on disk
+	ModifiedAt time.Time       // when the node got it
+	Raw        json.RawMessage // the node's own entry, for merged lists
+}
+
+// Node is one worker at one address.
+type Node struct {
+	Name      string // as metrics and headers call it
+	Host      string // the configured name:port it was resolved from
+	Address   string // ip:port
+	Transport *http.Transport
+
+	outstanding atomic.Int64
+
+	// Guarded by Pool.mu.
+	up         bool
+	seen       bool // has answered at least once, so models is known
+	epoch      int  // how often the node has come up
+	models     map[string]Model
+	generation int // of the models, raised by every change
+
+	checking sync.Mutex // one check at a time
+	timeouts int        // in a row; guarded by checking
+	kick     chan struct{}
+	stop     context.CancelFunc
+}
+
+// Outstanding is the number of requests under way at the node.
+func (n *Node) Outstanding() int64 { return n.outstanding.Load() }
+
+// URL is the base address of the node's API.
+func (n *Node) URL() string { return "http://" + n.Address }
+
+func newTransport(connectTimeout time.Duration) *http.Transport {
+	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}
+	return &http.Transport{
+		DialContext:         dialer.DialContext,
+		DisableCompression:  true, // answers pass byte for byte
+		MaxIdleConnsPerHost: 256,
+		IdleConnTimeout:     30 * time.Second, // Ollama never closes an idle connection, so this side is first
+		WriteBufferSize:     32 << 10,
+		ReadBufferSize:      32 << 10,
+	}
+}
+
+// fetchModels asks the node what it holds. It serves as the health check too.
+func (n *Node) fetchModels(ctx context.Context) (map[string]Model, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/api/tags", nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := n.Transport.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxTagsBytes))
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET /api/tags answered %s", response.Status)
+	}
+	return parseModels(body)
+}
+
+func parseModels(body []byte) (map[string]Model, error) {
+	var list struct {
+		Models []json.RawMessage `json:"models"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, fmt.Errorf("GET /api/tags: %w", err)
+	}
+	models := make(map[string]Model, len(list.Models))
+	for _, raw := range list.Models {
+		var entry struct {
+			Name       string    `json:"name"`
+			Digest     string    `json:"digest"`
+			Size       int64     `json:"size"`
+			ModifiedAt time.Time `json:"modified_at"`
+		}
+		if err := json.Unmarshal(raw, &entry); err != nil || entry.Name == "" {
+			return nil, fmt.Errorf("GET /api/tags: entry without a name: %.100s", raw)
+		}
+		canonical := modelname.Canonical(entry.Name)
+		models[canonical] = Model{
+			Name: entry.Name, Canonical: canonical, Digest: entry.Digest,
+			Size: entry.Size, ModifiedAt: entry.ModifiedAt, Raw: raw,
+		}
+	}
+	return models, nil
+}
+
+func sameModels(a, b map[string]Model) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name, model := range a {
+		if other, ok := b[name]; !ok || other.Digest != model.Digest || !other.ModifiedAt.Equal(model.ModifiedAt) {
+			return false
+		}
+	}
+	return true
+}
+
+// unreachable tells a node that is gone from one that is slow.
+func unreachable(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}

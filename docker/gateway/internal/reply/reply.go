@@ -1,0 +1,70 @@
+// Package reply writes the gateway's own answers, in the shape of the API that was asked.
+package reply
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// openAIError is the error object of the OpenAI API.
+type openAIError struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    *string `json:"code"`
+}
+
+// IsOpenAI tells whether a path belongs to the OpenAI API.
+func IsOpenAI(path string) bool { return path == "/v1" || strings.HasPrefix(path, "/v1/") }
+
+// ErrorBody returns the error object for the API that path belongs to.
+func ErrorBody(path string, status int, message string) []byte {
+	var body any = map[string]string{"error": message}
+	if IsOpenAI(path) {
+		detail := openAIError{Message: message, Type: "api_error"}
+		switch status {
+		case http.StatusUnauthorized:
+			code := "invalid_api_key"
+			detail.Type, detail.Code = "invalid_request_error", &code
+		case http.StatusNotFound:
+			detail.Type = "not_found_error"
+		case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+			detail.Type = "invalid_request_error"
+		}
+		body = map[string]any{"error": detail}
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // texts and numbers alone always encode
+	}
+	return text
+}
+
+// Error answers with an error in the shape of the API that was asked.
+func Error(w http.ResponseWriter, r *http.Request, status int, message string) {
+	if status == http.StatusServiceUnavailable && w.Header().Get("Retry-After") == "" {
+		w.Header().Set("Retry-After", "1")
+	}
+	Bytes(w, status, ErrorBody(r.URL.Path, status, message))
+}
+
+// JSON answers with value as JSON.
+func JSON(w http.ResponseWriter, status int, value any) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // values are the gateway's own types
+	}
+	Bytes(w, status, text)
+}
+
+// Bytes answers with a finished JSON text.
+func Bytes(w http.ResponseWriter, status int, text []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // a client that has gone can't be told
+}

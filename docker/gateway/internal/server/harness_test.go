@@ -1,0 +1,258 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"ollamamax/gateway/internal/api"
+	"ollamamax/gateway/internal/auth"
+	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/proxy"
+	"ollamamax/gateway/internal/server"
+	"ollamamax/gateway/internal/store"
+	"ollamamax/gateway/internal/workertest"
+)
+
+const key = "a-key-of-the-tests"
+
+// gateway is a whole gateway in this process, without database and Redis.
+type gateway struct {
+	address string
+	url     string
+	metrics *metrics.Metrics
+	pool    *nodes.Pool
+	log     *lockedBuffer
+	stop    context.CancelFunc // what SIGTERM does
+	stopped chan error
+	server  *server.Server
+	keys    *keySource
+}
+
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// keySource is a database of one key that can go away.
+type keySource struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (s *keySource) Keys(context.Context) ([]auth.Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	return []auth.Key{{Name: "tests", Kind: auth.Secret, Digest: sha256.Sum256([]byte(key))}}, nil
+}
+
+func (s *keySource) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+type noDatabase struct{}
+
+func (noDatabase) GetModel(context.Context, string) (store.Model, error) {
+	return store.Model{}, store.ErrNotFound
+}
+func (noDatabase) ListNodes(context.Context) ([]store.Node, error)               { return nil, nil }
+func (noDatabase) GetMetrics(context.Context, time.Time) ([]store.Sample, error) { return nil, nil }
+
+type fixedNames map[string][]netip.Addr
+
+func (f fixedNames) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
+	if network == "ip4" && len(f[host]) > 0 {
+		return f[host], nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+}
+
+// start runs a gateway in front of workers, whose names are worker-1, worker-2 and so on, once it
+// knows that they are up.
+func start(t *testing.T, workers []*workertest.Worker, alter ...func(*config.Config)) *gateway {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Name = "gateway-under-test"
+	cfg.Workers.HealthInterval = 50 * time.Millisecond
+	cfg.Workers.ResolveInterval = 50 * time.Millisecond
+	cfg.Workers.WaitForNode = 5 * time.Second
+	cfg.Workers.ResponseTimeout = 20 * time.Second
+	cfg.Server.DrainDelay = 50 * time.Millisecond
+	names := fixedNames{}
+	for i, worker := range workers {
+		name := "worker-" + string(rune('1'+i))
+		_, port, err := net.SplitHostPort(worker.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[name] = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+		cfg.Workers.Hosts = append(cfg.Workers.Hosts, net.JoinHostPort(name, port))
+	}
+	for _, change := range alter {
+		change(&cfg)
+	}
+
+	g := &gateway{metrics: metrics.New("test"), log: &lockedBuffer{}, stopped: make(chan error, 1), keys: &keySource{}}
+	log := slog.New(slog.NewJSONHandler(g.log, nil))
+	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, names, nil)
+	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {})
+	forwarder := proxy.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
+	routes := api.New(g.pool, forwarder, noDatabase{}, cfg.Server.MaxBodyBytes, func() {})
+	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, keyring.Require(api.Public, routes.Handler()))
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.address = listener.Addr().String()
+	g.url = "http://" + g.address
+	parts, stopParts := context.WithCancel(context.Background())
+	serving, stop := context.WithCancel(context.Background())
+	g.stop = stop
+	var running sync.WaitGroup
+	running.Go(func() { g.pool.Run(parts) })
+	running.Go(func() { keyring.Run(parts) })
+	go func() { g.stopped <- g.server.Serve(serving, listener) }()
+	t.Cleanup(func() {
+		stop()
+		stopParts()
+		running.Wait()
+	})
+	eventually(t, "all workers are up and keys are loaded", func() bool {
+		return len(g.pool.Healthy()) == len(workers) && keyring.Loaded()
+	})
+	return g
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never came true: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// do sends a request with the key.
+func (g *gateway) do(t *testing.T, method, path, body string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, g.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response
+}
+
+// ask returns status and body of a whole answer.
+func (g *gateway) ask(t *testing.T, method, path, body string) (int, string) {
+	t.Helper()
+	response := g.do(t, method, path, body)
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// raw sends bytes as they are and returns the status line and body of the first answer.
+func (g *gateway) raw(t *testing.T, request string) (*http.Response, string) {
+	t.Helper()
+	connection := g.dial(t)
+	if _, err := io.WriteString(connection, request); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatalf("answer to %.60q: %v", request, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, _ := io.ReadAll(response.Body)
+	return response, string(text)
+}
+
+func (g *gateway) dial(t *testing.T) net.Conn {
+	t.Helper()
+	connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	if err := connection.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return connection
+}
+
+// value is the sum of a metric's series that have all of the labels, written as "name=value".
+func (g *gateway) value(t *testing.T, metric string, labels ...string) float64 {
+	t.Helper()
+	families, err := g.metrics.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, family := range families {
+		if family.GetName() != metric {
+			continue
+		}
+		for _, series := range family.GetMetric() {
+			if hasLabels(series, labels) {
+				sum += series.GetCounter().GetValue() + series.GetGauge().GetValue() + float64(series.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
+}
+
+func hasLabels(series *dto.Metric, wanted []string) bool {
+	found := map[string]bool{}
+	for _, pair := range series.GetLabel() {
+		found[pair.GetName()+"="+pair.GetValue()] = true
+	}
+	for _, label := range wanted {
+		if !found[label] {
+			return false
+		}
+	}
+	return true
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/nodes"
+)
+
+// inventoryLock serialises the gateways' writes to the inventory, which touch the same rows.
+const inventoryLock = 0x6f6c6c616d61 // "ollama"
+
+// nodeExpiry is how long a node that no gateway reports stays active.
+const nodeExpiry = "2 minutes"
+
+// SaveInventory writes what this gateway sees of the nodes and tells whether it changed anything that
+// readers see. The number of statements does not depend on how many nodes or models there are. What a
+// node holds is left alone while it has not been asked.
+func (s *Store) SaveInventory(ctx context.Context, states []nodes.State) (changed bool, err error) {
+	var names, addresses, seen []string
+	var healthy []bool
+	var holders, held []string
+	models := map[string]nodes.Model{}
+	for _, state := range states {
+		names = append(names, state.Name)
+		addresses = append(addresses, state.Address)
+		healthy = append(healthy, state.Up)
+		if !state.Seen {
+			continue
+		}
+		seen = append(seen, state.Name)
+		for _, model := range state.Models {
+			id := modelname.Short(model.Name)
+			holders, held = append(holders, state.Name), append(held, id)
+			if newest, ok := models[id]; !ok || model.ModifiedAt.After(newest.ModifiedAt) {
+				models[id] = model
+			}
+		}
+	}
+	ids, digests := make([]string, 0, len(models)), make([]string, 0, len(models))
+	sizes, modified := make([]int64, 0, len(models)), make([]time.Time, 0, len(models))
+	for id, model := range models {
+		ids, digests = append(ids, id), append(digests, model.Digest)
+		sizes, modified = append(sizes, model.Size), append(modified, model.ModifiedAt)
+	}
+
+	steps := []struct {
+		text      string
+		arguments []any
+		silent    bool // readers see no difference
+	}{
+		{text: `SELECT pg_advisory_xact_lock($1)`, arguments: []any{int64(inventoryLock)}, silent: true},
+		{text: `
+			INSERT INTO nodes AS n (name, address, healthy)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::boolean[])
+			ON CONFLICT (name) DO UPDATE
+			SET address = excluded.address, healthy = excluded.healthy, active = true
+			WHERE (n.address, n.healthy, n.active) IS DISTINCT FROM (excluded.address, excluded.healthy, true)`,
+			arguments: []any{names, addresses, healthy}},
+		{text: `UPDATE nodes SET last_seen = now() WHERE name = ANY ($1::text[])`, arguments: []any{names}, silent: true},
+		{text: `UPDATE nodes SET active = false WHERE active AND last_seen < now() - $1::text::interval`, arguments: []any{nodeExpiry}},
+		{text: `
+			INSERT INTO models AS m (id, digest, size_bytes, modified_at)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[])
+			ON CONFLICT (id) DO UPDATE
+			SET digest = excluded.digest, size_bytes = excluded.size_bytes, modified_at = excluded.modified_at, active = true
+			WHERE (m.digest, m.size_bytes, m.modified_at, m.active)
+			      IS DISTINCT FROM (excluded.digest, excluded.size_bytes, excluded.modified_at, true)`,
+			arguments: []any{ids, digests, sizes, modified}},
+		{text: `
+			DELETE FROM node_models nm
+			WHERE nm.node = ANY ($1::text[])
+			  AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS h (node, model)
+			                  WHERE h.node = nm.node AND h.model = nm.model)`,
+			arguments: []any{seen, holders, held}},
+		{text: `
+			INSERT INTO node_models (node, model)
+			SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING`,
+			arguments: []any{holders, held}},
+		{text: `
+			UPDATE models m SET active = false
+			WHERE m.active AND NOT EXISTS (SELECT FROM node_models nm JOIN nodes n ON n.name = nm.node
+			                               WHERE nm.model = m.id AND n.active)`},
+	}
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		for _, step := range steps {
+			tag, err := tx.Exec(ctx, step.text, step.arguments...)
+			if err != nil {
+				return err
+			}
+			changed = changed || (!step.silent && tag.RowsAffected() > 0)
+		}
+		return nil
+	})
+	return changed, err
+}

@@ -1,0 +1,342 @@
+//go:build integration
+
+package store_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"ollamamax/gateway/internal/auth"
+	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/migrations"
+	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/store"
+)
+
+// counter is a tracer that counts statements.
+type counter struct{ statements atomic.Int64 }
+
+func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	c.statements.Add(1)
+	return ctx
+}
+
+func (c *counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// during returns how many statements work runs.
+func (c *counter) during(work func()) int64 {
+	before := c.statements.Load()
+	work()
+	return c.statements.Load() - before
+}
+
+// connection reads a server from the environment: the variable holds its host:port.
+func connection(t *testing.T, variable string) *pgx.ConnConfig {
+	t.Helper()
+	needed := func(name string) string {
+		value := os.Getenv(name)
+		if value == "" {
+			t.Fatalf("%s is not set: tests/gateway starts the real parts and sets it", name)
+		}
+		return value
+	}
+	host, port, err := net.SplitHostPort(needed(variable))
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	cfg := config.Default()
+	cfg.Database.Host = host
+	if cfg.Database.Port, err = strconv.Atoi(port); err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	folder := needed("OLLAMAMAX_TEST_SECRETS")
+	cfg.Database.PasswordFile, cfg.Database.CAFile = folder+"/database-password", folder+"/ca.pem"
+	cfg.Redis = config.Redis{Address: "redis:6379", PasswordFile: folder + "/redis-password", CAFile: folder + "/ca.pem"}
+	secrets, err := cfg.ReadSecrets(config.Serving)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := store.ConnConfig(cfg.Database, secrets.DatabasePassword, secrets.DatabaseTLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settings
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// open returns a store over PgBouncer on an empty, migrated schema.
+func open(t *testing.T, maxOpen, maxIdle int) (*store.Store, *counter) {
+	t.Helper()
+	direct := connection(t, "OLLAMAMAX_TEST_DATABASE")
+	if err := migrations.Run(direct, migrations.None, discard()); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrations.Run(direct, migrations.Latest, discard()); err != nil {
+		t.Fatal(err)
+	}
+	settings := connection(t, "OLLAMAMAX_TEST_POOL")
+	count := &counter{}
+	settings.Tracer = count
+	database := config.Default().Database
+	database.MaxOpen, database.MaxIdle = maxOpen, maxIdle
+	s, err := store.Open(t.Context(), settings, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s, count
+}
+
+func state(name string, models ...string) nodes.State {
+	s := nodes.State{Name: name, Address: "10.0.0.1:11434", Up: true, Seen: true}
+	for _, model := range models {
+		s.Models = append(s.Models, nodes.Model{Name: model, Digest: "d-" + model, Size: 7, ModifiedAt: time.Unix(1700000000, 0)})
+	}
+	return s
+}
+
+func save(t *testing.T, s *store.Store, states ...nodes.State) bool {
+	t.Helper()
+	changed, err := s.SaveInventory(t.Context(), states)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+func TestMigrationsGoForwardAndBackAndTwoAtOnceAgree(t *testing.T) {
+	direct := connection(t, "OLLAMAMAX_TEST_DATABASE")
+	for range 2 {
+		if err := migrations.Run(direct, migrations.None, discard()); err != nil {
+			t.Fatal(err)
+		}
+		var wait sync.WaitGroup
+		errs := make([]error, 2)
+		for i := range errs {
+			wait.Go(func() { errs[i] = migrations.Run(direct, migrations.Latest, discard()) })
+		}
+		wait.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, version := range []int64{1, migrations.Latest} {
+		if err := migrations.Run(direct, version, discard()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestStackKeysFollowTheConfigurationAndOthersStay(t *testing.T) {
+	s, _ := open(t, 5, 5)
+	conn, err := pgx.ConnectConfig(t.Context(), connection(t, "OLLAMAMAX_TEST_DATABASE"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	someones := sha256.Sum256([]byte("someone's"))
+	if _, err := conn.Exec(t.Context(), `INSERT INTO api_keys (name, kind, digest, source) VALUES ('someone', 'secret', $1, 'user')`, someones[:]); err != nil {
+		t.Fatal(err)
+	}
+	first := auth.Key{Name: "stack", Kind: auth.Secret, Digest: sha256.Sum256([]byte("first"))}
+	second := auth.Key{Name: "stack", Kind: auth.Secret, Digest: sha256.Sum256([]byte("second"))}
+	public := auth.Key{Name: "laptop", Kind: auth.PublicKey, Digest: [32]byte{1}}
+	for _, step := range []struct {
+		keys []auth.Key
+		want string
+	}{
+		{[]auth.Key{first, public}, "laptop someone stack"},
+		{[]auth.Key{first, public, public}, "laptop someone stack"},
+		{[]auth.Key{second}, "someone stack"},
+		{nil, "someone"},
+		{[]auth.Key{first}, "someone stack"},
+	} {
+		if err := store.SyncStackKeys(t.Context(), conn, step.keys); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := s.Keys(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := make([]string, 0, len(keys))
+		for _, key := range keys {
+			found = append(found, key.Name)
+		}
+		slices.Sort(found)
+		if got := strings.Join(found, " "); got != step.want {
+			t.Errorf("keys %q, not %q", got, step.want)
+		}
+	}
+}
+
+func TestInventoryIsReadBackAndOnlyRealChangesCount(t *testing.T) {
+	s, _ := open(t, 5, 5)
+	if !save(t, s, state("worker-1", "tiny:latest", "big:7b"), state("worker-2", "Tiny:latest")) {
+		t.Error("the first inventory changed nothing")
+	}
+	if save(t, s, state("worker-1", "tiny:latest", "big:7b"), state("worker-2", "Tiny:latest")) {
+		t.Error("the same inventory again is called a change")
+	}
+	list, err := s.ListNodes(t.Context())
+	if err != nil || len(list) != 2 || strings.Join(list[0].Models, " ") != "big:7b tiny:latest" || !list[0].Healthy {
+		t.Fatalf("nodes %+v, %v", list, err)
+	}
+	model, err := s.GetModel(t.Context(), "tiny:latest")
+	if err != nil || strings.Join(model.Nodes, " ") != "worker-1 worker-2" || model.SizeBytes != 7 {
+		t.Fatalf("model %+v, %v", model, err)
+	}
+
+	down := nodes.State{Name: "worker-2", Address: "10.0.0.1:11434"}
+	if !save(t, s, state("worker-1", "tiny:latest"), down) {
+		t.Error("a deleted model and a node that is down changed nothing")
+	}
+	if _, err := s.GetModel(t.Context(), "big:7b"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a deleted model is still found: %v", err)
+	}
+	model, err = s.GetModel(t.Context(), "tiny:latest")
+	if err != nil || len(model.Nodes) != 2 {
+		t.Errorf("a node that could not be asked lost its models: %+v, %v", model, err)
+	}
+}
+
+func TestNoEndpointRunsMoreStatementsForMoreNodes(t *testing.T) {
+	s, count := open(t, 1, 1)
+	if _, err := s.ListNodes(t.Context()); err != nil { // connects and prepares
+		t.Fatal(err)
+	}
+	measure := func() map[string]int64 {
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return map[string]int64{
+			"nodes":   count.during(func() { _, err := s.ListNodes(t.Context()); must(err) }),
+			"model":   count.during(func() { _, err := s.GetModel(t.Context(), "m0:latest"); must(err) }),
+			"metrics": count.during(func() { _, err := s.GetMetrics(t.Context(), time.Unix(0, 0)); must(err) }),
+			"keys":    count.during(func() { _, err := s.Keys(t.Context()); must(err) }),
+		}
+	}
+	inventory := func(size int) []nodes.State {
+		states := make([]nodes.State, 0, size)
+		for i := range size {
+			models := make([]string, 0, size)
+			for m := range size {
+				models = append(models, fmt.Sprintf("m%d:latest", m))
+			}
+			states = append(states, state(fmt.Sprintf("worker-%03d", i), models...))
+		}
+		return states
+	}
+	var writes [2]int64
+	var reads [2]map[string]int64
+	for i, size := range []int{1, 60} {
+		writes[i] = count.during(func() { save(t, s, inventory(size)...) })
+		for at := range size {
+			if err := s.AddSample(t.Context(), store.Sample{Gateway: "g", At: time.Now().Add(time.Duration(at) * time.Millisecond)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reads[i] = measure()
+	}
+	for name, statements := range reads[1] {
+		if statements != 1 || reads[0][name] != 1 {
+			t.Errorf("%s: %d statements for 1, %d for 60; not 1 each", name, reads[0][name], statements)
+		}
+	}
+	if writes[0] != writes[1] {
+		t.Errorf("writing the inventory: %d statements for 1 node, %d for 60", writes[0], writes[1])
+	}
+}
+
+func TestTheNamedStatementsWorkOnEveryConnectionThroughThePool(t *testing.T) {
+	s, _ := open(t, 20, 4)
+	save(t, s, state("worker-1", "tiny:latest"))
+	// More clients than PgBouncer has server connections, so that each meets one that another prepared.
+	var wait sync.WaitGroup
+	errs := make([]error, 20)
+	for i := range errs {
+		wait.Go(func() {
+			for range 20 {
+				if _, err := s.GetModel(t.Context(), "tiny:latest"); err != nil {
+					errs[i] = err
+					return
+				}
+				if _, err := s.GetMetrics(t.Context(), time.Now()); err != nil {
+					errs[i] = err
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for s.Idle() > 4 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d idle connections, 4 allowed", s.Idle())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestTheQueryCacheAnswersFromMemoryAndNeverAfterAnInvalidationOrWithoutRedis(t *testing.T) {
+	s, count := open(t, 5, 5)
+	live := atomic.Bool{}
+	live.Store(true)
+	cached := store.NewCached(s, 10000, 5*time.Minute, live.Load)
+	save(t, s, state("worker-1", "tiny:latest"))
+	read := func() error { _, err := cached.GetModel(t.Context(), "tiny:latest"); return err }
+	_ = read()
+	if n := count.during(func() { _ = read() }); n != 0 {
+		t.Errorf("a cached answer took %d statements", n)
+	}
+	save(t, s, state("worker-1"))
+	if err := read(); err != nil {
+		t.Errorf("not from the cache: %v", err)
+	}
+	cached.Invalidate()
+	if err := read(); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a deleted model is found after the invalidation: %v", err)
+	}
+	save(t, s, state("worker-1", "tiny:latest"))
+	_ = read()
+	live.Store(false)
+	save(t, s, state("worker-1"))
+	if err := read(); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a deleted model is found while Redis is away: %v", err)
+	}
+}
+
+func TestMetricsComeBackInOrderAndOnlyThoseAsked(t *testing.T) {
+	s, _ := open(t, 5, 5)
+	now := time.Now().Truncate(time.Millisecond)
+	for i := range 3 {
+		sample := store.Sample{Gateway: "gateway-" + strconv.Itoa(i), At: now.Add(time.Duration(-i) * time.Minute), Requests: int64(i)}
+		if err := s.AddSample(t.Context(), sample); err != nil {
+			t.Fatal(err)
+		}
+	}
+	samples, err := s.GetMetrics(t.Context(), now.Add(-90*time.Second))
+	if err != nil || len(samples) != 2 || samples[0].Gateway != "gateway-1" || samples[0].Requests != 1 {
+		t.Fatalf("%+v, %v", samples, err)
+	}
+}

@@ -1,0 +1,159 @@
+"""Pulumi's file backend: the stack's file, its lock, history and backups."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import getpass
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from engine.errors import EngineError
+from engine.state import now
+
+
+class Backend:
+    """One stack in the backend at `url`, `file:///folder` or `file://~/folder` as in PULUMI_BACKEND_URL."""
+
+    def __init__(self, url: str, project: str, stack: str) -> None:
+        parsed = urlparse(url)
+        if parsed.scheme != "file":
+            raise EngineError(f"PULUMI_BACKEND_URL: {url!r} needs the Pulumi CLI; here it is file://FOLDER")
+        self.root = Path(unquote(parsed.netloc + parsed.path)).expanduser().resolve() / ".pulumi"
+        self._place, self._stack = Path(project, stack), stack
+        self.file = self.root / "stacks" / project / f"{stack}.json"
+        self._locks = self.root / "locks" / "organization" / self._place
+        self._lock: Path | None = None
+        self._checkpoint = b""
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the stack's `latest` deployment: None when there is no stack, {} when it is empty."""
+        try:
+            text = self.file.read_bytes()
+            document = json.loads(text)
+            latest = document["checkpoint"].get("latest") or {}
+            if document["version"] != 3 or any("urn" not in one for one in latest.get("resources") or []):
+                raise ValueError("no checkpoint of version 3")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise EngineError(f"{self.file}: {error.strerror}; make it readable") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            backups = (self.root / "backups" / self._place).glob(f"{self._stack}.*.json")
+            raise EngineError(
+                f"{self.file}: the state file is corrupted ({type(error).__name__}: {error}); copy "
+                f"the newest backup over it: {max(backups, default=self.file.with_suffix('.json.bak'))}"
+            ) from error
+        self._checkpoint = text
+        return dict(latest)
+
+    def save(self, latest: dict[str, Any]) -> None:
+        """Replace the stack's file by one that holds `latest`; a crash leaves the one or the other."""
+        document = {"version": 3, "checkpoint": {"stack": f"organization/{self._place}", "latest": latest}}
+        if self._checkpoint:
+            write_file(self.file.with_suffix(".json.bak"), self._checkpoint)
+        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+        self._checkpoint = text.encode() + b"\n"
+        write_file(self.file, self._checkpoint)
+
+    def record(self, kind: str, started: float, result: str, changes: dict[str, int]) -> None:
+        """Add an update to the history, with a copy of the state it ended in."""
+        update = {
+            "kind": kind, "startTime": int(started), "message": "", "environment": {}, "config": {},
+            "version": 0, "result": result, "endTime": int(time.time()), "resourceChanges": changes,
+        }  # fmt: skip
+        history, stamp = self.root / "history" / self._place, time.time_ns()
+        write_file(history / f"{self._stack}-{stamp}.history.json", json.dumps(update).encode())
+        write_file(history / f"{self._stack}-{stamp}.checkpoint.json", self._checkpoint)
+        write_file(self.root / "backups" / self._place / f"{self._stack}.{stamp}.json", self._checkpoint)
+
+    def lock(self) -> str:
+        """Take the stack's lock; return a notice when that of a dead process was taken over."""
+        if not (self.root / "meta.yaml").exists():
+            write_file(self.root / "meta.yaml", b"version: 1\n")
+        host, notice = socket.gethostname(), ""
+        with _guarded(self._locks):
+            self._locks.mkdir(parents=True, exist_ok=True)
+            guard = os.open(self._locks, os.O_RDONLY)
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX)  # of two that look at the same moment, one sees the other
+            for file in sorted(self._locks.glob("*.json")):
+                try:
+                    holder = json.loads(file.read_text())
+                    about = "{username}@{hostname} (pid {pid}) since {timestamp}".format(**holder)
+                except (OSError, ValueError, KeyError):
+                    holder, about = {}, "somebody"
+                if holder.get("hostname") != host or _alive(holder["pid"], holder["timestamp"]):
+                    raise EngineError(
+                        f"the stack is currently locked by {about}: {file}; wait for it to end, "
+                        "or run `cancel` if it is not running any more"
+                    )
+                file.unlink(missing_ok=True)
+                notice = f"took over the lock of {about}, which is not running any more"
+            me = {"pid": os.getpid(), "username": getpass.getuser(), "hostname": host, "timestamp": now()}
+            self._lock = self._locks / f"{uuid.uuid4()}.json"
+            write_file(self._lock, json.dumps(me).encode())
+        finally:
+            os.close(guard)
+        return notice
+
+    def unlock(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            self._lock.unlink(missing_ok=True)
+
+    def cancel(self) -> int:
+        """Remove every lock of the stack and return how many there were."""
+        locks = list(self._locks.glob("*.json"))
+        for file in locks:
+            file.unlink(missing_ok=True)
+        return len(locks)
+
+
+def write_file(file: Path, data: bytes) -> None:
+    """Replace a file so that a crash leaves the old one or the new one."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with _guarded(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+            temporary.replace(file)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        folder = os.open(file.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EngineError(
+            f"{path}: can't write the stack's state: {error.strerror}; the old state is intact; "
+            f"free space there or make it writable"
+        ) from error
+
+
+def _alive(pid: int, since: str) -> bool:
+    """Tell whether the process that took a lock still runs; a younger one with its number is another one."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except FileNotFoundError:
+        return False
+    begun = time.time() - uptime + int(fields[18]) / os.sysconf("SC_CLK_TCK")
+    return state != "Z" and begun <= datetime.fromisoformat(since).timestamp() + 2

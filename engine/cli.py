@@ -1,0 +1,206 @@
+"""The command line: `python -m engine COMMAND`, the same words as Pulumi's where it has them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from engine.deployment import Deployment, Options
+from engine.display import Shown
+from engine.errors import EngineError
+from engine.plan import outputs_lines, summary
+from engine.secrets import Crypter, passphrase
+from engine.session import Run, Session
+from engine.state import deployment_document, read_deployment
+from engine.values import freeze, mask, reveal, thaw
+
+INTERRUPTED = 130
+_DOING = {"update": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "engine", description="The embedded engine: runs a stack without the Pulumi CLI."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (text, _) in _COMMANDS.items():
+        add = commands.add_parser(name, help=text, description=text).add_argument
+        add("-s", "--stack", default=os.environ.get("PULUMI_STACK", ""), help="name of the stack")
+        add("--config-file", type=Path, help="the stack's config file, instead of Pulumi.STACK.yaml")
+        add("-C", "--cwd", type=Path, default=Path(), help="run as if started in this folder")
+        if name in ("preview", "up", "refresh", "destroy"):
+            about = "only this URN; * and ** match parts of it"
+            add("-t", "--target", action="append", default=[], help=about)
+            add("--target-dependents", action="store_true", help="with --target: also what depends on it")
+            add("-p", "--parallel", type=int, default=16, help="how many things are done at once")
+            add("-r", "--refresh", action="store_true", help="look at what is really there first")
+            add("--diff", action="store_true", help="show every property that changes")
+            add("--expect-no-changes", action="store_true", help="fail when anything changes")
+        if name in ("up", "refresh", "destroy"):
+            add("-y", "--yes", action="store_true", help="do it; `preview` shows what would change")
+        if name in ("preview", "outputs"):
+            add("--json", action="store_true", help="print a JSON document and nothing else")
+        if name in ("outputs", "export"):
+            add("--show-secrets", action="store_true", help="show secret values")
+        if name in ("export", "import"):
+            add("--file", type=Path, help="this file instead of standard output or input")
+    return parser.parse_args()
+
+
+def _preview(args: argparse.Namespace, session: Session) -> int:
+    return _operate("update", args, session.open(create=True), preview=True)
+
+
+def _change(args: argparse.Namespace, session: Session) -> int:
+    kind = "update" if args.command == "up" else args.command
+    if not args.yes:
+        raise EngineError("--yes must be passed; `preview` shows what would change")
+    with _locked(session):
+        return _operate(kind, args, session.open(kind == "update"), preview=False)
+
+
+def _operate(kind: str, args: argparse.Namespace, session: Session, preview: bool) -> int:
+    """Do an operation with what belongs around it: signals, display, history, summary."""
+    started, as_json = time.time(), preview and getattr(args, "json", False)
+    quiet = as_json or args.diff
+    shown = Shown(quiet, planned=preview, live=sys.stdout.isatty())
+    run = Run(session, Options(preview, args.parallel, tuple(args.target), args.target_dependents), shown)
+    before = session.snapshot.outputs
+    if not as_json:
+        print(f"{'Previewing ' + kind if preview else _DOING[kind]} ({session.stack}):", flush=True)
+    handlers = {number: signal.signal(number, run.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with shown, contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
+            if not preview:
+                run.phase(Deployment.settle, count=False)
+            if args.refresh or kind == "refresh":
+                run.phase(Deployment.refresh, count=kind == "refresh")
+            if kind == "update":
+                run.phase(run.program)
+            elif kind == "destroy":
+                run.phase(lambda deployment: deployment.delete(session.snapshot.resources))
+    finally:
+        run.stop()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    took, changes = time.time() - started, dict(run.changes)
+    if not preview:
+        with contextlib.suppress(EngineError) if run.failed else contextlib.nullcontext():
+            session.backend.record(kind, started, "failed" if run.failed else "succeeded", changes)
+    if as_json:
+        print(json.dumps(shown.plan.document(shown.diagnostics, took, changes), indent=4, ensure_ascii=False))
+    else:
+        after = session.snapshot.outputs
+        outputs = list(outputs_lines(before, after))
+        lines = ["", "Outputs:", *outputs, ""] if outputs else [""]
+        lines = shown.plan.text(before, after) if args.diff else lines
+        lines += ["Resources:", *summary(changes, preview)]
+        print(shown.masked("\n".join(lines + ([] if preview else ["", f"Duration: {math.ceil(took)}s"]))))
+    changed = sum(count for op, count in changes.items() if op != "same")
+    if args.expect_no_changes and changed and not run.failed:
+        happened = "were proposed" if preview else "occurred"
+        raise EngineError(f"no changes were expected but {changed} {happened}")
+    return INTERRUPTED if run.interrupted else int(run.failed)
+
+
+def _outputs(args: argparse.Namespace, session: Session) -> int:
+    found = session.open().snapshot.outputs
+    shown = reveal(found) if args.show_secrets else mask(found)
+    if args.json:
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        return 0
+    width = max(map(len, shown), default=0)
+    for key, value in sorted(shown.items()):
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        print(f"{key.ljust(width)}  {text}")
+    return 0
+
+
+def _export(args: argparse.Namespace, session: Session) -> int:
+    latest = session.open().backend.load() or {}
+    if args.show_secrets:
+        latest = deployment_document(session.snapshot, session.crypter.salt, partial(freeze, encrypt=None))
+    text = json.dumps({"version": 3, "deployment": latest}, indent=4, ensure_ascii=False) + "\n"
+    with _file_errors(args.file):
+        if args.file:
+            args.file.touch(0o600)
+            args.file.chmod(0o600)  # it may hold open secrets
+            args.file.write_text(text)
+        else:
+            sys.stdout.write(text)
+    return 0
+
+
+def _import(args: argparse.Namespace, session: Session) -> int:
+    with _locked(session), _file_errors(name := args.file or Path("standard input")):
+        session.open(create=True)
+        try:
+            document = json.loads(args.file.read_text() if args.file else sys.stdin.read())["deployment"]
+            salt = (document.get("secrets_providers") or {}).get("state", {}).get("salt")
+            own = salt in (None, session.crypter.salt)
+            crypter = session.crypter if own else Crypter(passphrase(), salt)
+            snapshot = read_deployment(document, lambda value: thaw(value, crypter.decrypt, keep=own))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EngineError(f"{name}: not an exported state: {type(error).__name__}: {error}") from error
+        strangers = [one.urn for one in snapshot.resources if not one.urn.startswith(f"{session.prefix}::")]
+        for problem in [f"{urn} belongs to another stack" for urn in strangers] or snapshot.problems():
+            raise EngineError(f"{name}: {problem}; the stack is as it was")
+        session.save(snapshot)
+    print("Import complete.")
+    return 0
+
+
+def _cancel(args: argparse.Namespace, session: Session) -> int:
+    print(f"locks of {session.stack} removed: {session.backend.cancel()}")
+    return 0
+
+
+@contextlib.contextmanager
+def _file_errors(file: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EngineError(f"{file}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _locked(session: Session) -> Iterator[None]:
+    if notice := session.backend.lock():
+        print(notice, file=sys.stderr)
+    try:
+        yield
+    finally:
+        session.backend.unlock()
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace, Session], int]]] = {
+    "preview": ("show what `up` would change", _preview),
+    "up": ("bring the stack to what the program describes", _change),
+    "refresh": ("bring the state to what is really there", _change),
+    "destroy": ("delete what the stack has", _change),
+    "outputs": ("print the stack's outputs", _outputs),
+    "export": ("print the stack's state, as `pulumi stack export` does", _export),
+    "import": ("replace the stack's state with an exported one", _import),
+    "cancel": ("remove the stack's lock when its holder is gone", _cancel),
+}
+
+
+def main() -> int:
+    """Run the command line and return its exit status."""
+    args = _arguments()
+    try:
+        return _COMMANDS[args.command][1](args, Session(args.cwd, args.stack, args.config_file))
+    except EngineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED

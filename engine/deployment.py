@@ -1,0 +1,482 @@
+"""One run over a stack: what each registered resource needs (same, create, update, replace) and doing it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.display import Shown
+from engine.errors import EngineError
+from engine.plan import Diff, Step, is_default_provider
+from engine.plugins import InitFailedError, Plugins, Provider
+from engine.state import STACK_TYPE, Journal, Operation, Resource, Snapshot, now
+from engine.values import UNKNOWN, Properties, at, graft, has_unknown, secret, steps_of
+
+PROVIDER_TYPE = "pulumi:providers:"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is done; `targets` are URNs or globs, none means everything."""
+
+    preview: bool = False
+    parallel: int = 16
+    targets: tuple[str, ...] = ()
+    target_dependents: bool = False
+
+
+class StoppedError(EngineError):
+    """Nothing new is started, because something failed, and was reported, or the user interrupted."""
+
+
+class Deployment:
+    """Brings a stack from `base` to what the program registers; once `failed` is set nothing new begins."""
+
+    def __init__(
+        self, prefix: str, base: Snapshot, journal: Journal, plugins: Plugins, shown: Shown, options: Options,
+        config: dict[str, Properties],
+    ) -> None:  # fmt: skip
+        self.options, self.failed, self.changes = options, threading.Event(), Counter[str]()
+        self.skipped: set[str] = set()  # not targeted and not there
+        self._prefix, self._base, self._journal = prefix, base, journal
+        self._plugins, self._shown, self._config = plugins, shown, config
+        self._olds = {one.urn: one for one in base.resources if not one.delete and not one.external}
+        self._news: dict[str, Resource] = {}
+        self._taken, self._condemned = set[str](), set[str]()
+        self._providers: dict[str, Provider] = {}
+        self._defaults: dict[str, str] = {}
+        self._slots = threading.BoundedSemaphore(max(options.parallel, 1))
+        self._lock, self._defaults_lock = threading.RLock(), threading.Lock()
+
+    # What the program asks for
+
+    def register(
+        self, new: Resource, aliases: Sequence[str] = (), version: str = "", delete_first: bool | None = None
+    ) -> Resource:
+        """Bring one resource to what the program asks for and return it as it is then."""
+        self._shown.learn(new.inputs)
+        if self.failed.is_set():
+            raise StoppedError("stopped")
+        with self._reporting(new.urn):
+            with self._lock:
+                if new.urn in self._taken:
+                    raise EngineError(f"Duplicate resource URN '{new.urn}'; try giving it a unique name")
+                self._taken.add(new.urn)
+                self._news[new.urn] = new
+            old, always = self._find_old(new, aliases), _is_provider(new) or new.type == STACK_TYPE
+            if new.custom and not _is_provider(new):
+                new.provider = new.provider or self._default_provider(new.type.split(":")[0], version)
+            if not always and not self._targeted(new.urn):
+                return self._leave_alone(new, old)
+            if missing := sorted(new.needs() & self.skipped):
+                it = missing[0]
+                raise EngineError(f"{new.urn} depends on {it}, which does not exist yet; add it to --target")
+            return self._bring(new, old, delete_first)
+
+    def _bring(self, new: Resource, old: Resource | None, first: bool | None) -> Resource:
+        provider: Provider | None = None
+        if _is_provider(new):
+            provider = self._plugins.start(new.type.removeprefix(PROVIDER_TYPE))
+        elif new.custom:
+            provider = self._provider(new.provider)
+        if new.import_id and provider and old is None:
+            old = self._import(new, provider)
+        if old is None:
+            self._check(new, provider, {})
+            return self._make(Step("create", None, new), provider)
+        wanted, diff = new.inputs, None
+        if old.urn not in self._condemned:
+            new.created, new.modified = old.created, old.modified
+            for path in new.ignore_changes:
+                steps = steps_of(path)
+                new.inputs = graft(new.inputs, steps, at(old.inputs, steps))
+            self._check(new, provider, old.inputs)
+            diff = self._diff(new, old, provider)
+            if not (diff.replaces or old.pending_replacement):
+                if diff.changed or old.init_errors:
+                    return self._make(Step("update", old, new, diff), provider, [old])
+                return self._same(old, new, provider)
+            if new.protect and old.protect:
+                why = f'unable to replace resource "{new.urn}"\nas it is currently marked for protection'
+                raise _protected(why, new.urn)
+            if new.import_id:
+                keys = ", ".join(diff.replaces)
+                raise EngineError(f"{new.urn}: what import_ names differs in {keys}: it would be replaced")
+            first = diff.delete_before_replace if first is None else first
+        new.inputs = wanted
+        self._check(new, provider, {})
+        return self._replace(Step("replace", old, new, diff), provider, bool(first) or diff is None)
+
+    def set_outputs(self, urn: str, outputs: Properties) -> None:
+        """Take a component's outputs."""
+        resource = self._news[urn]
+        if resource.outputs != outputs and (self._targeted(urn) or resource.type == STACK_TYPE):
+            resource.outputs = outputs
+            self._journal.write()
+
+    def invoke(self, token: str, args: Properties, provider: str, version: str) -> Any:
+        """Call a provider's function."""
+        client = self._provider(provider or self._default_provider(token.split(":")[0], version))
+        return client.invoke(token, args, self.options.preview)
+
+    def urn(self, type_: str, name: str, parent: str) -> str:
+        """Return the URN of a resource."""
+        above = parent.split("::")[2] if parent else STACK_TYPE
+        return f"{self._prefix}::{type_ if above == STACK_TYPE else f'{above}${type_}'}::{name}"
+
+    def fail(self, message: str, urn: str = "") -> None:
+        """Report an error and let nothing new begin."""
+        self.failed.set()
+        self._shown.log("error", message, urn)
+
+    # Steps
+
+    def _same(self, old: Resource, new: Resource, provider: Provider | None) -> Resource:
+        step = Step("same", old, new)
+        self._shown.begin(step)  # before the outputs are there: so plans show a resource without them
+        new.id, new.outputs = old.id, old.outputs
+        if new.inputs == old.inputs:
+            new.inputs = old.inputs  # with the ciphertexts that its secrets have
+        if provider and _is_provider(new):
+            self._adopt(new, provider)
+        self._journal.end(add=new, remove=[old], write=False)
+        self._end(step)
+        return new
+
+    def _make(self, step: Step, provider: Provider | None, removes: Sequence[Resource] = ()) -> Resource:
+        """Create or update what the step is about; `removes` give way to it in the state."""
+        new, old, preview = step.resource, step.old, self.options.preview
+        updated = old if step.op == "update" else None
+        failure: EngineError | None = None
+        new.id = updated.id if updated else ""
+        kind = "updating" if updated else "creating"
+        with self._doing(step, kind if provider else "") as operation:
+            try:
+                if provider and _is_provider(new):
+                    new.id = new.id or (UNKNOWN if preview else str(uuid.uuid4()))
+                    self._adopt(new, provider)
+                elif provider is None or (preview and not provider.previews):
+                    new.outputs = (updated.outputs if updated else {}) | (new.inputs if provider else {})
+                elif updated:
+                    new.outputs = provider.update(updated, new.inputs, new.ignore_changes, preview)
+                else:
+                    new.id, new.outputs = provider.create(new.urn, new.inputs, preview)
+            except InitFailedError as error:  # recorded, and finished by the next update
+                new.id, new.outputs, new.init_errors = error.id or new.id, error.outputs, error.reasons
+                failure = error
+            new.modified = now()
+            new.created = new.created if updated else new.modified
+            _mark_secret(new)
+            if old and old not in removes:
+                old.delete = True
+            self._journal.end(operation, add=new, remove=removes)
+            if failure:
+                raise failure
+        return new
+
+    def _replace(self, step: Step, provider: Provider | None, delete_first: bool) -> Resource:
+        new, old = step.resource, step.old or step.resource
+        create = Step("create-replacement", old, new, step.diff, logical=False)
+        if not delete_first:
+            self._make(create, provider, [old] if old.pending_replacement else [])
+        elif not old.pending_replacement:
+            for one in [*reversed(self._dependent_replacements(old)), old]:
+                if one.protect and one is not old:
+                    raise _protected(f'unable to replace resource "{one.urn}" with "{new.urn}"', one.urn)
+                self._condemned.add(one.urn)
+                self._delete(Step("delete-replaced", one, logical=False), keep=True)
+        self._condemned.discard(old.urn)
+        self._shown.begin(step)
+        self._end(step)
+        return self._make(create, provider, [old]) if delete_first else new
+
+    def _delete(self, step: Step, keep: bool = False) -> None:
+        """Delete what `step.old` is; with `keep` it stays in state as one that waits for its replacement."""
+        old = step.resource
+        spared = old.retain_on_delete or old.external or not old.custom or _is_provider(old)
+        with self._doing(step, "" if spared else "deleting") as operation:
+            if not spared and not self.options.preview:
+                self._provider(old.provider).delete(old)
+            old.pending_replacement = keep
+            self._journal.end(operation, remove=[] if keep else [old])
+
+    def _import(self, new: Resource, provider: Provider) -> Resource:
+        imported = replace(new, inputs={}, outputs={})
+        with self._doing(Step("import", None, imported)):
+            found = provider.read(new.urn, new.import_id, {}, {})
+            if found is None:
+                raise EngineError(f"{new.urn}: {new.import_id} does not exist")
+            imported.id, imported.inputs, imported.outputs = found
+            imported.created = imported.modified = now()
+            _mark_secret(imported)
+            self._journal.end(add=imported)
+        return imported
+
+    def _leave_alone(self, new: Resource, old: Resource | None) -> Resource:
+        """Keep a resource that is not targeted as it is, or leave it out while it does not exist."""
+        if old is None:
+            self.skipped.add(new.urn)
+            return new
+        vars(new).update(vars(old))
+        return self._same(old, new, None)
+
+    # Steps that no registration asks for
+
+    def delete_unregistered(self) -> None:
+        """Delete what the program no longer has and what was replaced, dependents first."""
+        found = self._base.resources
+        self.delete([one for one in found if one.delete or one.external or one.urn not in self._taken])
+
+    def delete(self, candidates: Iterable[Resource]) -> None:
+        """Delete those of `candidates` that still exist and are targeted, dependents first."""
+        present = {id(one) for one in self._journal.snapshot().resources}
+        chosen = [one for one in candidates if id(one) in present]
+        wanted = {one.urn for one in chosen if self._targeted(one.urn)}
+        for one in chosen:  # in dependency order: dependents of dependents too
+            if one.urn not in wanted and one.needs() & wanted:
+                if not self.options.target_dependents:
+                    what = f'resource "{one.urn}" would be destroyed but is not in the --target list'
+                    raise EngineError(f"{what}; add it or use --target-dependents")
+                wanted.add(one.urn)
+        chosen = [one for one in chosen if one.urn in wanted]
+        if held := next((one.urn for one in chosen if one.protect and not one.delete), None):
+            raise _protected(f'resource "{held}" cannot be deleted\nbecause it is protected', held)
+
+        def work(one: Resource) -> None:
+            if one.pending_replacement and not one.delete:  # it is gone already
+                self._journal.end(remove=[one])
+            else:
+                op = "delete-replaced" if one.delete else "delete"
+                self._delete(Step(op, one, logical=not one.delete))
+
+        self._in_order(chosen, work, dependents_first=True)
+
+    def refresh(self) -> None:
+        """Read every resource; take over what is, and drop what is gone."""
+
+        def work(old: Resource) -> None:
+            step = Step("refresh", replace(old), replace(old))
+            with self._doing(step):
+                found = self._provider(old.provider).read(old.urn, old.id, old.inputs, old.outputs)
+                if found is None:
+                    step.op, step.new = "delete", None
+                    self._journal.end(remove=[old])
+                    return
+                new, step.op = step.resource, "same"
+                new.id, new.inputs, new.outputs = found
+                new.init_errors = []
+                _mark_secret(new)
+                if (old.inputs, old.outputs) != (new.inputs, new.outputs):
+                    step.op, new.modified = "update", now()
+                    keys = {*old.outputs, *new.outputs}
+                    changed = sorted(key for key in keys if old.outputs.get(key) != new.outputs.get(key))
+                    step.diff = Diff(True, keys=changed)
+                vars(old).update(vars(new))  # in place, so that the order of the state stays
+
+        managed = (one for one in self._olds.values() if one.custom and not _is_provider(one))
+        chosen = [one for one in managed if self._targeted(one.urn) and not one.pending_replacement]
+        self._in_order(chosen, work)
+        left = self._journal.snapshot().resources
+        present = {one.urn for one in left}
+        for one in left:  # nothing may point at what is gone
+            for urns in (one.dependencies, *one.property_dependencies.values()):
+                urns[:] = [urn for urn in urns if urn in present]
+
+    def settle(self) -> None:
+        """Deal with what an interrupted run left: a creation that went through unrecorded is taken over.
+
+        It is looked up by the name made up for it, and finished by an update. Under a name that the program
+        chose the next creation finds it. An interrupted update or deletion is simply done again.
+        """
+        resources = self._base.resources
+        known = {one.id for one in resources}
+        for operation in self._base.pending:
+            lost, found = operation.resource, None
+            named = "name" in lost.inputs.get("__defaults", [])
+            if operation.type == "creating" and lost.provider and named:
+                name = str(lost.inputs["name"])
+                found = self._provider(lost.provider).read(lost.urn, name, lost.inputs, lost.inputs)
+            if found is not None and found[0] not in known:
+                self._shown.log("warning", f"taking over {name}, whose creation was interrupted", lost.urn)
+                lost.id, _, lost.outputs = found
+                lost.init_errors, lost.created = ["its creation was interrupted"], now()
+                _mark_secret(lost)
+                others = [one for one in resources if one.urn == lost.urn and not one.delete]
+                resources.insert(resources.index(others[0]) + 1 if others else len(resources), lost)
+                for one in others:
+                    one.delete = not one.pending_replacement
+                resources[:] = [one for one in resources if one not in others or one.delete]
+            self._journal.end(operation)
+        self._base.pending = []
+
+    # Parts
+
+    @contextlib.contextmanager
+    def _reporting(self, urn: str) -> Iterator[None]:
+        """Report an error where it comes up; whatever waits for that only stops."""
+        try:
+            yield
+        except StoppedError:
+            raise
+        except EngineError as error:
+            self.fail(str(error), urn)
+            raise StoppedError(str(error)) from error
+
+    @contextlib.contextmanager
+    def _doing(self, step: Step, kind: str = "") -> Iterator[Operation | None]:
+        """Take one of the parallel slots, show how a step begins and ends, record it as pending meanwhile."""
+        with self._slots:
+            if self.failed.is_set():
+                raise StoppedError("stopped")
+            self._shown.begin(step)
+            begun = self._journal.begin(kind, step.resource) if kind and not self.options.preview else None
+            try:
+                yield begun
+            except EngineError as error:
+                self._end(step, str(error))
+                self._journal.end(begun)
+                raise
+            self._end(step)
+
+    def _end(self, step: Step, error: str = "") -> None:
+        if step.logical and not error and not is_default_provider(step.resource.urn):
+            with self._lock:
+                self.changes[step.op] += 1
+        self._shown.end(step, error)
+
+    def _targeted(self, urn: str) -> bool:
+        globs = [
+            re.escape(one).replace(r"\*\*", ".*").replace(r"\*", "[^:]*") for one in self.options.targets
+        ]
+        return not globs or any(re.fullmatch(glob, urn) for glob in globs)
+
+    def _find_old(self, new: Resource, aliases: Sequence[str]) -> Resource | None:
+        with self._lock:
+            for urn in (new.urn, *aliases):
+                if urn in self._olds and (urn == new.urn or urn not in self._taken):
+                    if urn != new.urn:
+                        self._taken.add(urn)
+                        new.aliases = [urn]
+                        self._rename(urn, new.urn)
+                    return self._olds[urn]
+        return None
+
+    def _rename(self, before: str, after: str) -> None:
+        """Let everything in the old state that pointed at `before` point at `after`."""
+        for one in self._base.resources:
+            one.urn, one.parent = (after if urn == before else urn for urn in (one.urn, one.parent))
+            one.provider = re.sub(rf"^{re.escape(before)}(?=::[^:]+$)", lambda _: after, one.provider)
+            for urns in (one.dependencies, *one.property_dependencies.values()):
+                urns[:] = [after if urn == before else urn for urn in urns]
+
+    def _check(self, new: Resource, provider: Provider | None, olds: Properties) -> None:
+        if provider and _is_provider(new):
+            new.inputs = {**provider.check("CheckConfig", new.urn, olds, new.inputs), "__internal": {}}
+        elif provider:
+            new.inputs = provider.check("Check", new.urn, olds, new.inputs, os.urandom(32))
+        if not self.options.preview and has_unknown(new.inputs):
+            raise EngineError(f"{new.urn}: an input is still unknown")
+
+    def _diff(self, new: Resource, old: Resource, provider: Provider | None) -> Diff:
+        if provider is None:
+            return Diff(old.inputs != new.inputs)
+        if _is_provider(new):
+            return provider.diff("DiffConfig", old, new.inputs, []) if old.inputs != new.inputs else Diff()
+        if old.provider != new.provider:
+            was, will = (ref.rpartition("::")[0] for ref in (old.provider, new.provider))
+            before, after = self._olds.get(was), self._news.get(will)
+            settings = after.inputs if after else {}
+            if was == will or (before and provider.diff("DiffConfig", before, settings, []).replaces):
+                return Diff(True, replaces=["provider"])
+        diff = provider.diff("Diff", old, new.inputs, new.ignore_changes)
+        for path in diff.keys if diff.detailed is None else diff.detailed:
+            rules = new.replace_on_changes
+            if any(rule == "*" or re.match(re.escape(rule) + r"($|[.\[])", path) for rule in rules):
+                diff.replaces = sorted({*diff.replaces, re.split(r"[.\[]", path)[0]})
+        return diff
+
+    def _dependent_replacements(self, root: Resource) -> list[Resource]:
+        """Return, in order, what an unknown change of `root` makes its provider ask a replacement for."""
+        doomed, found = {root.urn}, []
+        for one in self._olds.values():
+            if not one.custom or one.urn in self._taken | self._condemned:
+                continue
+            goes = one.provider.rpartition("::")[0] in doomed
+            changed = {key for key, urns in one.property_dependencies.items() if doomed & set(urns)}
+            if changed and not goes:
+                inputs = one.inputs | dict.fromkeys(changed & one.inputs.keys(), UNKNOWN)
+                client = self._provider(one.provider)
+                goes = bool(client.diff("Diff", one, inputs, one.ignore_changes).replaces)
+            if goes:
+                doomed.add(one.urn)
+                found.append(one)
+        return found
+
+    def _default_provider(self, package: str, version: str) -> str:
+        """Return the reference of the default provider of a package, registered when first needed."""
+        name = f"default_{version.replace('.', '_')}" if version else "default"
+        urn = self.urn(PROVIDER_TYPE + package, name, "")
+        with self._defaults_lock:
+            if urn not in self._defaults:
+                inputs = {**self._config.get(package, {}), **({"version": version} if version else {})}
+                provider = Resource(urn, True, type=PROVIDER_TYPE + package, inputs=inputs)
+                self._defaults[urn] = self.register(provider).ref
+            return self._defaults[urn]
+
+    def _provider(self, ref: str) -> Provider:
+        """Return the provider that `ref` (URN::ID) names, brought back from the state if need be."""
+        with self._lock:
+            if ref not in self._providers:
+                old = next((one for one in self._base.resources if one.ref == ref), None)
+                if old is None:
+                    raise EngineError(f"provider {ref} is neither registered nor in the state")
+                self._adopt(old, self._plugins.start(old.type.removeprefix(PROVIDER_TYPE)))
+            return self._providers[ref]
+
+    def _adopt(self, resource: Resource, provider: Provider) -> None:
+        provider.configure(resource.inputs)
+        resource.outputs = {key: value for key, value in resource.inputs.items() if key != "__internal"}
+        with self._lock:
+            self._providers[resource.ref] = provider
+
+    def _in_order(
+        self, items: Sequence[Resource], work: Callable[[Resource], None], dependents_first: bool = False
+    ) -> None:
+        """Do `work` for every item, if need be once it is done for what needs the item."""
+        done: dict[int, Future[None]] = {}
+
+        def run(one: Resource) -> None:
+            with self._reporting(one.urn):
+                for other in items[items.index(one) + 1 :] if dependents_first else ():
+                    if one.urn in other.needs():
+                        done[id(other)].result()
+                work(one)
+
+        with ThreadPoolExecutor(len(items) + 1) as pool:  # most of them wait; the slots limit what is done
+            for one in reversed(items):
+                done[id(one)] = pool.submit(run, one)
+        for future in done.values():
+            with contextlib.suppress(StoppedError):
+                future.result()
+
+
+def _is_provider(resource: Resource) -> bool:
+    return resource.type.startswith(PROVIDER_TYPE)
+
+
+def _mark_secret(resource: Resource) -> None:
+    for key in {*resource.additional_secret_outputs} & {*resource.outputs}:
+        resource.outputs[key] = secret(resource.outputs[key])
+
+
+def _protected(message: str, urn: str) -> EngineError:
+    how = "remove `protect` from it in the program and run `up`, or use the command:\n`pulumi state unprotect"
+    return EngineError(f"{message}; to unprotect it, {how} '{urn}'`")

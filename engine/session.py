@@ -1,0 +1,129 @@
+"""A stack that is worked on, and one operation over it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from engine.backend import Backend
+from engine.deployment import Deployment, Options
+from engine.display import Shown
+from engine.errors import EngineError
+from engine.monitor import EngineServer, run_program
+from engine.plugins import Plugins
+from engine.project import Config, Project
+from engine.secrets import Crypter, passphrase
+from engine.state import Journal, Snapshot, deployment_document, read_deployment
+from engine.values import Properties, freeze, secret, thaw
+
+
+class Session:
+    """One stack: its project and backend, and once it is open its config, secrets and state."""
+
+    def __init__(self, cwd: Path, stack: str, config_file: Path | None) -> None:
+        if not stack:
+            raise EngineError("no stack is named; use --stack NAME or set PULUMI_STACK")
+        self.project, self.stack = Project.find(cwd), stack
+        self.prefix = f"urn:pulumi:{stack}::{self.project.name}"
+        self.backend = Backend(os.environ.get("PULUMI_BACKEND_URL", "file://~"), self.project.name, stack)
+        self._own_file = config_file is not None
+        shared = self.project.config_folder / f"Pulumi.{stack}.yaml"
+        self._file = cwd.resolve() / config_file if config_file else shared
+        self.snapshot = Snapshot()
+
+    def open(self, create: bool = False) -> Session:
+        """Load the stack; with `create` one that does not exist yet is made."""
+        latest = self.backend.load()
+        if latest is None and not create:
+            raise EngineError(f"no stack named '{self.stack}' in {self.backend.root.parent}; `up` makes it")
+        provider = (latest or {}).get("secrets_providers") or {"type": "passphrase"}
+        if (kind := provider["type"]) != "passphrase":
+            raise EngineError(f"secrets provider {kind!r} needs the Pulumi CLI; here it is passphrase")
+        self.config, phrase = Config.read(self._file), passphrase()
+        salt = provider.get("state", {}).get("salt") or self.config.salt
+        if not salt and not self._own_file:
+            raise EngineError(
+                f"{self._file}: encryptionsalt is missing, and the engine does not write into a shared file; "
+                "name one of your own with --config-file"
+            )
+        self.crypter = Crypter(phrase, salt)
+        if not self.config.salt and self._own_file:
+            self.config.keep_salt(self.crypter.salt)
+        same = self.config.salt in ("", self.crypter.salt)
+        self.config.open(self.crypter if same else Crypter(phrase, self.config.salt), self.project.name)
+        self.snapshot = read_deployment(latest or {}, partial(thaw, decrypt=self.crypter.decrypt))
+        return self
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Write a checkpoint."""
+        encode = partial(freeze, encrypt=self.crypter.encrypt)
+        self.backend.save(deployment_document(snapshot, self.crypter.salt, encode))
+
+    def package_config(self) -> dict[str, Properties]:
+        """Return what the config says about packages (`docker:host`), for their default providers."""
+        packages: dict[str, Properties] = {}
+        for key, value in self.config.values.items():
+            package, name = key.split(":", 1)
+            hidden = key in self.config.secret_keys
+            packages.setdefault(package, {})[name] = secret(value) if hidden else value
+        return packages
+
+
+class Run:
+    """One operation over a session, in phases: what a phase ends with is what the next begins with."""
+
+    def __init__(self, session: Session, options: Options, shown: Shown) -> None:
+        self._session, self._options, self._shown = session, options, shown
+        self._engine = EngineServer(shown, session.project.folder)
+        self._plugins = Plugins(
+            self._engine.address, lambda urn, message: shown.log("info", message, urn, ephemeral=True)
+        )
+        self._deployment: Deployment | None = None
+        self.changes: Counter[str] = Counter()
+        self.failed = self.interrupted = False
+        for one in session.snapshot.resources:
+            shown.learn(one.inputs, one.outputs)
+        shown.learn({key: secret(session.config.values[key]) for key in session.config.secret_keys})
+
+    def phase(self, work: Callable[[Deployment], None], count: bool = True) -> None:
+        """Do one part of the operation, unless one before it failed."""
+        if self.failed:
+            return
+        session = self._session
+        journal = Journal(session.snapshot, None if self._options.preview else session.save)
+        self._deployment = deployment = Deployment(
+            session.prefix, session.snapshot, journal, self._plugins, self._shown, self._options,
+            session.package_config(),
+        )  # fmt: skip
+        try:
+            work(deployment)
+            journal.write()
+        except EngineError as error:
+            deployment.fail(str(error))
+        session.snapshot = journal.snapshot()
+        self.changes += deployment.changes if count else Counter()
+        self.failed = deployment.failed.is_set() or self.interrupted
+
+    def program(self, deployment: Deployment) -> None:
+        """Run the program, then delete what it no longer has."""
+        session = self._session
+        run_program(session.project, session.stack, session.config, deployment, self._engine)
+        if not deployment.failed.is_set():
+            deployment.delete_unregistered()
+
+    def interrupt(self, *_: object) -> None:
+        """Finish what is in flight and begin nothing new; the second time, tell providers to give up."""
+        if self.interrupted:
+            self._plugins.cancel()
+        self.interrupted = True
+        if self._deployment:
+            self._deployment.failed.set()
+        self._shown.log("warning", "interrupted: finishing what is in flight; once more to give it up")
+
+    def stop(self) -> None:
+        """Stop what was started for the operation."""
+        self._plugins.stop()
+        self._engine.stop()

@@ -1,0 +1,164 @@
+"""Writes ``docs/settings.md`` from the settings themselves: ``python -m ops.settings_page FILE``."""
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from annotated_types import Ge, Le, MinLen
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from stacks import budgets
+from stacks.loading import NAMESPACE
+from stacks.settings import IN_WORDS, Settings
+
+TYPES = {
+    int: "whole number",
+    float: "number",
+    str: "text",
+    IPv4Address: "IPv4 address",
+    IPv4Network: "IPv4 network",
+}
+HEADER = f"""\
+<!-- Made by `make docs` from stacks/settings.py and stacks/budgets.py: do not edit. -->
+# Settings
+
+A stack's settings stand in `stacks/Pulumi.<stack>.yaml`, under `config:`, each with the prefix
+`{NAMESPACE}:`. What a stack does not name has the default given here; of a block, only what differs
+needs to be written. A list replaces the default list. Unknown names, wrong types and values outside
+their limits are errors, reported all at once, before anything changes.
+
+```yaml
+config:
+  {NAMESPACE}:target: docker
+  {NAMESPACE}:models: [smollm2:135m]
+  {NAMESPACE}:gateway:
+    replicas: 3
+    databasePool: {{maxOpen: 50}}
+```
+
+Values marked "report" are those of the performance report that the platform is tuned by.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    return "\n".join([HEADER, *_block("The stack", Settings, ""), *_budgets()])
+
+
+def _block(title: str, block: type[BaseModel], path: str) -> Iterator[str]:
+    """Yield the lines about one block, then those about the blocks inside it."""
+    inner = {name: kind for name, field in block.model_fields.items() if (kind := _inner(field.annotation))}
+    yield f"## {title}\n"
+    if path:
+        yield f"{_text(block.__doc__)}\n"
+    yield "| Setting | Type and limits | Default | Meaning |"
+    yield "|---|---|---|---|"
+    for name, field in block.model_fields.items():
+        if name not in inner:
+            yield _row(f"{path}{field.alias}", field)
+        elif inner[name].model_fields.keys() == {"memory_mib", "cpus"}:
+            yield from _resources(f"{path}{field.alias}", field, inner[name])
+    yield ""
+    for name, kind in inner.items():
+        field = block.model_fields[name]
+        if kind.model_fields.keys() != {"memory_mib", "cpus"}:
+            yield from _block(f"`{path}{field.alias}`", kind, f"{path}{field.alias}.")
+
+
+def _resources(path: str, field: FieldInfo, kind: type[BaseModel]) -> Iterator[str]:
+    """Yield the rows of a container's limits, which stand in the table of what they limit."""
+    for name, inner in kind.model_fields.items():
+        default = getattr(field.default, name)
+        meaning = f"{_text(field.description)} {_text(inner.description)}"
+        yield f"| `{path}.{inner.alias}` | {_type(inner)} | `{default:g}` | {meaning} |"
+
+
+def _row(path: str, field: FieldInfo) -> str:
+    return f"| `{path}` | {_type(field)} | {_default(field.default)} | {_text(field.description)} |"
+
+
+def _type(field: FieldInfo) -> str:
+    """Return the type and limits of a field in words."""
+    words = _words(field.annotation, field.metadata)
+    return words.replace("|", "\\|")
+
+
+def _words(annotation: Any, metadata: list[Any]) -> str:  # noqa: ANN401 - a type
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        base, *more = get_args(annotation)
+        return _words(base, [limit for info in more for limit in getattr(info, "metadata", [info])])
+    if origin is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(annotation))
+    if origin is tuple:
+        least = next((limit.min_length for limit in metadata if isinstance(limit, MinLen)), 0)
+        return f"list{f' of at least {least}' if least else ''}: {_words(get_args(annotation)[0], [])}"
+    pattern = next((limit.pattern for limit in metadata if hasattr(limit, "pattern")), None)
+    if pattern:
+        return IN_WORDS[pattern]
+    low = next((limit.ge for limit in metadata if isinstance(limit, Ge)), None)
+    high = next((limit.le for limit in metadata if isinstance(limit, Le)), None)
+    limits = f", {low} – {high}" if low is not None and high is not None else ""
+    return f"{TYPES[annotation]}{limits}"
+
+
+def _default(value: Any) -> str:  # noqa: ANN401 - any setting's default
+    if value is PydanticUndefined:
+        return "none: must be given"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{value}`"
+
+
+def _inner(annotation: object) -> type[BaseModel] | None:
+    """Return the block that a field holds, if it holds one."""
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if kind is not NoneType]
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _budgets() -> Iterator[str]:
+    """Yield the lines about the checks that span several settings."""
+    yield "## Budgets\n"
+    yield "Checks across settings, made before anything changes. A stack that breaks one is refused:\n"
+    for rule in budgets.CHECKS:
+        yield f"* **{rule.__name__.capitalize()}.** {_text(rule.__doc__)} An error is:"
+        for sentence in _sentences(rule):
+            yield f"  * {sentence}"
+    yield ""
+
+
+def _sentences(rule: object) -> Iterator[str]:
+    """Yield what a check can say, with an ellipsis for each number."""
+    assert inspect.isfunction(rule)  # noqa: S101 - narrows the type
+    for node in ast.walk(ast.parse(inspect.getsource(rule))):
+        if isinstance(node, ast.Yield) and isinstance(node.value, ast.JoinedStr):
+            parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.value.values)
+            yield "".join(map(str, parts))
+
+
+def _text(description: str | None) -> str:
+    """Return a docstring as one line of Markdown."""
+    return " ".join((description or "").split()).replace("``", "`").replace("|", "\\|")
+
+
+def main(
+    file: Annotated[Path, typer.Argument(help="The page.")],
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the page is up to date.")] = False,
+) -> None:
+    """Write the page, or check it."""
+    if not check:
+        file.write_text(page())
+    elif not file.exists() or file.read_text() != page():
+        sys.exit(f"error: {file} does not match the settings: make docs writes it anew")
+
+
+if __name__ == "__main__":
+    typer.run(main)

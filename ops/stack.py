@@ -1,0 +1,180 @@
+"""A stack's state folder, and the engine that deploys it."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = "ollamamax"
+PRIVATE = 0o600
+RUNNING_PARTS = (
+    "urn:pulumi:*::*::**docker:index/container:Container::*",
+    "urn:pulumi:*::*::**docker:index/network:Network::*",
+)
+"""What ``down`` removes: everything that runs. Volumes, passwords and certificates stay."""
+
+
+class StackError(Exception):
+    """The command cannot go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack of this project, with its state under ``.state/``.
+
+    Attributes:
+        name: the stack's name; its settings are in ``stacks/Pulumi.<name>.yaml``.
+        root: the checkout.
+    """
+
+    name: str
+    root: Path = ROOT
+
+    @property
+    def state(self) -> Path:
+        """The folder that holds state, passphrase and the engine's copy of the settings."""
+        return self.root / ".state"
+
+    @property
+    def settings_file(self) -> Path:
+        """The stack file that people edit, tracked by git."""
+        return self.root / "stacks" / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that the stack file names; empty where it leaves the default."""
+        config = yaml.safe_load(self.settings_file.read_text()).get("config") or {}
+        return tuple(config.get(f"{PROJECT}:models") or ())
+
+    @property
+    def config_file(self) -> Path:
+        """The stack file that engines read: the tracked one plus the salt."""
+        return self.state / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def cli(self) -> str | None:
+        """The Pulumi CLI on the PATH, or None: then the embedded engine does the work."""
+        return shutil.which("pulumi")
+
+    @property
+    def engine_name(self) -> str:
+        """What deploys this stack, in words."""
+        return f"the Pulumi CLI ({self.cli})" if self.cli else "the embedded engine (no pulumi on the PATH)"
+
+    def prepare(self) -> None:
+        """Make the state folder, the passphrase and the stack's configuration, where they are missing.
+
+        Raises:
+            StackError: if there is no stack file of this name, or the state folder cannot be written.
+        """
+        if not self.settings_file.exists():
+            known = sorted(p.name.split(".")[1] for p in (self.root / "stacks").glob("Pulumi.*.yaml"))
+            raise StackError(
+                f"STACK={self.name}: no {self.settings_file.name} in stacks/; there are: {', '.join(known)}"
+            )
+        try:
+            self._prepare_state()
+        except OSError as error:
+            raise StackError(
+                f"cannot write {error.filename or self.state}: {error.strerror}; the state is kept in "
+                f"{self.state}: make it a folder that can be written, with space left"
+            ) from error
+
+    def _prepare_state(self) -> None:
+        self.state.mkdir(mode=0o700, exist_ok=True)
+        passphrase = self.state / "passphrase"
+        if not passphrase.exists() and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
+            _write_private(passphrase, secrets.token_urlsafe(32))
+        salt = self._salt(self.config_file)
+        if self.cli and not self._checkpoint.exists():
+            salt = self._initialise()
+        text = self.settings_file.read_text().rstrip("\n")
+        _write_private(self.config_file, "\n".join([text, *salt, ""]))
+
+    def up(self) -> None:
+        """Bring the stack to what its settings say."""
+        self._run(["up", "--yes", *(["--skip-preview"] if self.cli else [])])
+
+    def preview(self) -> None:
+        """Show what ``up`` would change."""
+        self._run(["preview", "--diff"])
+
+    def destroy(self, *, data: bool) -> None:
+        """Remove what runs; with ``data`` everything, volumes and secrets included."""
+        targets = [] if data else [word for urn in RUNNING_PARTS for word in ("--target", urn)]
+        self._run(["destroy", "--yes", *(["--skip-preview"] if self.cli else []), *targets])
+
+    def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
+        """Return the stack's outputs; secret ones are "[secret]" unless they are asked for."""
+        command = ["stack", "output"] if self.cli else ["outputs"]
+        words = [*command, "--json", *(["--show-secrets"] if show_secrets else [])]
+        done = self._run(words, capture=True)
+        outputs: dict[str, Any] = json.loads(done)
+        return outputs
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.state / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
+
+    @staticmethod
+    def _salt(config: Path) -> list[str]:
+        """Return the line with the salt in a stack file that an engine has written, if it has."""
+        lines = config.read_text().splitlines() if config.exists() else []
+        return [line for line in lines if line.startswith("encryptionsalt:")]
+
+    def _initialise(self) -> list[str]:
+        """Create the stack with the Pulumi CLI and return the line with its salt.
+
+        The CLI writes the salt into the stack file that it finds, so it is shown a folder without ours.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(self.root / "Pulumi.yaml", folder)
+            self._run(["stack", "init", self.name, "--cwd", folder], capture=True)
+            return self._salt(Path(folder) / self.settings_file.relative_to(self.root))
+
+    def _run(self, words: list[str], *, capture: bool = False) -> str:
+        """Run the engine with ``words`` and return what it printed, if captured.
+
+        Raises:
+            StackError: if the engine fails; it has said why.
+        """
+        program = [self.cli, "--non-interactive"] if self.cli else [sys.executable, "-m", "engine"]
+        stack = [] if words[:2] == ["stack", "init"] else ["--stack", self.name]
+        config = ["--config-file", str(self.config_file)] if words[0] in {"up", "preview", "destroy"} else []
+        env = {
+            **os.environ,
+            "PULUMI_BACKEND_URL": f"file://{self.state}",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "VIRTUAL_ENV": str(self.root / ".venv"),
+        }
+        if "PULUMI_CONFIG_PASSPHRASE" not in env:
+            env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.state / "passphrase")
+        done = subprocess.run(  # noqa: S603 - our own words
+            [*program, *words, *stack, *config],
+            cwd=self.root,
+            env=env,
+            stdout=subprocess.PIPE if capture else None,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise StackError(f"{words[0]} of stack {self.name} failed; the messages above say why")
+        return done.stdout or ""
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    temporary.replace(path)

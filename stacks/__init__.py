@@ -1,0 +1,6 @@
+"""What differs between environments: the stack files and the typed settings read from them."""
+
+from stacks.loading import SettingsError, load
+from stacks.settings import Settings
+
+__all__ = ["Settings", "SettingsError", "load"]

@@ -1,0 +1,146 @@
+"""From a stack's Pulumi configuration to its settings; every problem is reported at once."""
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
+from typing import Any, get_args
+
+import pulumi
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from stacks import budgets
+from stacks.settings import IN_WORDS, Settings
+
+NAMESPACE = "ollamamax"
+
+
+class SettingsError(pulumi.RunError):
+    """The stack file does not describe a platform; the message holds one line a problem."""
+
+
+def load() -> Settings:
+    """Return the settings of the stack that is being deployed.
+
+    Raises:
+        SettingsError: naming every unknown key, bad value and broken budget.
+    """
+    # The CLI hands the configuration over in the environment, other hosts of the program in the runtime.
+    config = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    prefix = f"{NAMESPACE}:"
+    raw = {
+        key.removeprefix(prefix): _decode(value) for key, value in config.items() if key.startswith(prefix)
+    }
+    return parse(raw, pulumi.get_stack())
+
+
+def parse(raw: Mapping[str, Any], stack: str) -> Settings:
+    """Return the settings in ``raw``, the configuration of ``stack`` without its namespace.
+
+    Raises:
+        SettingsError: naming every unknown key, bad value and broken budget.
+    """
+    try:
+        # JSON mode: a list is a tuple and a string an address, while "5" is still no number.
+        settings = Settings.model_validate_json(json.dumps(dict(raw)), by_alias=True, by_name=False)
+    except ValidationError as error:
+        problems = sorted(_describe(detail) for detail in _distinct(error.errors()))
+    else:
+        problems = budgets.check(settings)
+        if not problems:
+            return settings
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    raise SettingsError(f"stack {stack}: the settings have {count}:\n{lines}")
+
+
+def _decode(value: str) -> Any:  # noqa: ANN401 - whatever the stack file holds
+    """Return what the stack file says: Pulumi hands structured values over as JSON text."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _distinct(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out lists that are too short only because bad entries were not counted."""
+    inside = {detail["loc"][:-1] for detail in details}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in inside]
+
+
+def _describe(detail: ErrorDetails) -> str:
+    """Return one line: the setting's path, its value, the limit and the way out."""
+    location = detail["loc"]
+    path = ".".join(str(part) for part in location)
+    value = json.dumps(detail["input"], ensure_ascii=False)
+    limits = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{path}: unknown setting{_suggest(location)}"
+        case "missing":
+            return f"{path}: is missing"
+        case "less_than_equal":
+            return f"{path}: {value} is more than {limits['le']:.15g}"
+        case "greater_than_equal":
+            return f"{path}: {value} is less than {limits['ge']:.15g}"
+        case "int_type":
+            return f"{path}: {value} is not a whole number"
+        case "float_type":
+            return f"{path}: {value} is not a number"
+        case "string_type":
+            return f"{path}: {value} is not a text"
+        case "tuple_type":
+            return f"{path}: {value} is not a list"
+        case "model_type":
+            return f"{path}: {value} is not a block of settings"
+        case "too_short":
+            return f"{path}: needs at least {limits['min_length']} entry"
+        case "literal_error":
+            return f"{path}: {value} is not {limits['expected']}"
+        case "string_pattern_mismatch":
+            return f"{path}: {value} is not {IN_WORDS[limits['pattern']]}"
+        case "value_error":
+            return f"{path}: {value} {_address_problem(location, detail['input'])}"
+        case _:
+            return f"{path}: {value}: {detail['msg']}"
+
+
+def _address_problem(location: tuple[str | int, ...], value: str) -> str:
+    """Return what is wrong with an IP address or network: the only values that Python's own types check."""
+    field = _field(location)
+    kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+    if IPv4Network not in kinds:
+        return "is not an IPv4 address, such as 127.0.0.1"
+    try:
+        network = IPv4Network(value, strict=False)
+    except ValueError:
+        return "is not an IPv4 network, such as 172.16.84.0/24"
+    return f"is an address inside a network: write {network}"
+
+
+def _suggest(location: tuple[str | int, ...]) -> str:
+    """Return a hint with the nearest setting of the block in which the unknown key stands."""
+    outer = _field(location[:-1])
+    block = _block(outer.annotation) if outer else Settings
+    names = [field.alias or name for name, field in block.model_fields.items()] if block else []
+    near = difflib.get_close_matches(str(location[-1]), names, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(names))}"
+
+
+def _field(location: Sequence[str | int]) -> FieldInfo | None:
+    """Return the field at ``location``, or the list that holds it; None stands for the whole."""
+    block: type[BaseModel] | None = Settings
+    field = None
+    for part in location:
+        if block:
+            field = next(field for field in block.model_fields.values() if field.alias == part)
+            block = _block(field.annotation)
+    return field
+
+
+def _block(annotation: object) -> type[BaseModel] | None:
+    """Return the block of settings that a field holds, if it holds one."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

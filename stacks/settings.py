@@ -1,0 +1,341 @@
+"""Typed settings of a stack: every tuned number of the platform, in one place.
+
+The text under a field is its documentation: what it means, its unit, and why it has this default.
+``docs/settings.md`` is generated from this file. Checks that span several settings live in
+``stacks/budgets.py``. Numbers marked "report" come from the performance report.
+"""
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Seconds = Annotated[int, Field(ge=1, le=86_400)]
+Mebibytes = Annotated[int, Field(ge=16, le=1_048_576)]
+Cpus = Annotated[float, Field(ge=0.1, le=256)]
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?$"
+PUBLIC_KEY = r"^ssh-ed25519 [A-Za-z0-9+/]+={0,2}( .+)?$"
+HOST_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+IN_WORDS = {
+    MODEL_NAME: "a model's Ollama name, such as smollm2:135m",
+    PUBLIC_KEY: "an OpenSSH ed25519 public key, such as the content of ~/.ollama/id_ed25519.pub",
+    HOST_NAME: "a host name in small letters, such as api.example.org",
+}
+"""What each pattern asks for, for messages and for the documentation."""
+ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
+PublicKey = Annotated[str, Field(pattern=PUBLIC_KEY)]
+HostName = Annotated[str, Field(pattern=HOST_NAME)]
+
+
+class Block(BaseModel):
+    """A block of settings: immutable, camelCase in files, unknown keys and loose types refused."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Resources(Block):
+    """What one container may use."""
+
+    memory_mib: Mebibytes
+    """Memory limit, MiB. The kernel kills a container that goes over it."""
+    cpus: Cpus
+    """CPU limit, cores."""
+
+
+class DockerSettings(Block):
+    """Where the docker target places the platform."""
+
+    subnet: IPv4Network = IPv4Network("172.16.84.0/24")
+    """Subnet of the stack's Docker network. The lower half holds fixed addresses, the upper half dynamic
+    ones: nginx resolves upstream names only when it loads, so gateways need addresses that stay. The
+    default lies outside the ranges from which Docker serves networks without a subnet."""
+    edge_address: IPv4Address = IPv4Address("0.0.0.0")  # noqa: S104 - the edge is the published door
+    """Host address on which the edge listens. Everything else is published on loopback only."""
+    health_wait_s: Seconds = 180
+    """How long a container may take to become healthy before the update fails, seconds."""
+    open_files: Annotated[int, Field(ge=1024, le=1_048_576)] = 16_384
+    """Open files of one container (nofile). A daemon can allow no more than its own hard limit."""
+    log_max_mib: Annotated[int, Field(ge=1, le=1024)] = 10
+    """Size at which a container's log file is rotated, MiB; three files are kept."""
+
+
+class DatabaseClientSettings(Block):
+    """A gateway's own connection pool, towards PgBouncer."""
+
+    max_open: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Most connections open at once (report)."""
+    max_idle: Annotated[int, Field(ge=0, le=1000)] = 25
+    """Most connections kept open without use (report)."""
+    max_lifetime_s: Seconds = 300
+    """Age at which a connection is replaced, seconds (report: 5 minutes)."""
+
+
+class QueryCacheSettings(Block):
+    """The gateway's cache of database query results; writes invalidate it on every replica."""
+
+    entries: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
+    """Most results kept (report)."""
+    ttl_s: Seconds = 300
+    """Longest time that a result is served, seconds (report: 5 minutes)."""
+
+
+class GatewaySettings(Block):
+    """The gateway ``ollama-distributed``: API, keys, routing over the workers."""
+
+    replicas: Annotated[int, Field(ge=1, le=50)] = 2
+    """Gateways. Two, so that one can be replaced or lost without a failed request."""
+    resources: Resources = Resources(memory_mib=2560, cpus=2.0)
+    """Limits of one gateway. The memory limit stands above ``goMemoryLimitMib``."""
+    go_gc: Annotated[int, Field(ge=10, le=1000)] = 50
+    """GOGC, percent: heap growth that starts a collection (report)."""
+    go_memory_limit_mib: Mebibytes = 2048
+    """GOMEMLIMIT, MiB: soft limit at which the Go runtime collects harder (report: 2 GiB)."""
+    read_header_timeout_s: Seconds = 5
+    """Longest time for a client to send its request headers, seconds (report)."""
+    read_timeout_s: Seconds = 5
+    """Rolling read deadline on bodies, seconds, renewed on progress (report): a 4 GB model upload passes,
+    a client that stalls does not."""
+    write_timeout_s: Seconds = 5
+    """Rolling write deadline, seconds, renewed at every chunk the client accepts (report): taken as a
+    total it would cut every stream longer than 5 s."""
+    idle_timeout_s: Seconds = 60
+    """Time after which an idle connection is closed, seconds (report)."""
+    max_header_bytes: Annotated[int, Field(ge=1024, le=65_536)] = 8192
+    """Largest request header, bytes (report); larger ones get 431."""
+    max_body_mib: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Largest request body, MiB, except model blobs; larger ones get 413. Room for a few images."""
+    drain_delay_s: Annotated[int, Field(ge=0, le=300)] = 2
+    """How long a stopping gateway still accepts requests, seconds, so that clients move away first."""
+    drain_timeout_s: Seconds = 30
+    """How long a stopping gateway lets requests in flight finish, ``drainDelayS`` included, seconds."""
+    wait_for_node_s: Seconds = 15
+    """How long a request may wait for a worker to come back when none that has its model is up, seconds.
+    A killed worker is back in a few."""
+    health_interval_s: Seconds = 2
+    """Time between health checks of a worker, seconds."""
+    health_timeout_s: Seconds = 2
+    """Time that a health check of a worker may take, seconds."""
+    connect_timeout_s: Seconds = 2
+    """Time to connect to a worker, seconds."""
+    resolve_interval_s: Seconds = 5
+    """Time between look-ups of the workers' names, seconds."""
+    database_pool: DatabaseClientSettings = DatabaseClientSettings()
+    """Connections towards PgBouncer."""
+    query_cache: QueryCacheSettings = QueryCacheSettings()
+    """Cache of database query results."""
+    public_keys: tuple[PublicKey, ...] = ()
+    """OpenSSH ed25519 public keys (``~/.ollama/id_ed25519.pub``) that may sign requests in place of an API
+    key: what the ``ollama`` command line does with ``OLLAMA_AUTH=1``."""
+    signature_window_s: Annotated[int, Field(ge=5, le=600)] = 60
+    """How far the signed time of such a request may be from the gateway's clock, seconds."""
+    key_refresh_interval_s: Seconds = 10
+    """Time between two reads of the keys from the database, seconds; a change is announced through Redis
+    at once, so this matters only while Redis is away."""
+    log_level: Literal["debug", "info", "warn", "error"] = "info"
+    """Least severe message that is logged."""
+
+
+class WorkerSettings(Block):
+    """The Ollama servers that hold the models and generate."""
+
+    replicas: Annotated[int, Field(ge=1, le=50)] = 2
+    """Ollama servers. Two, so that one can be replaced or lost."""
+    resources: Resources = Resources(memory_mib=6144, cpus=2.0)
+    """Limits of one worker: models and their KV caches live in this memory."""
+    parallel: Annotated[int, Field(ge=1, le=64)] = 4
+    """Requests that one loaded model serves at once (OLLAMA_NUM_PARALLEL)."""
+    max_queue: Annotated[int, Field(ge=1, le=10_000)] = 512
+    """Requests that one server lets wait before it answers 503 (OLLAMA_MAX_QUEUE)."""
+    keep_alive_s: Seconds = 1800
+    """How long an unused model stays loaded, seconds (OLLAMA_KEEP_ALIVE): a reload costs the next user."""
+    context_length: Annotated[int, Field(ge=256, le=1_048_576)] = 4096
+    """Context window when a request names none, tokens (OLLAMA_CONTEXT_LENGTH)."""
+
+
+class CompressionSettings(Block):
+    """Compression at the edge, of text, JSON and JavaScript; never of streams."""
+
+    min_bytes: Annotated[int, Field(ge=20, le=1_048_576)] = 1024
+    """Smallest answer that is compressed, bytes (report)."""
+    gzip_level: Annotated[int, Field(ge=1, le=9)] = 5
+    """gzip's level: beyond 5 it costs more time than it saves bytes."""
+    brotli_level: Annotated[int, Field(ge=0, le=11)] = 4
+    """Brotli's level on the fly (report); files are compressed ahead at 11."""
+
+
+class EdgeSettings(Block):
+    """nginx: TLS, HTTP/2 and HTTP/3, compression, limits."""
+
+    names: Annotated[tuple[HostName, ...], Field(min_length=1)] = ("localhost",)
+    """Host names in the edge's certificate; localhost, 127.0.0.1 and ::1 are added."""
+    resources: Resources = Resources(memory_mib=512, cpus=2.0)
+    """Limits of the edge."""
+    worker_processes: Annotated[int, Field(ge=1, le=128)] = 2
+    """nginx workers, one a core."""
+    worker_connections: Annotated[int, Field(ge=64, le=65_000)] = 8192
+    """Connections of one nginx worker, to clients and gateways together."""
+    drain_timeout_s: Seconds = 30
+    """How long a stopping edge lets answers under way finish, seconds."""
+    alt_svc_max_age_s: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
+    """How long a client may remember that HTTP/3 is offered, seconds (report)."""
+    hsts_max_age_s: Annotated[int, Field(ge=0, le=63_072_000)] = 0
+    """Strict-Transport-Security, seconds; 0 sends none: it would bind every port of ``localhost``."""
+    max_concurrent_streams: Annotated[int, Field(ge=1, le=10_000)] = 128
+    """Requests at a time on one HTTP/2 or HTTP/3 connection."""
+    keepalive_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Requests on one client connection before it is closed (report)."""
+    keepalive_timeout_s: Seconds = 75
+    """Idle time after which a client connection is closed, seconds (report)."""
+    header_timeout_s: Seconds = 5
+    """Time in which a request's headers must arrive, seconds (report)."""
+    body_timeout_s: Seconds = 5
+    """Rolling: time between two reads of a request's body, seconds (report)."""
+    send_timeout_s: Seconds = 5
+    """Rolling: time between two writes that the client accepts, seconds (report)."""
+    upstream_keepalive: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Idle connections to the gateways that one nginx worker keeps."""
+    upstream_keepalive_timeout_s: Seconds = 50
+    """Idle time after which the edge closes a connection to a gateway, seconds: less than the gateway's
+    ``idleTimeoutS``, because the side that sends requests must close first."""
+    upstream_connect_timeout_s: Seconds = 1
+    """Time to reach a gateway before the next one is tried, seconds."""
+    upstream_send_timeout_s: Seconds = 10
+    """Rolling: time between two writes that a gateway accepts, seconds."""
+    retry_window_s: Seconds = 600
+    """How long after its arrival a request may still be passed to another gateway, seconds: as long as a
+    model may think before its first token."""
+    trusted_proxies: tuple[IPv4Network, ...] = ()
+    """Address ranges whose X-Forwarded-For is believed: those of a CDN or load balancer in front."""
+    compression: CompressionSettings = CompressionSettings()
+    """Compression."""
+
+
+class DatabaseSettings(Block):
+    """PostgreSQL: keys, nodes, models, metrics."""
+
+    resources: Resources = Resources(memory_mib=1024, cpus=1.0)
+    """Limits of the server."""
+    max_connections: Annotated[int, Field(ge=10, le=5000)] = 100
+    """Most connections that the server takes."""
+    superuser_reserved_connections: Annotated[int, Field(ge=1, le=50)] = 10
+    """Connections kept from PgBouncer: for an operator's psql."""
+    shared_buffers_mib: Mebibytes = 256
+    """Page cache of the server, MiB: a quarter of its memory, as PostgreSQL's manual advises."""
+    effective_cache_size_mib: Mebibytes = 512
+    """What the planner takes to be cached in all, MiB: half the memory."""
+    work_mem_mib: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Memory of one sort or hash, MiB; every connection may use some of these at once."""
+    maintenance_work_mem_mib: Mebibytes = 64
+    """Memory of vacuum and index builds, MiB."""
+    max_wal_size_mib: Mebibytes = 512
+    """Write-ahead log between two checkpoints, MiB."""
+    idle_in_transaction_timeout_s: Seconds = 60
+    """A transaction left open ends after this, seconds: it would hold back vacuum and locks."""
+    statement_timeout_s: Annotated[int, Field(ge=0, le=86_400)] = 30
+    """A statement ends after this, seconds; 0 is never."""
+    slow_statement_ms: Annotated[int, Field(ge=-1, le=3_600_000)] = 250
+    """Statements that take longer are logged without their values, milliseconds; -1 logs none."""
+
+
+class PoolSettings(Block):
+    """PgBouncer in transaction mode, between the gateways and PostgreSQL."""
+
+    resources: Resources = Resources(memory_mib=128, cpus=0.5)
+    """Limits of PgBouncer."""
+    max_client_conn: Annotated[int, Field(ge=10, le=50_000)] = 1000
+    """Most client connections."""
+    default_pool_size: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Server connections to PostgreSQL."""
+    reserve_pool_size: Annotated[int, Field(ge=0, le=1000)] = 5
+    """More server connections, once clients have waited ``reservePoolTimeoutS``."""
+    reserve_pool_timeout_s: Seconds = 3
+    """Wait that opens the reserve, seconds."""
+    max_prepared_statements: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Prepared statements tracked a server connection; above 0, so that they work in transaction mode."""
+    query_wait_timeout_s: Seconds = 10
+    """A query that gets no server connection for so long fails, seconds."""
+    server_lifetime_s: Seconds = 3600
+    """Age at which a server connection is replaced, seconds."""
+    server_idle_timeout_s: Seconds = 600
+    """Idle time after which a server connection is closed, seconds."""
+    server_connect_timeout_s: Seconds = 5
+    """Time to connect to PostgreSQL, seconds."""
+    server_login_retry_s: Seconds = 1
+    """Pause after a failed connection, seconds: a restarted server is used again at once."""
+    idle_transaction_timeout_s: Seconds = 60
+    """A client's transaction left open ends after this, seconds."""
+
+
+class CacheSettings(Block):
+    """Redis: a cache and a message bus. Its loss slows requests and fails none."""
+
+    resources: Resources = Resources(memory_mib=256, cpus=0.5)
+    """Limits of Redis."""
+    max_memory_mib: Mebibytes = 128
+    """Data at which the least recently used keys are dropped, MiB: half the container's memory, because
+    buffers and fragmentation come on top."""
+    max_clients: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    """Most client connections."""
+
+
+class MonitoringSettings(Block):
+    """Prometheus."""
+
+    resources: Resources = Resources(memory_mib=512, cpus=0.5)
+    """Limits of Prometheus."""
+    scrape_interval_s: Seconds = 5
+    """Time between two scrapes, seconds."""
+    scrape_timeout_s: Seconds = 4
+    """Time that a scrape may take, seconds."""
+    retention_hours: Annotated[int, Field(ge=1, le=8760)] = 48
+    """How long samples are kept, hours."""
+    retention_mib: Annotated[int, Field(ge=64, le=1_048_576)] = 2048
+    """Most disk that samples take, MiB."""
+
+
+class NodeMemorySettings(Block):
+    """Memory of a node: a gateway and what shares its host, not one container."""
+
+    warning_mib: Mebibytes = 4096
+    """Use at which a node warns, MiB (report)."""
+    critical_mib: Mebibytes = 5120
+    """Use at which a node sheds its caches, MiB (report)."""
+
+
+class Settings(Block):
+    """All settings of one stack."""
+
+    target: Literal["docker"]
+    """Where the platform runs: ``docker`` is this machine."""
+    models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = ("smollm2:135m",)
+    """Models that every worker holds before the platform counts as ready, by their Ollama names."""
+    port_offset: Annotated[int, Field(ge=0, le=50_000)] = 0
+    """Added to every published port (edge 8443, Prometheus 9091), so that stacks run side by side."""
+    longest_generation_s: Annotated[int, Field(ge=10, le=7200)] = 600
+    """Longest silence allowed between two pieces of a model's answer, seconds; every hop allows it."""
+    docker: DockerSettings = DockerSettings()
+    """The docker target."""
+    edge: EdgeSettings = EdgeSettings()
+    """The edge."""
+    gateway: GatewaySettings = GatewaySettings()
+    """The gateways."""
+    worker: WorkerSettings = WorkerSettings()
+    """The workers."""
+    database: DatabaseSettings = DatabaseSettings()
+    """PostgreSQL."""
+    pool: PoolSettings = PoolSettings()
+    """PgBouncer."""
+    cache: CacheSettings = CacheSettings()
+    """Redis."""
+    monitoring: MonitoringSettings = MonitoringSettings()
+    """Prometheus."""
+    node_memory: NodeMemorySettings = NodeMemorySettings()
+    """Memory thresholds of a node."""

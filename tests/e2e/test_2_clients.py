@@ -1,0 +1,215 @@
+"""The clients that people already have, unchanged: base URL, key and CA given."""
+
+import base64
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import httpx2
+import ollama
+import openai
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.e2e.conftest import STACK, Platform, docker
+
+CLIENTS = Path(__file__).parent / "clients"
+ASK = [{"role": "user", "content": "hello"}]
+FEW = {"num_predict": 8}
+
+
+def worker(path: str, body: object) -> httpx.Response:
+    """Ask a worker itself, past the platform: what Ollama says is the measure."""
+    address = docker(
+        "inspect",
+        "--format",
+        "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+        f"ollamamax-{STACK}-worker-1",
+    )
+    return httpx.post(f"http://{address}:11434{path}", json=body, trust_env=False)
+
+
+@pytest.fixture
+def client(platform: Platform) -> Iterator[ollama.Client]:
+    """The PyPI ollama client."""
+    with ollama.Client(host=platform.url, headers=platform.headers, verify=platform.trust) as client:
+        yield client
+
+
+def test_pypi_ollama_lists_and_shows(client: ollama.Client) -> None:
+    assert [model.model for model in client.list().models] == ["tiny:latest"]
+    assert client.show("tiny").details.family == "llama"  # type: ignore[union-attr]
+
+
+def test_pypi_ollama_chats_streamed_and_not(client: ollama.Client) -> None:
+    whole = client.chat("tiny", ASK, options=FEW)
+    assert whole.message.content
+    assert whole.eval_count == 8
+    pieces = list(client.chat("tiny", ASK, stream=True, options=FEW))
+    assert len(pieces) == 9, "eight tokens and the end, each on its own"
+    assert pieces[-1].done
+
+
+def test_pypi_ollama_generates_streamed_and_not(client: ollama.Client) -> None:
+    assert client.generate("tiny", "hello", options=FEW).response
+    assert len(list(client.generate("tiny", "hello", stream=True, options=FEW))) == 9
+
+
+def test_pypi_ollama_embeds(client: ollama.Client) -> None:
+    assert [len(vector) for vector in client.embed("tiny", ["a", "b"]).embeddings] == [64, 64]
+
+
+def test_an_unknown_model_is_refused_in_ollamas_own_words(client: ollama.Client, platform: Platform) -> None:
+    for path, body in (
+        ("/api/chat", {"model": "absent", "messages": ASK}),
+        ("/api/generate", {"model": "absent", "prompt": "x"}),
+        ("/api/embed", {"model": "absent", "input": "x"}),
+        ("/api/show", {"model": "absent"}),
+        ("/v1/chat/completions", {"model": "absent", "messages": ASK}),
+    ):
+        theirs = worker(path, body)
+        ours = httpx.post(platform.url + path, json=body, headers=platform.headers, verify=platform.trust)
+        assert (ours.status_code, ours.json()) == (theirs.status_code, theirs.json()), path
+    with pytest.raises(ollama.ResponseError, match="model 'absent' not found"):
+        client.chat("absent", ASK)
+
+
+def test_malformed_json_is_refused_in_ollamas_own_words(platform: Platform) -> None:
+    address = docker(
+        "inspect",
+        "--format",
+        "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+        f"ollamamax-{STACK}-worker-1",
+    )
+    for body in (b'{"model": ', b"", b"[1]", b'{"model": 3}'):
+        theirs = httpx.post(f"http://{address}:11434/api/chat", content=body, trust_env=False)
+        ours = httpx.post(
+            f"{platform.url}/api/chat", content=body, headers=platform.headers, verify=platform.trust
+        )
+        assert ours.status_code == theirs.status_code == 400, body
+        assert ours.json() == theirs.json(), body
+
+
+def test_pypi_openai_speaks_to_the_platform(platform: Platform) -> None:
+    with (
+        httpx2.Client(verify=platform.trust) as transport,
+        openai.OpenAI(base_url=f"{platform.url}/v1", api_key=platform.key, http_client=transport) as client,
+    ):
+        assert [model.id for model in client.models.list()] == ["tiny:latest"]
+        assert client.models.retrieve("tiny").id == "tiny"
+        whole = client.chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": "hello"}], max_tokens=8
+        )
+        assert whole.choices[0].message.content
+        pieces = list(
+            client.chat.completions.create(
+                model="tiny", messages=[{"role": "user", "content": "hello"}], max_tokens=8, stream=True
+            )
+        )
+        assert len(pieces) >= 8
+        assert client.completions.create(model="tiny", prompt="hello", max_tokens=8).choices[0].text
+        assert len(client.embeddings.create(model="tiny", input="a").data[0].embedding) == 64
+        with pytest.raises(openai.NotFoundError, match="model 'absent' not found"):
+            client.chat.completions.create(model="absent", messages=[{"role": "user", "content": "x"}])
+
+
+def test_npm_ollama_speaks_to_the_platform(platform: Platform, tmp_path: Path) -> None:
+    for name in ("package.json", "package-lock.json", "client.mjs"):
+        (tmp_path / name).write_bytes((CLIENTS / name).read_bytes())
+    subprocess.run(["npm", "ci", "--silent"], cwd=tmp_path, check=True, timeout=120)
+    done = subprocess.run(
+        ["node", "client.mjs"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "NODE_EXTRA_CA_CERTS": str(platform.ca),
+            "PLATFORM_URL": platform.url,
+            "PLATFORM_KEY": platform.key,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["list"] == ["tiny:latest"]
+    assert seen["show"] == "llama"
+    assert seen["chat"]
+    assert len(seen["chatStream"]) == 9
+    assert seen["generate"]
+    assert len(seen["generateStream"]) == 9
+    assert seen["embed"] == [64, 64]
+    assert seen["error"] == {"status": 404, "message": "model 'absent' not found"}
+
+
+def ollama_command(platform: Platform, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the ollama command line on the host's network, with the key pair in ``home``."""
+    image = docker("inspect", "--format", "{{.Config.Image}}", f"ollamamax-{STACK}-worker-1")
+    settings = {
+        "OLLAMA_HOST": platform.url,
+        "OLLAMA_AUTH": "1",
+        "SSL_CERT_FILE": "/ca.pem",
+        "HOME": "/home/user",
+    }
+    return subprocess.run(
+        [
+            *("docker", "run", "--rm", "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}"),
+            *(word for name, value in settings.items() for word in ("--env", f"{name}={value}")),
+            *("--volume", f"{platform.ca}:/ca.pem:ro", "--volume", f"{home}:/home/user"),
+            *(image, *words),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_ollama_command_line_is_let_in_by_its_registered_key(platform: Platform, tmp_path: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    folder = tmp_path / ".ollama"
+    folder.mkdir()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    (folder / "id_ed25519").write_bytes(private)
+    (folder / "id_ed25519").chmod(0o600)
+    (folder / "id_ed25519.pub").write_bytes(public)
+
+    refused = ollama_command(platform, tmp_path, "list")
+    assert refused.returncode != 0, "a key that is not registered is not let in"
+
+    platform.checkout.settings(gateway={"publicKeys": [f"{public.decode()} tester"], "signatureWindowS": 5})
+    changed = platform.checkout.make("up")
+    assert changed.status == 0, changed.text
+    assert "worker-1" not in changed.text, "a new key touches the gateways alone"
+
+    listed = ollama_command(platform, tmp_path, "list")
+    assert listed.returncode == 0, listed.stderr
+    assert "tiny:latest" in listed.stdout
+    assert "llama" in ollama_command(platform, tmp_path, "show", "tiny").stdout
+    answered = ollama_command(platform, tmp_path, "run", "tiny", "hello")
+    assert answered.returncode == 0, answered.stderr
+    assert len(answered.stdout.split()) > 3
+    absent = ollama_command(platform, tmp_path, "show", "absent")
+    assert "model 'absent' not found" in absent.stderr
+
+    def signed(age_s: int) -> int:
+        """Return the status of a request that was signed ``age_s`` seconds ago."""
+        stamp = int(time.time()) - age_s
+        signature = base64.b64encode(key.sign(f"GET,/api/tags?ts={stamp}".encode())).decode()
+        return httpx.get(
+            f"{platform.url}/api/tags?ts={stamp}",
+            headers={"Authorization": f"{public.decode().split()[1]}:{signature}"},
+            verify=platform.trust,
+        ).status_code
+
+    assert signed(0) == 200
+    assert signed(30) == 401, "a replayed request is refused once its signed time is past"

@@ -1,0 +1,488 @@
+# ruff: noqa: S108 - /tmp is the containers'
+"""The docker package on a real daemon, against what Pulumi's own plugin recorded."""
+
+import gc
+import json
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from google.protobuf import empty_pb2
+
+from engine.providers import PROVIDERS
+from engine.providers.docker_container import _cpus, _duration, _go_duration
+from engine.values import Secret
+from tests.engine.providers.harness import PREFIX, REFERENCE, Failed, Plugin, opened
+
+PACKAGE = "docker"
+IMAGE = "docker:index/image:Image"
+NETWORK = "docker:index/network:Network"
+VOLUME = "docker:index/volume:Volume"
+CONTAINER = "docker:index/container:Container"
+BASE = "debian:trixie-slim"
+SUBNET = "10.213.78.0/24"
+
+
+def stable(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Outputs without what differs from one run to the next."""
+    changing = {
+        "id",
+        "name",
+        "mountpoint",
+        "hostname",
+        "networkDatas",
+        "networksAdvanced",
+        "volumes",
+        "ports",
+    }
+    return {key: value for key, value in outputs.items() if key not in changing}
+
+
+def container(plugin: Plugin, name: str, **inputs: Any) -> dict[str, Any]:
+    """Checked inputs of a container on the base image."""
+    given = {"name": PREFIX + name, "image": BASE, "command": ["sleep", "60"], **inputs}
+    checked: dict[str, Any] = plugin.check(CONTAINER, given)
+    return checked
+
+
+def shell(id_: str, command: str) -> str:
+    """What a shell in the container prints."""
+    run = ["docker", "exec", id_, "sh", "-c", command]
+    return subprocess.run(
+        run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    ).stdout
+
+
+def test_checked_inputs_and_outputs_are_those_of_the_recorded_program(
+    plugin: Plugin, daemon: docker.APIClient, recorded: dict[str, dict[str, Any]]
+) -> None:
+    network_inputs = plugin.check(NETWORK, {}, name=PREFIX + "backend")
+    assert network_inputs["name"].startswith(PREFIX + "backend-")
+    assert network_inputs | {"name": ""} == recorded[NETWORK]["inputs"] | {"name": ""}
+    _, network = plugin.create(NETWORK, network_inputs)
+    expected = recorded[NETWORK]["outputs"]
+    assert stable(network) | {"ipamConfigs": 0} == stable(expected) | {"ipamConfigs": 0}
+    assert network["ipamConfigs"][0].keys() == expected["ipamConfigs"][0].keys()
+
+    volume_inputs = plugin.check(VOLUME, {}, name=PREFIX + "data")
+    assert volume_inputs | {"name": ""} == recorded[VOLUME]["inputs"] | {"name": ""}
+    volume_id, volume = plugin.create(VOLUME, volume_inputs)
+    assert volume_id == volume["name"] == volume_inputs["name"]
+    assert stable(volume) == stable(recorded[VOLUME]["outputs"])
+
+    want = recorded[CONTAINER]
+    given = {
+        "image": BASE,
+        "command": ["sleep", "300"],
+        "envs": ["MODE=reference", Secret("TOKEN=not-a-real-one")],
+        "networksAdvanced": [{"name": network["name"], "aliases": ["service"]}],
+        "volumes": [{"volumeName": volume["name"], "containerPath": "/data"}],
+        "ports": [{"internal": 8080, "external": 18998, "ip": "127.0.0.1"}],
+        "restart": "unless-stopped",
+        "memory": 64,
+        "readOnly": True,
+    }
+    inputs = plugin.check(CONTAINER, given, name=PREFIX + "service")
+    assert isinstance(inputs["envs"], Secret)
+    same = {"name", "envs", "image", "networksAdvanced", "ports", "volumes"}
+    assert {k: v for k, v in inputs.items() if k not in same} == {
+        k: v for k, v in want["inputs"].items() if k not in same
+    }
+    assert inputs["networksAdvanced"][0]["__defaults"] == []
+    assert inputs["ports"][0] == want["inputs"]["ports"][0] | {"external": 18998}
+    _, outputs = plugin.create(CONTAINER, inputs)
+    assert isinstance(outputs["envs"], Secret)
+    ignored = {"envs": 0, "image": 0}
+    assert stable(outputs) | ignored == stable(want["outputs"]) | ignored
+    for name in ("networkDatas", "networksAdvanced", "volumes", "ports"):
+        assert outputs[name][0].keys() == want["outputs"][name][0].keys(), name
+    assert outputs["ports"] == [{"external": 18998, "internal": 8080, "ip": "127.0.0.1", "protocol": "tcp"}]
+
+
+def test_a_change_is_planned_as_the_plugin_planned_it(
+    plugin: Plugin, recorded: dict[str, dict[str, Any]]
+) -> None:
+    plan = json.loads((REFERENCE / "preview-change.json").read_text())
+    step = next(one for one in plan["steps"] if one["op"] == "replace")
+    inputs = recorded[CONTAINER]["inputs"] | {"envs": ["MODE=reference", "TOKEN=a"]}
+    olds = recorded[CONTAINER]["outputs"] | {"envs": ["MODE=reference", "TOKEN=a"]}
+    news = inputs | {"memory": 96, "envs": ["MODE=changed", "TOKEN=a"]}
+    wanted = {path: one["kind"] for path, one in step["detailedDiff"].items()}
+    assert plugin.changes(CONTAINER, olds, news) == wanted
+    answer = plugin.diff(CONTAINER, olds, news)
+    assert list(answer.replaces) == step["replaceReasons"]
+    assert list(answer.diffs) == step["diffReasons"]
+    assert answer.deleteBeforeReplace
+    assert plugin.changes(CONTAINER, olds, inputs) == {"memorySwap": "delete"}
+    assert not plugin.diff(CONTAINER, olds, inputs, ignore=("memorySwap",)).detailedDiff
+
+
+def test_every_setting_of_a_container_reaches_the_daemon_and_comes_back_unchanged(
+    plugin: Plugin, daemon: docker.APIClient
+) -> None:
+    name = PREFIX + "full"
+    pool = {"subnet": SUBNET, "gateway": "10.213.78.1", "ipRange": "10.213.78.128/25"}
+    given = {"name": name, "ipamConfigs": [pool], "labels": [{"label": "a", "value": "b"}]}
+    network_inputs = plugin.check(NETWORK, given)
+    _, network = plugin.create(NETWORK, network_inputs)
+    assert plugin.changes(NETWORK, network, network_inputs) == {}
+    assert plugin.changes(NETWORK, network, network_inputs | {"labels": [{"label": "a", "value": "c"}]}) == {
+        "labels[0].value": "update-replace"
+    }
+    inputs = container(
+        plugin,
+        "full",
+        hostname="host",
+        envs=["B=1", "A=2"],
+        user="1000:1000",
+        init=True,
+        capabilities={"adds": ["NET_ADMIN"], "drops": ["ALL"]},
+        securityOpts=["no-new-privileges:true"],
+        memory=64,
+        memorySwap=64,
+        cpus="0.5",
+        cpuShares=100,
+        ulimits=[{"name": "nofile", "soft": 1000, "hard": 1000}],
+        tmpfs={"/tmp": "size=1m,mode=1777"},
+        mounts=[{"type": "tmpfs", "target": "/m", "tmpfsOptions": {"sizeBytes": 1000000}}],
+        networksAdvanced=[{"name": name, "aliases": ["z", "a"], "ipv4Address": "10.213.78.9"}],
+        ports=[{"internal": 80, "external": 18996, "ip": "127.0.0.1", "protocol": "udp"}],
+        healthcheck={"tests": ["CMD", "true"], "interval": "1s", "timeout": "90s", "retries": 3},
+        wait=True,
+        waitTimeout=30,
+        restart="unless-stopped",
+        stopSignal="SIGINT",
+        stopTimeout=5,
+        destroyGraceSeconds=1,
+        logDriver="json-file",
+        logOpts={"max-file": "3"},
+        labels=[{"label": "a", "value": "b"}],
+        hosts=[{"host": "other", "ip": "1.2.3.4"}],
+        dns=["8.8.8.8"],
+        groupAdds=["5"],
+        sysctls={"net.ipv4.ip_unprivileged_port_start": "0"},
+        shmSize=32,
+        workingDir="/tmp",
+    )
+    id_, outputs = plugin.create(CONTAINER, inputs)
+    assert plugin.log == [f"container {name} is starting"]
+    host = daemon.inspect_container(id_)["HostConfig"]
+    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (64 << 20, 64 << 20, 5 * 10**8)
+    assert (host["CapDrop"], host["SecurityOpt"], host["Init"]) == (["ALL"], ["no-new-privileges:true"], True)
+    assert outputs["healthcheck"]["timeout"] == "1m30s"
+    assert outputs["networkDatas"][0]["ipAddress"] == "10.213.78.9"
+    found = json.loads(shell(id_, "cat /proc/net/dev >/dev/null; echo '{\"h\": \"'$(hostname)'\"}'"))
+    assert found == {"h": "host"}
+    assert plugin.changes(CONTAINER, outputs, inputs) == {}
+    assert plugin.read(CONTAINER, id_, inputs, outputs) == outputs
+    for key, value, change in (
+        ("command", ["sleep", "61"], {"command[1]": "update-replace"}),
+        ("envs", ["A=2", "C=3", "D=4"], {"envs": "update-replace"}),
+        ("envs", ["A=2"], {"envs[1]": "delete-replace"}),
+        ("restart", "no", {"restart": "update"}),
+        ("memorySwap", 128, {"memorySwap": "update"}),
+        ("stopTimeout", 6, {"stopTimeout": "update-replace"}),
+        ("sysctls", {"a.b": "0"}, {'sysctls["a.b"]': "add-replace",
+                                   'sysctls["net.ipv4.ip_unprivileged_port_start"]': "delete-replace"}),
+        ("capabilities", {"drops": ["ALL"]}, {"capabilities.adds": "delete-replace"}),
+        ("ulimits", [{"name": "nofile", "soft": 9, "hard": 1000}], {"ulimits[0].soft": "update-replace"}),
+        ("healthcheck", inputs["healthcheck"] | {"retries": 9}, {"healthcheck.retries": "update-replace"}),
+    ):  # fmt: skip
+        assert plugin.changes(CONTAINER, outputs, inputs | {key: value}) == change, key
+    changed = inputs | {"memory": 96, "memorySwap": 96, "restart": "no"}
+    updated = plugin.update(CONTAINER, id_, outputs, changed)
+    host = daemon.inspect_container(id_)["HostConfig"]
+    assert (host["Memory"], host["RestartPolicy"]["Name"]) == (96 << 20, "no")
+    assert plugin.changes(CONTAINER, updated, changed) == {}
+    plugin.delete(CONTAINER, id_, updated)
+    plugin.delete(CONTAINER, id_, updated)
+    assert plugin.read(CONTAINER, id_, inputs, outputs) is None
+
+
+def test_files_are_put_into_an_unnamed_volume_of_a_read_only_container(
+    plugin: Plugin, daemon: docker.APIClient
+) -> None:
+    inputs = container(
+        plugin,
+        "files",
+        readOnly=True,
+        volumes=[{"containerPath": "/etc/service"}],
+        uploads=[
+            {"file": "/etc/service/a.conf", "content": "hello\n", "permissions": "0440"},
+            {"file": "/etc/service/sub/b.bin", "contentBase64": "AAE=", "executable": True},
+        ],
+    )
+    id_, outputs = plugin.create(CONTAINER, inputs)
+    listing = shell(id_, "cd /etc/service; cat a.conf; stat -c '%n %a %s' a.conf sub/b.bin")
+    assert listing.splitlines() == ["hello", "a.conf 440 6", "sub/b.bin 744 2"]
+    assert "Read-only file system" in shell(id_, "touch /here 2>&1")
+    assert plugin.changes(CONTAINER, outputs, inputs) == {}
+    (volume,) = [one["Name"] for one in daemon.inspect_container(id_)["Mounts"]]
+    plugin.delete(CONTAINER, id_, outputs)
+    with pytest.raises(docker.errors.NotFound):
+        daemon.inspect_volume(volume)
+
+
+def test_a_container_that_runs_to_completion_returns_its_exit_code_and_logs(
+    plugin: Plugin, daemon: docker.APIClient
+) -> None:
+    job: dict[str, Any] = {"attach": True, "logs": True, "mustRun": False, "restart": "no"}
+    inputs = container(plugin, "job", command=["sh", "-c", "sleep 1; echo done"], **job)
+    id_, outputs = plugin.create(CONTAINER, inputs)
+    assert (outputs["exitCode"], outputs["containerLogs"]) == (0, "done\n")
+    assert plugin.changes(CONTAINER, plugin.read(CONTAINER, id_, inputs, outputs) or {}, inputs) == {}
+
+    bad = container(plugin, "bad", command=["sh", "-c", "seq 1 30; echo broken; exit 3"], **job)
+    with pytest.raises(Failed, match=r"ended with exit code 3; its last log lines:\n12\n") as failure:
+        plugin.create(CONTAINER, bad)
+    assert str(failure.value).endswith("\n30\nbroken")
+    assert failure.value.outputs["exitCode"] == 3
+    with pytest.raises(Failed, match=r"ended with exit code 3"):
+        plugin.update(CONTAINER, failure.value.id, failure.value.outputs, bad)
+
+
+def test_a_container_that_does_not_become_healthy_is_kept_and_explained(
+    plugin: Plugin, daemon: docker.APIClient
+) -> None:
+    check = {"tests": ["CMD", "test", "-e", "/tmp/well"], "interval": "1s"}
+    inputs = container(
+        plugin,
+        "ill",
+        command=["sh", "-c", "echo not yet; sleep 60"],
+        healthcheck=check,
+        wait=True,
+        waitTimeout=2,
+    )
+    with pytest.raises(Failed, match=r"was not healthy after 2 s; its last log lines:\nnot yet") as failure:
+        plugin.create(CONTAINER, inputs)
+    shell(failure.value.id, "touch /tmp/well")
+    outputs = plugin.update(CONTAINER, failure.value.id, failure.value.outputs, inputs | {"waitTimeout": 20})
+    assert outputs["id"] == failure.value.id
+    dead = container(plugin, "dead", command=["false"], healthcheck=check, wait=True, restart="no")
+    with pytest.raises(Failed, match=r"ended with exit code 1 before it was healthy"):
+        plugin.create(CONTAINER, dead)
+
+
+def test_a_stopped_container_is_started_again(plugin: Plugin, daemon: docker.APIClient) -> None:
+    inputs = container(plugin, "stopped", restart="no")
+    id_, outputs = plugin.create(CONTAINER, inputs)
+    daemon.kill(id_)
+    daemon.wait(id_)
+    found = plugin.read(CONTAINER, id_, inputs, outputs)
+    assert found
+    assert plugin.changes(CONTAINER, found, inputs) == {"mustRun": "update"}
+    plugin.update(CONTAINER, id_, found, inputs)
+    assert daemon.inspect_container(id_)["State"]["Running"]
+
+
+def test_what_an_interrupted_update_left_is_replaced_and_what_is_not_ours_is_not(
+    plugin: Plugin, daemon: docker.APIClient
+) -> None:
+    inputs = container(plugin, "left")
+    first, _ = plugin.create(CONTAINER, inputs)
+    second, _ = plugin.create(CONTAINER, inputs)
+    assert first != second
+    with pytest.raises(Failed, match=f"container {PREFIX}left exists and is not this stack's: `docker rm -f"):
+        plugin.create(CONTAINER, inputs, name="another")
+    labels = [{"label": "ollamamax.urn", "value": "u"}]
+    config = [{"subnet": SUBNET}]
+    wanted = plugin.check(NETWORK, {"name": PREFIX + "left", "labels": labels, "ipamConfigs": config})
+    network, _ = plugin.create(NETWORK, wanted)
+    assert plugin.create(NETWORK, wanted)[0] == network
+    moved = wanted | {"ipamConfigs": [{"__defaults": [], "subnet": "10.213.79.0/24"}]}
+    assert plugin.create(NETWORK, moved)[0] != network
+    with pytest.raises(Failed, match=f"network {PREFIX}left exists and is not this stack's"):
+        plugin.create(NETWORK, wanted | {"labels": []})
+    with pytest.raises(
+        Failed, match=rf"subnet 10.213.79.128/25 overlaps 10.213.79.0/24 of network {PREFIX}left: "
+    ):
+        plugin.create(NETWORK, {"name": PREFIX + "b", "ipamDriver": "default",
+                                "ipamConfigs": [{"subnet": "10.213.79.128/25"}]})  # fmt: skip
+
+
+@pytest.mark.parametrize(("protocol", "kind"), [("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)])
+def test_a_port_in_use_is_named_and_nothing_is_left_behind(
+    plugin: Plugin, daemon: docker.APIClient, protocol: str, kind: socket.SocketKind
+) -> None:
+    with socket.socket(socket.AF_INET, kind) as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        ports = [{"internal": 80, "external": port, "ip": "127.0.0.1", "protocol": protocol}]
+        with pytest.raises(Failed) as failure:
+            plugin.create(CONTAINER, container(plugin, "port", ports=ports))
+    what = f"port {port}/{protocol} is already in use on this machine"
+    assert str(failure.value) == f"{what}: stop what holds it, or set portOffset"
+    assert daemon.containers(all=True, filters={"name": PREFIX}) == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # docker-py drops its socket
+def test_a_missing_image_and_a_missing_daemon_are_each_one_message(
+    plugin: Plugin, daemon: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Failed, match=f"^image {PREFIX}none is not on this machine and could not be pulled: "):
+        plugin.create(CONTAINER, container(plugin, "none", image=PREFIX + "none"))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    other = Plugin(PROVIDERS["docker"]())
+    with pytest.raises(Failed) as failure:
+        other.create(VOLUME, {"name": PREFIX + "v"})
+    other.close()
+    where, way_out = "unix:///nonexistent/docker.sock", "start it, or set DOCKER_HOST to where one runs"
+    assert str(failure.value) == f"cannot reach the Docker daemon at {where}: {way_out}"
+    gc.collect()
+
+
+def test_bad_inputs_are_refused_all_at_once(plugin: Plugin) -> None:
+    where = f'{CONTAINER} "x"'
+    assert plugin.refusals(CONTAINER, {"memory": "64m", "ports": [{"external": 1}], "colour": 1}) == [
+        f"{where}: colour is not a property of this type",
+        f"{where}: memory must be a whole number, not str",
+        f"{where}: ports[0].internal is required",
+        f"{where}: image is required",
+    ]
+    unsupported = "is not supported by the embedded engine: needs the Pulumi CLI"
+    device = {"image": BASE, "devices": [{"hostPath": "/dev/null"}], "uploads": [{"file": "/a", "owner": 1}]}
+    assert plugin.refusals(CONTAINER, device) == [
+        f"{where}: devices {unsupported}",
+        f"{where}: uploads[0].owner {unsupported}",
+    ]
+    assert plugin.refusals(CONTAINER, {"image": BASE, "restart": "sometimes"}) == [
+        f'{where}: restart "sometimes" does not match no|on-failure|always|unless-stopped'
+    ]
+    assert plugin.refusals(VOLUME, {"cluster": {}}) == [f'{VOLUME} "x": cluster {unsupported}']
+    assert plugin.refusals(IMAGE, {"imageName": "a"}) == [
+        f'{IMAGE} "x": skipPush false (pushing) {unsupported}'
+    ]
+
+
+def test_an_automatic_name_stays_for_the_life_of_the_resource(plugin: Plugin) -> None:
+    first = plugin.check(VOLUME, {})
+    assert plugin.check(VOLUME, {}, first)["name"] == first["name"]
+    assert plugin.check(VOLUME, {"name": "mine"}, first) == {"__defaults": [], "name": "mine"}
+
+
+def context(folder: Path, dockerfile: str) -> dict[str, Any]:
+    (folder / "Dockerfile").write_text(dockerfile)
+    return {"context": str(folder), "dockerfile": str(folder / "Dockerfile"), "platform": "linux/amd64"}
+
+
+def test_the_digest_of_a_context_is_the_plugins(
+    plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: dict[str, dict[str, Any]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("ctx")
+    folder.mkdir()
+    want = recorded[IMAGE]["inputs"]
+    (folder / "Dockerfile").write_bytes((REFERENCE / "Dockerfile").read_bytes())
+    (folder / "Dockerfile").chmod(0o644)
+    given = {"imageName": want["imageName"], "skipPush": True}
+    build = {"context": "ctx", "dockerfile": "ctx/Dockerfile", "platform": "linux/amd64"}
+    assert plugin.check(IMAGE, given | {"build": build}) == want
+
+    def digest() -> str:
+        value: str = plugin.check(IMAGE, given | {"build": build})["build"]["contextDigest"]
+        return value
+
+    seen = [digest()]
+    (folder / "a").write_text("a")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "b.log").write_text("b")
+    seen.append(digest())
+    (folder / "a").chmod(0o755)
+    seen.append(digest())
+    (folder / "link").symlink_to("a")
+    seen.append(digest())
+    (folder / ".dockerignore").write_text("# comment\n**/*.log\nlink\n!a\n")
+    seen.append(digest())
+    assert len(set(seen)) == len(seen)
+    (folder / "sub" / "b.log").write_text("changed, but ignored")
+    assert digest() == seen[-1]
+    Path("ctx/Dockerfile.dockerignore").write_text("**\n!**/*.log\n")
+    seen.append(digest())
+    (folder / "a").write_text("ignored now, like .dockerignore itself")
+    (folder / ".dockerignore").write_text("*\n")
+    assert digest() == seen[-1] != seen[-2]
+    (folder / "sub" / "b.log").write_text("kept again")
+    assert digest() != seen[-1]
+
+
+def test_an_image_is_built_with_progress_and_described_as_the_plugin_does(
+    plugin: Plugin, daemon: docker.APIClient, tmp_path: Path, recorded: dict[str, dict[str, Any]]
+) -> None:
+    build = context(tmp_path, f"FROM {BASE}\nARG WORD=none\nRUN echo said $WORD > /word\n")
+    name = PREFIX + "image:1"
+    inputs = plugin.check(
+        IMAGE, {"imageName": name, "skipPush": True, "build": build | {"args": {"WORD": "hi"}}}
+    )
+    id_, outputs = plugin.create(IMAGE, inputs)
+    assert id_ == name
+    assert outputs.keys() == recorded[IMAGE]["outputs"].keys()
+    assert isinstance(outputs["__inputs"], Secret)
+    assert opened(outputs)["__inputs"] == inputs
+    assert outputs["repoDigest"] == daemon.images(name, quiet=True)[0]
+    assert (outputs["dockerfile"], outputs["registryServer"]) == ("Dockerfile", "")
+    assert any("RUN echo said" in line for line in plugin.log)
+    job = container(
+        plugin, "image", image=name, command=["cat", "/word"], attach=True, logs=True, mustRun=False
+    )
+    assert plugin.create(CONTAINER, job)[1]["containerLogs"] == "said hi\n"
+    assert plugin.changes(IMAGE, outputs, inputs) == {}
+    (tmp_path / "new").write_text("file")
+    again = plugin.check(
+        IMAGE, {"imageName": name, "skipPush": True, "build": build | {"args": {"WORD": "hi"}}}
+    )
+    assert plugin.changes(IMAGE, outputs, again) == {"build": "update"}
+    assert opened(plugin.update(IMAGE, id_, outputs, again))["__inputs"] == again
+    plugin.delete(IMAGE, id_, outputs)
+    assert plugin.read(IMAGE, id_, inputs, outputs) == outputs
+
+
+def test_a_build_that_fails_names_the_image_the_dockerfile_and_the_step(
+    plugin: Plugin, daemon: docker.APIClient, tmp_path: Path
+) -> None:
+    build = context(tmp_path, f"FROM {BASE}\nRUN seq 1 40 && echo no luck && exit 7\n")
+    inputs = plugin.check(IMAGE, {"imageName": PREFIX + "bad:1", "skipPush": True, "build": build})
+    with pytest.raises(Failed) as failure:
+        plugin.create(IMAGE, inputs)
+    message = str(failure.value)
+    start = f"image {PREFIX}bad:1 could not be built from {tmp_path}/Dockerfile: step [2/2] RUN seq 1 40 &&"
+    assert message.startswith(start)
+    assert "no luck" in message
+    assert len(message.splitlines()) <= 16
+    missing = {"imageName": "a", "skipPush": True, "build": {"context": str(tmp_path), "dockerfile": "none"}}
+    assert plugin.refusals(IMAGE, missing) == [f'{IMAGE} "x": dockerfile none does not exist']
+
+
+def test_cancelling_ends_a_wait(plugin: Plugin, daemon: docker.APIClient) -> None:
+    inputs = container(plugin, "cancel", attach=True, mustRun=False)
+    timer = threading.Timer(1, plugin.call, ("Cancel", empty_pb2.Empty()))
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(Failed, match=r"cancelled while waiting"):
+        plugin.create(CONTAINER, inputs)
+    assert time.monotonic() - started < 20
+    timer.join()
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [
+        ("0s", 0),
+        ("1m30s", 90 * 10**9),
+        ("1h0m0.5s", 36005 * 10**8),
+        ("250ms", 250 * 10**6),
+        ("1.5µs", 1500),
+        ("7ns", 7),
+    ],
+)
+def test_durations_are_read_and_written_as_go_does(text: str, nanoseconds: int) -> None:
+    assert _duration(text) == nanoseconds
+    assert _go_duration(nanoseconds) == text
+
+
+def test_cpus_are_written_as_the_plugin_does() -> None:
+    assert [_cpus(nano) for nano in (5 * 10**8, 10**9, 1250 * 10**6)] == ["0.5", "1.0", "1.25"]

@@ -1,0 +1,61 @@
+"""The gateway's own tests, in the container that its image is built in, and what its image is."""
+
+import subprocess
+
+import docker
+
+from tests.gateway.conftest import Go, Parts, build
+
+IMAGE_LIMIT = 15 * 1024 * 1024
+"""Bytes; design.md."""
+RACE_LIMIT = "300s"
+"""Against a deadlock: how long the tests take depends on the machine."""
+
+
+def test_the_sources_are_formatted_and_vetted(go: Go) -> None:
+    status, output = go(
+        "sh", "-c", 'test -z "$(gofmt -l . | tee /dev/stderr)" && go vet -tags integration ./...'
+    )
+    assert status == 0, output
+
+
+def test_the_go_tests_pass_under_the_race_detector(go: Go) -> None:
+    status, output = go("go", "test", "-race", "-timeout", RACE_LIMIT, "./...")
+    assert status == 0, output
+
+
+def test_the_gateway_works_with_real_ollama_postgresql_pgbouncer_and_redis(go: Go, parts: Parts) -> None:
+    # One package at a time: they share a database.
+    packages = (".", "./internal/bus", "./internal/store")
+    status, output = go(
+        *("go", "test", "-tags", "integration", "-count=1", "-p", "1", "-timeout", "300s"),
+        *packages,
+        parts=parts,
+    )
+    assert status == 0, output
+
+
+def test_the_image_is_small_and_unprivileged_and_starts_by_itself(client: docker.DockerClient) -> None:
+    image = client.images.get(build("gateway"))
+    assert image.attrs["Size"] <= IMAGE_LIMIT, f"the image has {image.attrs['Size']} bytes"
+    config = image.attrs["Config"]
+    assert config["User"] == "10001:0"
+    assert config["Entrypoint"] == ["/ollama-distributed"]
+    assert config["Cmd"] == ["serve"]
+
+
+def test_the_image_says_which_version_it_is() -> None:
+    command = ["docker", "run", "--rm", "--network=none", build("gateway"), "version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "dev\n"
+
+
+def test_the_image_has_certificates_and_a_place_for_its_files(client: docker.DockerClient) -> None:
+    container = client.containers.create(build("gateway"))
+    try:
+        for path in ("/etc/ssl/certs/ca-certificates.crt", "/etc/passwd", "/etc/ollamamax/secrets"):
+            done = subprocess.run(
+                ["docker", "cp", f"{container.id}:{path}", "-"], capture_output=True, check=False
+            )
+            assert done.returncode == 0, done.stderr.decode()
+    finally:
+        container.remove(force=True)

@@ -1,0 +1,240 @@
+"""A stack's state folder and the words for its engine, with an engine that records what it is asked."""
+
+import json
+import os
+import shutil
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.stack import Stack, StackError
+
+RECORDER = f"""\
+#!{sys.executable}
+import json, os, pathlib, sys
+
+words = sys.argv[1:]
+with open(os.environ["RECORD"], "a") as record:
+    kept = {{name: value for name, value in os.environ.items() if name.startswith("PULUMI_")}}
+    record.write(json.dumps({{"words": words, "env": kept, "cwd": os.getcwd()}}) + "\\n")
+if "init" in words:
+    folder = pathlib.Path(words[words.index("--cwd") + 1])
+    assert (folder / "Pulumi.yaml").exists()
+    (folder / "stacks").mkdir(exist_ok=True)
+    (folder / "stacks/Pulumi.some.yaml").write_text("encryptionsalt: v1:from-the-cli\\n")
+print(os.environ.get("ANSWER", ""))
+sys.exit(int(os.environ.get("STATUS", "0")))
+"""
+SETTINGS = "config:\n  ollamamax:target: docker\n"
+
+
+@dataclass
+class Checkout:
+    """A checkout with one stack, ``some``, and engines that only record."""
+
+    root: Path
+    record: Path
+
+    @property
+    def stack(self) -> Stack:
+        return Stack("some", self.root)
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.record.read_text().splitlines()]
+
+    @property
+    def words(self) -> list[str]:
+        """What the engine was asked last."""
+        return list(self.calls[-1]["words"])
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    """Return a checkout on a machine without the Pulumi CLI."""
+    root = tmp_path / "checkout"
+    (root / "stacks").mkdir(parents=True)
+    (root / "stacks" / "Pulumi.some.yaml").write_text(SETTINGS)
+    (root / "stacks" / "Pulumi.other.yaml").write_text(SETTINGS)
+    (root / "Pulumi.yaml").write_text("name: ollamamax\n")
+    (root / "engine").mkdir()
+    (root / "engine" / "__main__.py").write_text(RECORDER)
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("RECORD", str(tmp_path / "record"))
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE", raising=False)
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
+    return Checkout(root, tmp_path / "record")
+
+
+@pytest.fixture
+def with_cli(embedded: Checkout) -> Checkout:
+    """Return a checkout on a machine with the Pulumi CLI."""
+    cli = embedded.root.parent / "bin" / "pulumi"
+    cli.write_text(RECORDER)
+    cli.chmod(0o755)
+    return embedded
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_state_is_for_its_owner_alone(embedded: Checkout) -> None:
+    embedded.stack.prepare()
+    assert mode(embedded.stack.state) == 0o700
+    assert mode(embedded.stack.state / "passphrase") == 0o600
+    assert mode(embedded.stack.config_file) == 0o600
+
+
+def test_the_passphrase_is_long_and_made_once(embedded: Checkout) -> None:
+    embedded.stack.prepare()
+    passphrase = (embedded.stack.state / "passphrase").read_text()
+    assert len(passphrase) >= 32
+    embedded.stack.prepare()
+    assert (embedded.stack.state / "passphrase").read_text() == passphrase
+
+
+def test_a_passphrase_of_the_environment_is_used_and_none_is_made(
+    embedded: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "mine")
+    embedded.stack.prepare()
+    embedded.stack.up()
+    assert not (embedded.stack.state / "passphrase").exists()
+    (call,) = embedded.calls
+    assert call["env"]["PULUMI_CONFIG_PASSPHRASE"] == "mine"
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in call["env"]
+
+
+def test_the_tracked_file_stays_as_it_is(embedded: Checkout) -> None:
+    embedded.stack.prepare()
+    assert embedded.stack.settings_file.read_text() == SETTINGS
+    assert embedded.stack.config_file.read_text() == SETTINGS
+
+
+def test_edited_settings_are_taken_and_the_salt_is_kept(embedded: Checkout) -> None:
+    embedded.stack.prepare()
+    with embedded.stack.config_file.open("a") as file:
+        file.write("encryptionsalt: v1:from-the-engine\n")
+    edited = SETTINGS + "  ollamamax:portOffset: 100\n"
+    embedded.stack.settings_file.write_text(edited)
+    embedded.stack.prepare()
+    assert embedded.stack.config_file.read_text() == f"{edited}encryptionsalt: v1:from-the-engine\n"
+
+
+def test_the_cli_makes_a_new_stack_without_touching_the_checkout(with_cli: Checkout) -> None:
+    with_cli.stack.prepare()
+    (call,) = with_cli.calls
+    assert call["words"][:4] == ["--non-interactive", "stack", "init", "some"]
+    assert call["words"][call["words"].index("--cwd") + 1] != str(with_cli.root)
+    assert with_cli.stack.config_file.read_text() == f"{SETTINGS}encryptionsalt: v1:from-the-cli\n"
+    assert with_cli.stack.settings_file.read_text() == SETTINGS
+
+
+def test_a_stack_that_exists_is_not_made_again(with_cli: Checkout) -> None:
+    checkpoint = with_cli.stack.state / ".pulumi/stacks/ollamamax/some.json"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_text("{}")
+    with_cli.stack.prepare()
+    assert not with_cli.record.exists()
+
+
+def test_an_unknown_stack_is_refused_with_those_that_are_there(embedded: Checkout) -> None:
+    with pytest.raises(StackError) as refused:
+        Stack("nope", embedded.root).prepare()
+    assert str(refused.value) == "STACK=nope: no Pulumi.nope.yaml in stacks/; there are: other, some"
+    assert not embedded.stack.state.exists()
+
+
+def test_a_state_that_cannot_be_written_is_told_with_its_place(embedded: Checkout) -> None:
+    embedded.stack.state.write_text("a file where the folder should be")
+    with pytest.raises(StackError) as failed:
+        embedded.stack.prepare()
+    state = embedded.stack.state
+    assert str(failed.value) == (
+        f"cannot write {state}: File exists; the state is kept in {state}: "
+        "make it a folder that can be written, with space left"
+    )
+
+
+def test_the_cli_is_used_where_it_is(with_cli: Checkout) -> None:
+    assert with_cli.stack.engine_name == f"the Pulumi CLI ({shutil.which('pulumi')})"
+
+
+def test_the_embedded_engine_is_used_elsewhere(embedded: Checkout) -> None:
+    assert embedded.stack.engine_name == "the embedded engine (no pulumi on the PATH)"
+
+
+def test_both_engines_work_on_the_same_files(embedded: Checkout, with_cli: Checkout) -> None:
+    with_cli.stack.up()
+    cli = Path(shutil.which("pulumi") or "")
+    cli.unlink()
+    embedded.stack.up()
+    for call in embedded.calls:
+        words, env = call["words"], call["env"]
+        assert words[words.index("--stack") + 1] == "some"
+        assert words[words.index("--config-file") + 1] == str(embedded.root / ".state/Pulumi.some.yaml")
+        assert env["PULUMI_BACKEND_URL"] == f"file://{embedded.root}/.state"
+        assert env["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(embedded.root / ".state/passphrase")
+        assert call["cwd"] == str(embedded.root)
+    assert [call["words"][0] for call in embedded.calls] == ["--non-interactive", "up"]
+
+
+def test_up_asks_nothing(embedded: Checkout) -> None:
+    embedded.stack.up()
+    assert embedded.words[:2] == ["up", "--yes"]
+
+
+def test_preview_changes_nothing(embedded: Checkout) -> None:
+    embedded.stack.preview()
+    assert embedded.words[:2] == ["preview", "--diff"]
+
+
+def test_down_with_data_destroys_everything(embedded: Checkout) -> None:
+    embedded.stack.destroy(data=True)
+    assert "--target" not in embedded.words
+
+
+def test_down_destroys_what_runs_alone(embedded: Checkout) -> None:
+    embedded.stack.destroy(data=False)
+    words = embedded.words
+    targets = [words[index + 1] for index, word in enumerate(words) if word == "--target"]
+    kinds = {target.split("**")[1].split("::")[0] for target in targets}
+    assert kinds == {"docker:index/container:Container", "docker:index/network:Network"}
+
+
+@pytest.mark.parametrize("show", [True, False])
+def test_outputs_are_read_from_either_engine(
+    embedded: Checkout, monkeypatch: pytest.MonkeyPatch, show: bool
+) -> None:
+    monkeypatch.setenv("ANSWER", '{"url": "https://localhost:8443"}')
+    assert embedded.stack.outputs(show_secrets=show) == {"url": "https://localhost:8443"}
+    assert embedded.words[:2] == ["outputs", "--json"]
+    assert ("--show-secrets" in embedded.words) == show
+
+
+def test_the_cli_has_another_word_for_outputs(with_cli: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSWER", "{}")
+    with_cli.stack.outputs(show_secrets=False)
+    assert with_cli.words[:4] == ["--non-interactive", "stack", "output", "--json"]
+
+
+def test_a_failing_engine_is_told_with_the_stack(embedded: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATUS", "3")
+    with pytest.raises(StackError) as failed:
+        embedded.stack.up()
+    assert str(failed.value) == "up of stack some failed; the messages above say why"
+
+
+def test_a_file_that_only_its_owner_may_read_is_never_wider_meanwhile(embedded: Checkout) -> None:
+    before = os.umask(0)
+    try:
+        embedded.stack.prepare()
+    finally:
+        os.umask(before)
+    assert {mode(path) for path in embedded.stack.state.iterdir()} == {0o600}

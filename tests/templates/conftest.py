@@ -1,0 +1,159 @@
+"""The local stack's services with default settings, and their programs to judge the rendered files."""
+
+import datetime
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+
+import docker
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from docker.models.containers import Container
+
+from components import cache, database, edge, gateway, monitoring, naming, pool
+from components.service import CONFIG_DIR, USER, Service
+from engine.providers.docker_image import builder
+from stacks.settings import Settings
+from tests.templates.rendered import (
+    NO_CERTIFICATE,
+    PASSWORD,
+    Identity,
+    Starter,
+    archive,
+    edge_service,
+    plain_config,
+    secret_files,
+)
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def identity() -> Identity:
+    """Return one certificate for every service."""
+    now = datetime.datetime.now(datetime.UTC)
+    names = (edge.NAME, database.NAME, pool.NAME, cache.NAME, monitoring.NAME, "localhost")
+
+    def certificate(
+        subject: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+            )
+        )
+
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    authority = (
+        certificate("authority", authority_key, "authority", authority_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(authority_key, hashes.SHA256())
+    )
+    key = ec.generate_private_key(ec.SECP256R1())
+    alternatives = [*map(x509.DNSName, names), x509.IPAddress(ip_address("127.0.0.1"))]
+    server = (
+        certificate("server", key, "authority", authority_key)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return Identity(
+        certificate=server.public_bytes(pem).decode(),
+        key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
+        authority=authority.public_bytes(pem).decode(),
+    )
+
+
+@pytest.fixture(scope="session")
+def services() -> Mapping[str, Service]:
+    """Return every service that has templates, by name, as the default settings describe it."""
+    settings = Settings(target="docker")
+    gateway_args = gateway.GatewayArgs(
+        settings=settings.gateway,
+        workers=["worker-1:11434", "worker-2:11434"],
+        longest_silence_s=settings.longest_generation_s,
+        database="postgres:5432",
+        pool="pgbouncer:6432",
+        cache="redis:6379",
+        ca_certificate="",
+        database_password="",
+        cache_password="",
+        api_key="",
+    )
+    described = (
+        edge_service(settings.edge),
+        gateway.describe(gateway_args),
+        gateway.describe_migrations(gateway_args),
+        database.describe(database.DatabaseArgs(settings.database, NO_CERTIFICATE, "", "", "")),
+        pool.describe(pool.PoolArgs(settings.pool, "postgres", 5432, NO_CERTIFICATE, "", "")),
+        cache.describe(cache.CacheArgs(settings.cache, NO_CERTIFICATE, "", "")),
+        monitoring.describe(
+            monitoring.MonitoringArgs(
+                settings.monitoring, "local", ["gateway-1:9090", "gateway-2:9090"], NO_CERTIFICATE, "", "", ""
+            )
+        ),
+    )
+    return {service.name: service for service in described}
+
+
+@pytest.fixture(scope="session")
+def started(identity: Identity) -> Iterator[Starter]:
+    """Return a function that runs a service's image with its files, as unprivileged as the target does."""
+    client = docker.from_env()
+    built: dict[str, str] = {}
+
+    def image(name: str) -> str:
+        if name not in built:
+            folder = REPOSITORY / "docker" / name
+            built[name] = naming.image_name(name, naming.content_hash(folder, "tests"))
+            subprocess.run(
+                [*builder(), "--quiet", "--tag", built[name], str(folder)],
+                env={**os.environ, "DOCKER_BUILDKIT": "1"},
+                check=True,
+            )
+        return built[name]
+
+    @contextmanager
+    def run(service: Service, *, command: Sequence[str] | None = None) -> Iterator[Container]:
+        own = secret_files(service.name)
+        secrets = {
+            "ca.pem": identity.authority,
+            "tls.crt": identity.certificate,
+            "tls.key": identity.key,
+            **{name: own.get(name, PASSWORD) for name in service.secrets if name.find(".") < 0},
+            **own,
+        }
+        container = client.containers.create(
+            image(service.image),
+            command=list(command or service.command or ()),
+            user=USER,
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            mem_limit=f"{service.limits.memory_mib}m",
+            tmpfs={path: f"size={size}m" for path, size in service.scratch.items()},
+            volumes=[CONFIG_DIR, *(volume.path for volume in service.volumes)],
+        )
+        try:
+            container.put_archive(CONFIG_DIR, archive(plain_config(service), secrets))
+            container.start()
+            yield container
+        finally:
+            container.remove(force=True, v=True)
+
+    yield run
+    client.close()
