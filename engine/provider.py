@@ -10,15 +10,13 @@ The adapter speaks Pulumi's own protocol, so a provider can also be attached to 
 from __future__ import annotations
 
 import functools
-import hashlib
-import logging
-import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import zip_longest
+from typing import Any, ClassVar
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
@@ -26,24 +24,16 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, st
 
 from engine.values import UNKNOWN, Properties, Secret, from_wire, has_secret, reveal, to_wire
 
-Log = Callable[[str, str], None]
 Found = tuple[str, Properties] | None
-KINDS = provider_pb2.PropertyDiff.Kind
 WORKERS = 64
 """How many operations run at once, at most."""
 NEEDS_CLI = "{} is not supported by the embedded engine: needs the Pulumi CLI"
+EMPTY: tuple[Any, ...] = (None, "", [], {}, 0, False)
+WORDS = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a map"}
 
 
 class ProviderError(Exception):
     """An operation that failed, with one message that names the thing and the way out."""
-
-
-class CheckError(ProviderError):
-    """Inputs that were refused: `failures` holds (property, reason) pairs, all of them at once."""
-
-    def __init__(self, failures: list[tuple[str, str]]) -> None:
-        super().__init__("; ".join(reason for _, reason in failures))
-        self.failures = failures
 
 
 class InitError(ProviderError):
@@ -71,9 +61,9 @@ class Context:
         """The resource's name in the program."""
         return self.urn.split("::", 3)[3]
 
-    def unsupported(self, path: str) -> tuple[str, str]:
-        """The failure for an input that the real plugin has and this provider does not."""
-        return path, f'{self.type} "{self.name}": {NEEDS_CLI.format(path)}'
+    def error(self, reason: str) -> ProviderError:
+        """An error that names the resource."""
+        return ProviderError(f'{self.type} "{self.name}": {reason}')
 
 
 @dataclass(frozen=True)
@@ -82,30 +72,43 @@ class Diff:
 
     changes: Mapping[str, str] = field(default_factory=dict)
     delete_before_replace: bool = False
-    detailed: bool = True
-    """Whether the plugin says what changes inside a property, or only which one does."""
 
 
 class Resource:
     """A resource type. Hooks raise `ProviderError`; anything else they raise is a defect."""
 
-    outputs: frozenset[str] = frozenset()
-    """Names of all outputs; a preview shows those that are no inputs as unknown."""
+    inputs: ClassVar[Properties] = {}
+    """What each input is: a type, a pattern, a list of one of these, or names and what they are."""
+    in_place: frozenset[str] = frozenset()
+    """Inputs that `update` can change; every other one replaces the resource."""
+    live: frozenset[str] = frozenset()
+    """Inputs that can change from outside: their outputs are compared, which a refresh brings up to date."""
 
     def check(self, ctx: Context, olds: Properties, news: Properties, seed: bytes) -> Properties:
-        """Return valid inputs with defaults filled in; names are drawn from `seed`."""
-        raise NotImplementedError
+        """Return valid inputs, names drawn from `seed`; refuse what is not declared, all of it at once."""
+        if problems := list(_problems(self.inputs, news, "")):
+            raise ctx.error("; ".join(problems))
+        return {name: value for name, value in news.items() if value is not None}
 
-    def diff(self, ctx: Context, olds: Properties, news: Properties) -> Diff:
-        """Compare the recorded outputs with new inputs."""
-        raise NotImplementedError
+    def diff(self, ctx: Context, olds: Properties, inputs: Properties, news: Properties) -> Diff:
+        """Compare old inputs with new ones; what was imported has outputs (`olds`) alone."""
+        before = inputs or {name: olds.get(name) for name in news}
+        before |= {name: olds.get(name) for name in self.live}
+        found: dict[str, str] = {}
+        for name in self.inputs:
+            suffix = "" if name in self.in_place else "-replace"
+            found |= {at: f"{kind}{suffix}" for at, kind in _changes(before.get(name), news.get(name), name)}
+        return Diff(found)
 
     def create(self, ctx: Context, inputs: Properties) -> tuple[str, Properties]:
         """Make it; return its id and outputs."""
         raise NotImplementedError
 
     def read(self, ctx: Context, id_: str, inputs: Properties, olds: Properties) -> Found:
-        """Return id and outputs as they are now, None when it is gone."""
+        """Return id and outputs as they are now, None when it is gone.
+
+        Without `olds` this looks for what an interrupted `create` of `inputs` left: what is not it is None.
+        """
         return id_, olds
 
     def update(self, ctx: Context, id_: str, olds: Properties, news: Properties) -> Properties:
@@ -119,8 +122,7 @@ class Resource:
 class Provider:
     """A package: its resource types by token, and its settings."""
 
-    name = ""
-    version = ""
+    name = version = ""
     config_keys: frozenset[str] = frozenset()
 
     def __init__(self, types: Mapping[str, Resource]) -> None:
@@ -133,43 +135,57 @@ class Provider:
     def close(self) -> None:
         """Let go of what was opened."""
 
-    def resource(self, ctx: Context) -> Resource:
-        """The resource type that `ctx` is of."""
-        if ctx.type not in self.types:
-            raise ProviderError(NEEDS_CLI.format(ctx.type))
-        return self.types[ctx.type]
+
+def _problems(kind: Any, value: Any, path: str) -> Iterator[str]:
+    """Yield what is wrong with a value."""
+    expected: Any = kind if isinstance(kind, type) else type(kind)
+    if value is None or value == UNKNOWN:
+        return
+    if not isinstance(value, expected) or isinstance(value, bool) != (expected is bool):
+        yield f"{path} must be {WORDS[expected]}, not {type(value).__name__}"
+    elif isinstance(kind, str) and not re.fullmatch(kind, value):
+        yield f'{path} "{value}" does not match {kind}'
+    elif isinstance(kind, list):
+        for index, item in enumerate(value):
+            yield from _problems(kind[0], item, f"{path}[{index}]")
+    elif isinstance(kind, dict):
+        for name, item in sorted(value.items()):
+            at = f"{path}.{name}" if path else name
+            if name in kind:
+                yield from _problems(kind[name], item, at)
+            elif name != "__defaults" and item is not None:
+                yield NEEDS_CLI.format(at)
 
 
-def token(package: str, name: str) -> str:
-    """The type token of a resource, `docker:index/volume:Volume`."""
-    return f"{package}:index/{name[0].lower()}{name[1:]}:{name}"
+def _changes(old: Any, new: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield property paths and how they change."""
+    if old == new or (old in EMPTY and new in EMPTY):
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys() - {"__defaults"}):
+            at = f"{path}.{key}" if re.fullmatch(r"[A-Za-z_$][\w$]*", key) else f'{path}["{key}"]'
+            yield from _changes(old.get(key), new.get(key), at)
+    elif isinstance(old, list) and isinstance(new, list):
+        for index, (before, after) in enumerate(zip_longest(old, new)):
+            yield from _changes(before, after, f"{path}[{index}]")
+    else:
+        yield path, "add" if old is None else "delete" if new is None else "update"
 
 
-def unique_name(ctx: Context, seed: bytes) -> str:
-    """The resource's automatic name: its own and seven hexadecimal digits, as Pulumi's bridge makes it."""
-    return f"{ctx.name}-{hashlib.sha256(seed or os.urandom(32)).hexdigest()[:7]}"
-
-
-def decode(struct: struct_pb2.Struct) -> Properties:
-    """Properties as hooks see them: no `Secret` anywhere."""
-    plain: Properties = reveal(from_wire(struct))
-    return plain
-
-
-def keep_secret(outputs: Properties, inputs: Properties) -> Properties:
+def _keep_secret(outputs: Properties, inputs: Properties) -> Properties:
     """Mark as secret each output whose input of the same name holds a secret, lists as a whole."""
     marked = dict(outputs)
     for key in outputs.keys() & inputs.keys():
         out, given = outputs[key], inputs[key]
         if isinstance(out, dict) and isinstance(given, dict):
-            marked[key] = keep_secret(out, given)
+            marked[key] = _keep_secret(out, given)
         elif not isinstance(out, Secret) and has_secret(given):
             marked[key] = Secret(out)
     return marked
 
 
 def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn what a hook raises into a gRPC status with one message."""
+    """Turn what a hook raises into a gRPC status with one message, and what a failed creation left."""
 
     @functools.wraps(method)
     def call(self: _Adapter, request: Any, context: grpc.ServicerContext) -> Any:
@@ -177,8 +193,14 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
             return method(self, request, context)
         except ProviderError as error:
             message = str(error)
-        except Exception as error:  # a defect: the details belong in the log, one line before the user
-            logging.getLogger(__name__).debug("%s failed", method.__name__, exc_info=True)
+            if isinstance(error, InitError):
+                given = request.news if method.__name__ == "Update" else request.properties
+                outputs = _wired(error.outputs, from_wire(given))
+                failed = provider_pb2.ErrorResourceInitFailed
+                status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message)
+                status.details.add().Pack(failed(id=error.resource_id, properties=outputs, reasons=[message]))
+                context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+        except Exception as error:  # a defect
             message = f"{self.provider.name} provider: {method.__name__}: {type(error).__name__}: {error}"
         return context.abort(grpc.StatusCode.UNKNOWN, message)
 
@@ -188,123 +210,82 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
 class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
     """`pulumirpc.ResourceProvider` in front of one `Provider`."""
 
-    def __init__(self, provider: Provider, log: Log) -> None:
+    def __init__(self, provider: Provider, log: Callable[[str, str], None]) -> None:
         self.provider, self.log = provider, log
 
-    def _context(self, request: Any) -> Context:
-        return Context(request.urn, functools.partial(self.log, request.urn))
-
-    def _init_failed(self, context: grpc.ServicerContext, error: InitError, inputs: Properties) -> None:
-        detail = provider_pb2.ErrorResourceInitFailed(
-            id=error.resource_id, properties=to_wire(keep_secret(error.outputs, inputs)), reasons=[str(error)]
-        )
-        status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
-        status.details.add().Pack(detail)
-        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-        raise error
+    def _of(self, request: Any) -> tuple[Context, Resource]:
+        ctx = Context(request.urn, functools.partial(self.log, request.urn))
+        if ctx.type not in self.provider.types:
+            raise ProviderError(NEEDS_CLI.format(ctx.type))
+        return ctx, self.provider.types[ctx.type]
 
     @_guarded
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
         known = self.provider.config_keys | {"version", "__internal", "pluginDownloadURL"}
-        failures = [
-            provider_pb2.CheckFailure(
-                property=key, reason=f"provider {self.provider.name}: {NEEDS_CLI.format(key)}"
-            )
-            for key in sorted(decode(request.news).keys() - known)
-        ]
-        return provider_pb2.CheckResponse(inputs=None if failures else request.news, failures=failures)
-
-    @_guarded
-    def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        same = decode(request.news) == decode(request.olds)
-        kinds = provider_pb2.DiffResponse
-        return kinds(changes=kinds.DIFF_NONE if same else kinds.DIFF_SOME)
+        if unknown := ", ".join(sorted(request.news.fields.keys() - known)):
+            raise ProviderError(f"provider {self.provider.name}: {NEEDS_CLI.format(unknown)}")
+        return provider_pb2.CheckResponse(inputs=request.news)
 
     @_guarded
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
-        flat = {key.rpartition(":")[2]: value for key, value in request.variables.items()}
-        self.provider.configure(decode(request.args) or flat)
+        self.provider.configure(_plain(request.args))
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     @_guarded
     def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
-        ctx, olds, news = self._context(request), decode(request.olds), decode(request.news)
-        try:
-            inputs = self.provider.resource(ctx).check(ctx, olds, news, request.randomSeed)
-        except CheckError as error:
-            failures = [provider_pb2.CheckFailure(property=p, reason=r) for p, r in error.failures]
-            return provider_pb2.CheckResponse(failures=failures)
-        return provider_pb2.CheckResponse(inputs=to_wire(keep_secret(inputs, from_wire(request.news))))
+        ctx, resource = self._of(request)
+        inputs = resource.check(ctx, _plain(request.olds), _plain(request.news), request.randomSeed)
+        return provider_pb2.CheckResponse(inputs=_wired(inputs, from_wire(request.news)))
 
     @_guarded
     def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        ctx = self._context(request)
-        diff = self.provider.resource(ctx).diff(ctx, decode(request.olds), decode(request.news))
-        ignored = tuple(request.ignoreChanges)
-        changes = {
-            path: kind
-            for path, kind in diff.changes.items()
-            if not any(re.match(re.escape(prefix) + r"($|[.\[])", path) for prefix in ignored)
-        }
+        ctx, resource = self._of(request)
+        diff = resource.diff(ctx, _plain(request.olds), _plain(request.old_inputs), _plain(request.news))
+        ignored = [re.compile(re.escape(prefix) + r"($|[.\[])") for prefix in request.ignoreChanges]
+        changes = {at: kind for at, kind in diff.changes.items() if not any(one.match(at) for one in ignored)}
         top = {path: re.split(r"[.\[]", path, maxsplit=1)[0] for path in changes}
         replaces = sorted({top[path] for path, kind in changes.items() if kind.endswith("-replace")})
-        kinds = provider_pb2.DiffResponse
+        one, kinds = provider_pb2.PropertyDiff, provider_pb2.DiffResponse
+        number = {path: one.Kind.Value(kind.upper().replace("-", "_")) for path, kind in changes.items()}
         return kinds(
-            changes=kinds.DIFF_SOME if changes else kinds.DIFF_NONE,
-            diffs=sorted(set(top.values())),
-            replaces=replaces,
-            deleteBeforeReplace=bool(replaces) and diff.delete_before_replace,
-            detailedDiff={
-                path: provider_pb2.PropertyDiff(kind=KINDS.Value(kind.upper().replace("-", "_")))
-                for path, kind in changes.items()
-                if diff.detailed
-            },
-            hasDetailedDiff=diff.detailed,
-        )
-
-    def _planned(self, ctx: Context, known: Properties) -> struct_pb2.Struct:
-        shown = {key: value for key, value in known.items() if key != "__defaults"}
-        return to_wire(dict.fromkeys(self.provider.resource(ctx).outputs, UNKNOWN) | shown)
+            changes=kinds.DIFF_SOME if changes else kinds.DIFF_NONE, diffs=sorted(set(top.values())),
+            deleteBeforeReplace=bool(replaces) and diff.delete_before_replace, hasDetailedDiff=True,
+            detailedDiff={path: one(kind=kind) for path, kind in number.items()}, replaces=replaces,
+        )  # fmt: skip
 
     @_guarded
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
-        ctx, inputs = self._context(request), from_wire(request.properties)
+        (ctx, resource), inputs = self._of(request), from_wire(request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=self._planned(ctx, inputs))
-        try:
-            made, outputs = self.provider.resource(ctx).create(ctx, decode(request.properties))
-        except InitError as error:
-            self._init_failed(context, error, inputs)
-            raise
-        return provider_pb2.CreateResponse(id=made, properties=to_wire(keep_secret(outputs, inputs)))
+            return provider_pb2.CreateResponse(properties=_wired(inputs, {}))
+        id_, outputs = resource.create(ctx, reveal(inputs))
+        return provider_pb2.CreateResponse(id=id_, properties=_wired(outputs, inputs))
 
     @_guarded
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
-        ctx, inputs, olds = self._context(request), from_wire(request.inputs), from_wire(request.properties)
-        found = self.provider.resource(ctx).read(ctx, request.id, reveal(inputs), reveal(olds))
+        (ctx, resource), inputs, olds = (
+            self._of(request),
+            from_wire(request.inputs),
+            from_wire(request.properties),
+        )
+        found = resource.read(ctx, request.id, reveal(inputs), reveal(olds))
         if found is None:
             return provider_pb2.ReadResponse()
-        outputs = keep_secret(keep_secret(found[1], inputs), olds)
-        return provider_pb2.ReadResponse(id=found[0], inputs=request.inputs, properties=to_wire(outputs))
+        outputs = _wired(_keep_secret(found[1], inputs), olds)
+        return provider_pb2.ReadResponse(id=found[0], inputs=request.inputs, properties=outputs)
 
     @_guarded
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
-        ctx, inputs = self._context(request), from_wire(request.news)
+        (ctx, resource), news = self._of(request), from_wire(request.news)
         if request.preview:
-            known = from_wire(request.olds) | inputs
-            return provider_pb2.UpdateResponse(properties=self._planned(ctx, known))
-        try:
-            olds, news = decode(request.olds), decode(request.news)
-            outputs = self.provider.resource(ctx).update(ctx, request.id, olds, news)
-        except InitError as error:
-            self._init_failed(context, error, inputs)
-            raise
-        return provider_pb2.UpdateResponse(properties=to_wire(keep_secret(outputs, inputs)))
+            return provider_pb2.UpdateResponse(properties=_wired({**from_wire(request.olds), **news}, {}))
+        outputs = resource.update(ctx, request.id, _plain(request.olds), reveal(news))
+        return provider_pb2.UpdateResponse(properties=_wired(outputs, news))
 
     @_guarded
     def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
-        ctx = self._context(request)
-        self.provider.resource(ctx).delete(ctx, request.id, decode(request.properties))
+        ctx, resource = self._of(request)
+        resource.delete(ctx, request.id, _plain(request.properties))
         return empty_pb2.Empty()
 
     @_guarded
@@ -322,20 +303,24 @@ class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
 
-def serve(provider: Provider, log: Log | None = None) -> tuple[str, Callable[[], None]]:
-    """Serve a provider on a free loopback port of this process.
+def _plain(struct: struct_pb2.Struct) -> Properties:
+    """Properties as hooks see them: no `Secret` anywhere."""
+    plain: Properties = reveal(from_wire(struct))
+    return plain
 
-    Args:
-        provider: what to serve.
-        log: takes (urn, message) for each line of progress.
 
-    Returns:
-        Its address (`127.0.0.1:PORT`), and a function that stops it.
-    """
+def _wired(values: Properties, inputs: Properties) -> struct_pb2.Struct:
+    """Properties as the protocol has them, secret where inputs were."""
+    return to_wire(_keep_secret(values, inputs))
+
+
+def serve(
+    provider: Provider, log: Callable[[str, str], None] = lambda urn, message: None
+) -> tuple[str, Callable[[], None]]:
+    """Serve a provider, which logs (urn, message); return its loopback address and what stops it."""
     limit = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(ThreadPoolExecutor(WORKERS, f"{provider.name}-provider"), options=limit)
-    adapter = _Adapter(provider, log or (lambda urn, message: None))
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(adapter, server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(_Adapter(provider, log), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
 

@@ -2,13 +2,59 @@
 
 from collections.abc import Callable
 
-from engine.provider import Provider
-from engine.providers.docker import DockerProvider
-from engine.providers.random import RandomProvider
-from engine.providers.tls import TlsProvider
+from engine.provider import Provider, Resource
+from engine.providers.docker import Connection, Network, Volume
+from engine.providers.docker_container import Container
+from engine.providers.docker_image import Image
+from engine.providers.random import RandomPassword
+from engine.providers.tls import CertRequest, LocallySignedCert, PrivateKey, SelfSignedCert
+from engine.values import Properties
+
+
+def _by_token(package: str, *types: Resource) -> dict[str, Resource]:
+    """Resource types by token, `docker:index/volume:Volume`."""
+    names = [(type(one).__name__, one) for one in types]
+    return {f"{package}:index/{name[0].lower()}{name[1:]}:{name}": one for name, one in names}
+
+
+class DockerProvider(Provider):
+    """The docker package."""
+
+    name, version, config_keys = "docker", "5.2.0", frozenset({"host"})
+
+    def __init__(self) -> None:
+        self._api = api = Connection()
+        super().__init__(_by_token("docker", Container(api), Image(api), Network(api), Volume(api)))
+        self.cancelled = api.cancelled
+
+    def configure(self, args: Properties) -> None:
+        """Take the daemon's address."""
+        self._api.host = args.get("host", "")
+
+    def close(self) -> None:
+        """Hang up on the daemon."""
+        self._api.close()
+
+
+class RandomProvider(Provider):
+    """The random package."""
+
+    name, version = "random", "4.21.4"
+
+    def __init__(self) -> None:
+        super().__init__(_by_token("random", RandomPassword()))
+
+
+class TlsProvider(Provider):
+    """The tls package."""
+
+    name, version = "tls", "5.6.2"
+
+    def __init__(self) -> None:
+        types = (CertRequest(), LocallySignedCert(), PrivateKey(), SelfSignedCert())
+        super().__init__(_by_token("tls", *types))
+
 
 PROVIDERS: dict[str, Callable[[], Provider]] = {
-    "docker": DockerProvider,
-    "random": RandomProvider,
-    "tls": TlsProvider,
-}
+    "docker": DockerProvider, "random": RandomProvider, "tls": TlsProvider
+}  # fmt: skip

@@ -1,163 +1,208 @@
-# ruff: noqa: RUF012 - class attributes are constants
 """The docker package as pulumi-docker 5.2 shows it, on the Docker Engine API."""
 
 from __future__ import annotations
 
-import ipaddress
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar
 
-import pulumi_docker
+import docker
+import docker.errors
+import docker.utils
+import requests.exceptions
 
-from engine.provider import Context, Provider, ProviderError, token
-from engine.providers.docker_api import (
-    URN_LABEL,
-    Connection,
-    DockerResource,
-    api_names,
-    failing,
-    label_list,
-    label_map,
-)
-from engine.providers.docker_container import Container
-from engine.providers.docker_image import Image
+from engine.provider import WORKERS, Context, Diff, Found, ProviderError, Resource
 from engine.values import Properties
 
-IPAM = {"subnet": "Subnet", "gateway": "Gateway", "ipRange": "IPRange", "auxAddress": "AuxiliaryAddresses"}
+URN_LABEL = "ollamamax.urn"
+"""Tells what an interrupted update left behind from what belongs to somebody else."""
+LABELS = [{"label": str, "value": str}]
+IPAM = {"subnet": "Subnet", "gateway": "Gateway", "ipRange": "IPRange"}
+
+
+class Connection:
+    """The client of the daemon, made when first needed."""
+
+    def __init__(self) -> None:
+        self.host = ""
+        self.cancelled = threading.Event()
+        self._client: Any = None  # the library's types lack half of its calls
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Any:
+        """The client, which many threads share."""
+        with self._lock:
+            if not self._client:
+                # The library keeps connections for each URL and, beyond `num_pools` URLs, closes the oldest
+                # ones, with whatever request another thread has there.
+                settings: dict[str, Any] = {"max_pool_size": WORKERS, "num_pools": 100_000, "version": "auto"}
+                settings |= docker.utils.kwargs_from_env() | ({"base_url": self.host} if self.host else {})
+                try:
+                    self._client = docker.APIClient(**settings)
+                except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+                    where = settings.get("base_url") or "unix:///var/run/docker.sock"
+                    way_out = "start it, or set DOCKER_HOST to where one runs"
+                    raise ProviderError(f"cannot reach the Docker daemon at {where}: {way_out}") from error
+            return self._client
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._client:
+            self._client.close()
+
+
+@contextmanager
+def failing(what: str) -> Iterator[None]:
+    """Say what failed, and why in the daemon's words."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise ProviderError(f"{what}: {error.explanation or error}") from error
+    except requests.exceptions.RequestException as error:
+        raise ProviderError(f"{what}: the Docker daemon does not answer ({error})") from error
+
+
+class DockerResource(Resource):
+    """A resource that the daemon keeps, and shows to who asks for its id or name."""
+
+    defaults: ClassVar[dict[str, Properties]] = {}
+    """Values for inputs that were not given, by the path of the object they belong to."""
+    delete_first = False
+    meta = ""
+    """What the plugin keeps in the state about the format of its outputs."""
+
+    def __init__(self, api: Connection) -> None:
+        self.api = api
+
+    def _inspect(self, id_: str) -> Properties:
+        """What the daemon says about it."""
+        raise NotImplementedError
+
+    def _remove(self, id_: str, olds: Properties) -> None:
+        """Make the daemon drop it."""
+        raise NotImplementedError
+
+    def _found(self, found: Properties, inputs: Properties) -> Properties:
+        """Outputs that only the daemon knows, or can tell better than the inputs."""
+        raise NotImplementedError
+
+    def _outputs(self, found: Properties, inputs: Properties) -> Properties:
+        return {**_without_defaults(inputs), **self._found(found, inputs), "__meta": self.meta}
+
+    def check(self, ctx: Context, olds: Properties, news: Properties, seed: bytes) -> Properties:
+        """Fill in defaults; an automatic name is kept for the resource's life."""
+        drawn = f"{ctx.name}-{hashlib.sha256(seed).hexdigest()[:7]}"
+        name = olds["name"] if "name" in olds.get("__defaults", []) else drawn
+        defaults = {**self.defaults, "": {**self.defaults.get("", {}), "name": name}}
+        checked: Properties = _with_defaults(self.inputs, super().check(ctx, olds, news, seed), defaults)
+        return checked
+
+    def diff(self, ctx: Context, olds: Properties, inputs: Properties, news: Properties) -> Diff:
+        """Compare; a name that the program gave is taken until the old one is gone."""
+        first = self.delete_first or "name" not in news.get("__defaults", [])
+        return Diff(super().diff(ctx, olds, inputs, news).changes, delete_before_replace=first)
+
+    def read(self, ctx: Context, id_: str, inputs: Properties, olds: Properties) -> Found:
+        """Look at it; what an interrupted creation left is known by its URN or its automatic name."""
+        try:
+            found = self._inspect(id_)
+        except docker.errors.NotFound:
+            return None
+        labels = found.get("Config", found)["Labels"] or {}
+        ours = labels.get(URN_LABEL) == ctx.urn or "name" in inputs.get("__defaults", [])
+        if inputs and not olds and not ours:
+            return None
+        return found.get("Id", id_), {**olds, **self._outputs(found, inputs or olds)}
+
+    def delete(self, ctx: Context, id_: str, olds: Properties) -> None:
+        """Remove it from the daemon."""
+        what = f"{ctx.type.rpartition(':')[2].lower()} {olds.get('name', id_)}"
+        with failing(f"{what} could not be removed"), suppress(docker.errors.NotFound):
+            self._remove(id_, olds)
 
 
 class Network(DockerResource):
     """A Docker network."""
 
-    args, sdk, schema_version = pulumi_docker.NetworkArgs, pulumi_docker.Network, 1
-    defaults = {"": {"ipamDriver": "default"}}
-    renamed = {"ipamConfigs": "ipam_config"}
-    computed = frozenset({"driver", "options", "internal", "ipamConfigs"})
+    inputs: ClassVar = {
+        "driver": str, "internal": bool, "ipamConfigs": [dict.fromkeys(IPAM, str)], "ipamDriver": str,
+        "labels": LABELS, "name": str,
+    }  # fmt: skip
+    defaults: ClassVar = {"": {"ipamDriver": "default"}}
+    meta = '{"schema_version":"1"}'
 
     def create(self, ctx: Context, inputs: Properties) -> tuple[str, Properties]:
-        """Create the network; one that an interrupted update left is taken over, or replaced."""
-        api, name, labels = self.api(), inputs["name"], label_map(inputs)
-        config = [
-            {IPAM[key]: one[key] for key in IPAM if one.get(key)} for one in inputs.get("ipamConfigs", [])
-        ]
-        for old in api.networks(names=[name]):
-            if old["Name"] == name and (old["Labels"] or {}).get(URN_LABEL, "") == labels.get(URN_LABEL):
-                found = self.describe(self.inspect(old["Id"]), inputs, {})
-                if not self.diff(ctx, found, inputs).changes:
-                    return old["Id"], found
-                self.delete(ctx, old["Id"], found)
+        """Create the network."""
+        name, pools = inputs["name"], inputs.get("ipamConfigs", [])
+        config = [{IPAM[key]: one[key] for key in IPAM if key in one} for one in pools]
         try:
-            with failing(f"network {name} could not be created"):
-                made = api.create_network(
-                    name,
-                    driver=inputs.get("driver"),
-                    options=inputs.get("options"),
-                    ipam={
-                        "Driver": inputs["ipamDriver"],
-                        "Config": config,
-                        "Options": inputs.get("ipamOptions"),
-                    },
-                    check_duplicate=True,
-                    internal=inputs.get("internal", False),
-                    labels=labels,
-                    enable_ipv6=inputs.get("ipv6", False),
-                    attachable=inputs.get("attachable"),
-                    ingress=inputs.get("ingress"),
-                )
-        except ProviderError as error:
-            if "already exists" in str(error):
-                way_out = f"`docker network rm {name}`, or choose another name"
-                raise ProviderError(f"network {name} exists and is not this stack's: {way_out}") from error
-            if "overlap" in str(error):
-                raise ProviderError(f"network {name}: {self._overlap(config)}") from error
-            raise
-        return made["Id"], self.describe(self.inspect(made["Id"]), inputs, {})
+            made = self.api().create_network(
+                name, driver=inputs.get("driver"), ipam={"Driver": inputs["ipamDriver"], "Config": config},
+                check_duplicate=True, internal=inputs.get("internal", False), labels=label_map(inputs),
+            )  # fmt: skip
+        except docker.errors.APIError as error:
+            subnets = ", ".join(one.get("subnet", "") for one in pools)
+            reason = str(error.explanation).replace("Pool overlaps", f"subnet {subnets} overlaps")
+            way_out = "choose another subnet or name, or remove the network that has it"
+            raise ProviderError(f"network {name} could not be created: {reason}; {way_out}") from error
+        return made["Id"], self._outputs(self._inspect(made["Id"]), inputs)
 
-    def _overlap(self, config: list[dict[str, str]]) -> str:
-        wanted = [ipaddress.ip_network(one["Subnet"]) for one in config if "Subnet" in one]
-        for other in self.api().networks():
-            for pool in other["IPAM"]["Config"] or []:
-                taken = ipaddress.ip_network(pool["Subnet"], strict=False)
-                for one in wanted:
-                    if one.version == taken.version and one.overlaps(taken):
-                        way_out = f"choose another one, or `docker network rm {other['Name']}`"
-                        return f"subnet {one} overlaps {taken} of network {other['Name']}: {way_out}"
-        return f"subnet {', '.join(map(str, wanted))} overlaps another network: choose another one"
-
-    def inspect(self, id_: str) -> Properties:
-        """See the base."""
+    def _inspect(self, id_: str) -> Properties:
         found: Properties = self.api().inspect_network(id_)
         return found
 
-    def remove(self, id_: str, olds: Properties) -> None:
-        """See the base."""
+    def _remove(self, id_: str, olds: Properties) -> None:
         self.api().remove_network(id_)
 
-    def describe(self, found: Properties, inputs: Properties, olds: Properties) -> Properties:
-        """See the base."""
-        nothing: Properties | None = None if inputs.get("ipamConfigs") else {}
-        pools = [
-            {"auxAddress": one.get("AuxiliaryAddresses", nothing)}
-            | {key: one.get(IPAM[key], "") for key in ("gateway", "ipRange", "subnet")}
-            for one in found["IPAM"]["Config"] or []
-        ]
-        names = api_names("attachable driver id ingress internal name scope", ipv6="EnableIPv6")
-        ipam = {
-            "ipamConfigs": pools,
-            "ipamDriver": found["IPAM"]["Driver"],
-            "ipamOptions": found["IPAM"]["Options"] or None,
-        }
-        more = {"labels": label_list(found["Labels"]), "options": found["Options"] or {}}
-        return self.state({**{name: found[key] for name, key in names.items()}, **ipam, **more})
+    def _found(self, found: Properties, inputs: Properties) -> Properties:
+        return {"driver": found["Driver"], "id": found["Id"], "name": found["Name"], "scope": found["Scope"]}
 
 
 class Volume(DockerResource):
     """A named volume. Creating one that exists finds it, with what is in it."""
 
-    args, sdk, schema_version = pulumi_docker.VolumeArgs, pulumi_docker.Volume, 1
-    unsupported = frozenset({"cluster"})
-    computed = frozenset({"driver"})
+    inputs: ClassVar = {"driver": str, "driverOpts": dict, "labels": LABELS, "name": str}
+    meta = '{"schema_version":"1"}'
 
     def create(self, ctx: Context, inputs: Properties) -> tuple[str, Properties]:
         """Create the volume."""
         name, labels = inputs["name"], label_map(inputs) or None
         with failing(f"volume {name} could not be created"):
             found = self.api().create_volume(name, inputs.get("driver"), inputs.get("driverOpts"), labels)
-        return name, self.describe(found, inputs, {})
+        return name, self._outputs(found, inputs)
 
-    def inspect(self, id_: str) -> Properties:
-        """See the base."""
+    def _inspect(self, id_: str) -> Properties:
         found: Properties = self.api().inspect_volume(id_)
         return found
 
-    def remove(self, id_: str, olds: Properties) -> None:
-        """See the base."""
+    def _remove(self, id_: str, olds: Properties) -> None:
         self.api().remove_volume(id_, force=True)
 
-    def describe(self, found: Properties, inputs: Properties, olds: Properties) -> Properties:
-        """See the base."""
-        names = api_names("driver mountpoint name", id="Name")
-        more = {
-            "cluster": None,
-            "driverOpts": found["Options"] or None,
-            "labels": label_list(found["Labels"]),
-        }
-        return self.state({**{name: found[key] for name, key in names.items()}, **more})
+    def _found(self, found: Properties, inputs: Properties) -> Properties:
+        name = found["Name"]
+        return {"driver": found["Driver"], "id": name, "mountpoint": found["Mountpoint"], "name": name}
 
 
-class DockerProvider(Provider):
-    """The docker package."""
+def label_map(inputs: Properties) -> dict[str, str]:
+    """Labels as the daemon takes them."""
+    return {one["label"]: one["value"] for one in inputs.get("labels", [])}
 
-    name, version, config_keys = "docker", "5.2.0", frozenset({"host"})
 
-    def __init__(self) -> None:
-        self._api = api = Connection()
-        kinds = (Container(api), Image(api), Network(api), Volume(api))
-        super().__init__({token("docker", type(one).__name__): one for one in kinds})
-        self.cancelled = api.cancelled
+def _with_defaults(kind: Any, value: Any, defaults: dict[str, Properties], path: str = "") -> Any:
+    """Inputs with defaults filled in and listed in `__defaults`, nested objects too, as the plugin does."""
+    if isinstance(kind, list) and isinstance(value, list):
+        return [_with_defaults(kind[0], item, defaults, path) for item in value]
+    if not isinstance(kind, dict) or not isinstance(value, dict):
+        return value
+    given = {key: value[key] for key in sorted(value) if key != "__defaults" and value[key] is not None}
+    filled = {key: _with_defaults(kind[key], item, defaults, f"{path}.{key}") for key, item in given.items()}
+    missing = {key: item for key, item in defaults.get(path, {}).items() if key not in filled}
+    return {**filled, **missing, "__defaults": sorted(missing)}
 
-    def configure(self, args: Properties) -> None:
-        """Take the daemon's address."""
-        self._api.host = args.get("host", "")
 
-    def close(self) -> None:
-        """Hang up on the daemon."""
-        self._api.close()
+def _without_defaults(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_defaults(item) for key, item in value.items() if key != "__defaults"}
+    return [_without_defaults(item) for item in value] if isinstance(value, list) else value

@@ -6,18 +6,17 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from engine.provider import (
-    CheckError,
     Context,
     Diff,
     InitError,
     Provider,
     ProviderError,
     Resource,
-    unique_name,
 )
 from engine.values import Properties
 
@@ -39,14 +38,14 @@ class Thing(Resource):
 
     def check(self, ctx: Context, olds: Properties, news: Properties, seed: bytes) -> Properties:
         if news.get("size") == "bad":
-            raise CheckError([("size", "'bad' is no number; give one")])
+            raise ProviderError("size: 'bad' is no number; give one")
         inputs = dict(news)
         if "name" not in news:
             kept = olds.get("name") if "name" in olds.get("__defaults", []) else None
-            inputs |= {"name": kept or unique_name(ctx, seed), "__defaults": ["name"]}
+            inputs |= {"name": kept or f"{ctx.name}-{sha256(seed).hexdigest()[:7]}", "__defaults": ["name"]}
         return inputs
 
-    def diff(self, ctx: Context, olds: Properties, news: Properties) -> Diff:
+    def diff(self, ctx: Context, olds: Properties, inputs: Properties, news: Properties) -> Diff:
         keys = {*olds, *news} - {"__defaults", "link"}
         kinds = {
             key: ("add" if key not in olds else "delete" if key not in news else "update")

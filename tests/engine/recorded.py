@@ -40,7 +40,7 @@ class _Recorded(Resource):
                 assert inputs[key] == value, f"{key} is not what the program gave when it was recorded"
         return inputs | ({"name": olds["name"]} if "name" in olds else {})
 
-    def diff(self, ctx: Context, olds: Properties, news: Properties) -> Diff:
+    def diff(self, ctx: Context, olds: Properties, inputs: Properties, news: Properties) -> Diff:
         if "memory" not in news:
             return Diff()
         if news["memory"] == olds["memory"]:
