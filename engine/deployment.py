@@ -43,7 +43,7 @@ class Deployment:
         config: dict[str, Properties],
     ) -> None:  # fmt: skip
         self.options, self.failed, self.changes = options, threading.Event(), Counter[str]()
-        self.skipped: set[str] = set()  # not targeted and not there
+        self.skipped, self.busy = set[str](), set[str]()  # not targeted and not there; being worked on
         self._prefix, self._base, self._journal = prefix, base, journal
         self._plugins, self._shown, self._config = plugins, shown, config
         self._olds = {one.urn: one for one in base.resources if not one.delete and not one.external}
@@ -160,8 +160,8 @@ class Deployment:
         kind = "updating" if updated else "creating"
         with self._doing(step, kind if provider else "") as change:
             new.id = updated.id if updated else ""
-            if provider is None or (preview and not provider.previews):
-                new.outputs = (updated.outputs if updated else {}) | (new.inputs if provider else {})
+            if provider is None:
+                new.outputs = updated.outputs if updated else {}
             elif updated:
                 provider.update(updated, new, preview)
             else:
@@ -265,9 +265,7 @@ class Deployment:
                     return
                 if (old.inputs, old.outputs) != (new.inputs, new.outputs):
                     step.op, new.modified = "update", now()
-                    keys = {*old.outputs, *new.outputs}
-                    changed = sorted(key for key in keys if old.outputs.get(key) != new.outputs.get(key))
-                    step.diff = Diff(True, keys=changed)
+                    step.diff = Diff(True)
                 vars(old).update(vars(new))  # in place, so that the order of the state stays
 
         managed = (one for one in self._olds.values() if one.provider)
@@ -306,6 +304,7 @@ class Deployment:
     @contextlib.contextmanager
     def _reporting(self, urn: str) -> Iterator[None]:
         """Report an error where it comes up; whatever waits for that only stops."""
+        self.busy.add(urn)
         try:
             if self.failed.is_set():
                 raise StoppedError("stopped")
@@ -315,6 +314,8 @@ class Deployment:
         except EngineError as error:
             self.fail(str(error), urn)
             raise StoppedError(str(error)) from error
+        finally:
+            self.busy.discard(urn)
 
     @contextlib.contextmanager
     def _doing(self, step: Step, kind: str = "") -> Iterator[Change]:

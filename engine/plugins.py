@@ -21,10 +21,10 @@ LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_lengt
 
 
 class Provider:
-    """One provider, spoken to over `pulumirpc.ResourceProvider`; `previews` once it is configured."""
+    """One provider, spoken to over `pulumirpc.ResourceProvider`."""
 
     def __init__(self, address: str, stop: Callable[[], None]) -> None:
-        self.stop, self.previews = stop, False
+        self.stop = stop
         self._stub = provider_pb2_grpc.ResourceProviderStub(grpc.insecure_channel(address, options=LIMITS))
 
     def configure(self, inputs: Properties) -> None:
@@ -34,9 +34,8 @@ class Provider:
             args=args, acceptSecrets=True, sends_old_inputs=True, sends_old_inputs_to_delete=True
         )
         answer = self.call("Configure", request)
-        if not answer.acceptSecrets:
-            raise EngineError("a provider that does not accept secrets needs the Pulumi CLI")
-        self.previews = answer.supportsPreview
+        if not (answer.acceptSecrets and answer.supportsPreview):
+            raise EngineError("a provider without support for secrets and previews needs the Pulumi CLI")
 
     def check(self, method: str, urn: str, olds: Properties, news: Properties) -> Properties:
         """Return checked inputs with defaults filled in, or settings with `CheckConfig`."""

@@ -12,7 +12,7 @@ from engine.backend import Backend
 from engine.deployment import Deployment, Options
 from engine.display import Shown
 from engine.errors import EngineError
-from engine.monitor import EngineServer, run_program
+from engine.monitor import Monitor
 from engine.plugins import Plugins
 from engine.project import Config, Project
 from engine.secrets import Crypter, passphrase
@@ -77,9 +77,9 @@ class Run:
 
     def __init__(self, session: Session, options: Options, shown: Shown) -> None:
         self._session, self._options, self._shown = session, options, shown
-        self._engine = EngineServer(shown, session.project.folder)
+        self._monitor = Monitor(shown)
         self._plugins = Plugins(
-            self._engine.address, lambda urn, message: shown.log("info", message, urn, ephemeral=True)
+            self._monitor.address, lambda urn, message: shown.log("info", message, urn, ephemeral=True)
         )
         self._deployment: Deployment | None = None
         self.changes: Counter[str] = Counter()
@@ -94,7 +94,7 @@ class Run:
             return
         session = self._session
         journal = Journal(session.snapshot, None if self._options.preview else session.save)
-        self._deployment = deployment = Deployment(
+        self._monitor.deployment = self._deployment = deployment = Deployment(
             session.prefix, session.snapshot, journal, self._plugins, self._shown, self._options,
             session.package_config(),
         )  # fmt: skip
@@ -110,7 +110,7 @@ class Run:
     def program(self, deployment: Deployment) -> None:
         """Run the program, then delete what it no longer has."""
         session = self._session
-        run_program(session.project, session.stack, session.config, deployment, self._engine)
+        self._monitor.run(session.project, session.stack, session.config)
         if not deployment.failed.is_set():
             deployment.delete_unregistered()
 
@@ -126,4 +126,4 @@ class Run:
     def stop(self) -> None:
         """Stop what was started for the operation."""
         self._plugins.stop()
-        self._engine.stop()
+        self._monitor.stop()
