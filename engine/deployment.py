@@ -7,7 +7,7 @@ import re
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -68,26 +68,27 @@ class Deployment:
             if new.custom:
                 new.provider = new.provider or self._default_provider(new.type.split(":")[0], version)
             if not self._targeted(new.urn) and new.type != STACK_TYPE:
-                return self._leave_alone(new, old)
-            if missing := sorted(new.needs() & self.skipped):
-                it = missing[0]
-                raise EngineError(f"{new.urn} depends on {it}, which does not exist yet; add it to --target")
+                if old is None:
+                    self.skipped.add(new.urn)
+                    return new
+                vars(new).update(vars(old))
+                return self._same(old, new)
+            if missing := ", ".join(sorted(new.needs() & self.skipped)):
+                raise EngineError(f"{new.urn} needs {missing}, which is not there yet; add it to --target")
             return self._bring(new, old, delete_first)
 
     def _register_provider(self, new: Resource, old: Resource | None) -> Resource:
         provider, olds = self._plugins.start(new.type.removeprefix(PROVIDER_TYPE)), old.inputs if old else {}
         new.inputs = {**provider.check("CheckConfig", new.urn, olds, new.inputs), "__internal": {}}
-        if old and old.inputs == new.inputs:
-            self._same(old, new)
-            self._adopt(new, provider)
-            return new
-        if old and provider.diff("DiffConfig", old, new.inputs).replaces:
-            raise EngineError(f"{new.urn}: a change that replaces a provider needs the Pulumi CLI")
         new.id = old.id if old else UNKNOWN if self.options.preview else str(uuid.uuid4())
-        with self._doing(Step("update" if old else "create", old, new)) as change:
+        op = "create" if old is None else "same" if old.inputs == new.inputs else "update"
+        with self._doing(Step(op, old, new)) as change:
             self._adopt(new, provider)
-            new.modified = now()
-            new.created = new.created or new.modified
+            if old and op == "same":
+                new.inputs = old.inputs  # with the ciphertexts that its secrets have
+            else:
+                new.modified = now()
+                new.created = new.created or new.modified
             change.add, change.remove = new, [old] if old else []
         return new
 
@@ -122,9 +123,10 @@ class Deployment:
     def set_outputs(self, urn: str, outputs: Properties) -> None:
         """Take a component's outputs."""
         resource = self._news[urn]
-        if resource.outputs != outputs and (self._targeted(urn) or resource.type == STACK_TYPE):
+        if self._targeted(urn) or resource.type == STACK_TYPE:
             resource.outputs = outputs
-            self._journal.write()
+            with self._reporting(urn):
+                self._journal.write()
 
     def invoke(self, token: str, args: Properties, provider: str, version: str) -> Any:
         """Call a provider's function."""
@@ -216,14 +218,6 @@ class Deployment:
             change.add = imported
         return imported
 
-    def _leave_alone(self, new: Resource, old: Resource | None) -> Resource:
-        """Keep a resource that is not targeted as it is, or leave it out while it does not exist."""
-        if old is None:
-            self.skipped.add(new.urn)
-            return new
-        vars(new).update(vars(old))
-        return self._same(old, new)
-
     # Steps that no registration asks for
 
     def delete_unregistered(self) -> None:
@@ -231,16 +225,14 @@ class Deployment:
         found = self._base.resources
         self.delete([one for one in found if one.delete or one.external or one.urn not in self._taken])
 
-    def delete(self, candidates: Iterable[Resource]) -> None:
-        """Delete those of `candidates` that still exist and are targeted, dependents first."""
-        present = {id(one) for one in self._journal.snapshot().resources}
-        chosen = [one for one in candidates if id(one) in present]
-        wanted = {one.urn for one in chosen if self._targeted(one.urn)}
-        for one in chosen:
+    def delete(self, candidates: Sequence[Resource]) -> None:
+        """Delete those of `candidates` that are targeted, dependents first."""
+        wanted = {one.urn for one in candidates if self._targeted(one.urn)}
+        for one in candidates:
             if one.urn not in wanted and one.needs() & wanted:
                 what = f'resource "{one.urn}" would be destroyed but is not in the --target list'
                 raise EngineError(f"{what}; add it, as it needs what is")
-        chosen = [one for one in chosen if one.urn in wanted]
+        chosen = [one for one in candidates if one.urn in wanted]
         if held := next((one.urn for one in chosen if one.protect and not one.delete), None):
             raise _protected(f'resource "{held}" cannot be deleted\nbecause it is protected', held)
 
@@ -264,13 +256,11 @@ class Deployment:
                     step.op, step.new, change.remove = "delete", None, [old]
                     return
                 if (old.inputs, old.outputs) != (new.inputs, new.outputs):
-                    step.op, new.modified = "update", now()
-                    step.diff = Diff(True)
+                    step.op, step.diff, new.modified = "update", Diff(True), now()
                 vars(old).update(vars(new))  # in place, so that the order of the state stays
 
-        managed = (one for one in self._olds.values() if one.provider)
-        chosen = [one for one in managed if self._targeted(one.urn) and not one.pending_replacement]
-        self._in_order(chosen, work)
+        managed = [one for one in self._olds.values() if one.provider and not one.pending_replacement]
+        self._in_order([one for one in managed if self._targeted(one.urn)], work)
         left = self._journal.snapshot().resources
         present = {one.urn for one in left}
         for one in left:  # nothing may point at what is gone
@@ -283,12 +273,13 @@ class Deployment:
         It is looked up by its name, and finished by an update. All else is simply done again.
         """
         resources = self._base.resources
-        known = {one.id for one in resources}
+        known = {(one.type, one.id) for one in resources if not one.pending_replacement}
         for operation in self._base.pending:
             change, lost = Change(operation), operation.resource
             name, inputs, lost.outputs = str(reveal(lost.inputs.get("name", ""))), lost.inputs, {}
             asked = operation.type == "creating" and lost.provider and name
-            if asked and self._provider(lost.provider).read(lost, name) and lost.id not in known:
+            found = asked and self._provider(lost.provider).read(lost, name)
+            if found and (lost.type, lost.id) not in known:
                 self._shown.log("warning", f"taking over {name}, whose creation was interrupted", lost.urn)
                 lost.inputs, lost.init_errors, lost.created = inputs, ["its creation was interrupted"], now()
                 old = self._olds.get(lost.urn)
@@ -344,9 +335,8 @@ class Deployment:
         self._shown.end(step, error)
 
     def _targeted(self, urn: str) -> bool:
-        globs = [
-            re.escape(one).replace(r"\*\*", ".*").replace(r"\*", "[^:]*") for one in self.options.targets
-        ]
+        given = map(re.escape, self.options.targets)
+        globs = [one.replace(r"\*\*", ".*").replace(r"\*", "[^:]*") for one in given]
         return not globs or any(re.fullmatch(glob, urn) for glob in globs)
 
     def _claim(self, new: Resource, aliases: Sequence[str]) -> Resource | None:
@@ -385,11 +375,11 @@ class Deployment:
     def _diff(self, new: Resource, old: Resource, provider: Provider | None) -> Diff:
         if provider is None:
             return Diff(old.inputs != new.inputs)
-        diff = provider.diff("Diff", old, new.inputs, new.ignore_changes)
+        diff = provider.diff(old, new.inputs, new.ignore_changes)
         for path in diff.keys if diff.detailed is None else diff.detailed:
             rules = new.replace_on_changes
             if any(rule == "*" or re.match(re.escape(rule) + r"($|[.\[])", path) for rule in rules):
-                diff.replaces = sorted({*diff.replaces, re.split(r"[.\[]", path)[0]})
+                diff.replaces = sorted({*diff.replaces, str(steps_of(path)[0])})
         return diff
 
     def _dependent_replacements(self, root: Resource) -> list[Resource]:
@@ -403,7 +393,7 @@ class Deployment:
             if changed and not goes:
                 inputs = one.inputs | dict.fromkeys(changed & one.inputs.keys(), UNKNOWN)
                 client = self._provider(one.provider)
-                goes = bool(client.diff("Diff", one, inputs, one.ignore_changes).replaces)
+                goes = bool(client.diff(one, inputs, one.ignore_changes).replaces)
             if goes:
                 doomed.add(one.urn)
                 found.append(one)

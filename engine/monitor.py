@@ -142,7 +142,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
-        with _answering(context, caught=True):
+        with _answering(context):
             args = from_wire(request.args)
             answer = self.deployment.invoke(request.tok, args, request.provider, request.version)
             result = {"return": getattr(answer, "return"), "failures": answer.failures}
@@ -154,10 +154,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
 
 
 @contextlib.contextmanager
-def _answering(context: grpc.ServicerContext, caught: bool = False) -> Iterator[None]:
-    """Answer an error: one that is on display already ends the program; one that it may catch it gets."""
+def _answering(context: grpc.ServicerContext) -> Iterator[None]:
+    """Answer an error: one that is on display already ends the program, another one it may catch."""
     try:
         yield
     except EngineError as error:
-        stopped = not caught or isinstance(error, StoppedError)
-        context.abort(grpc.StatusCode.UNAVAILABLE if stopped else grpc.StatusCode.UNKNOWN, str(error))
+        code = grpc.StatusCode.UNAVAILABLE if isinstance(error, StoppedError) else grpc.StatusCode.UNKNOWN
+        context.abort(code, str(error))

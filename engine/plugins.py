@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -29,11 +29,9 @@ class Provider:
 
     def configure(self, inputs: Properties) -> None:
         """Hand over the provider's settings."""
-        args = to_wire({key: value for key, value in inputs.items() if key not in ("version", "__internal")})
-        request = provider_pb2.ConfigureRequest(
-            args=args, acceptSecrets=True, sends_old_inputs=True, sends_old_inputs_to_delete=True
-        )
-        answer = self.call("Configure", request)
+        about: dict[str, Any] = {"sends_old_inputs": True, "sends_old_inputs_to_delete": True}
+        about["args"] = to_wire({key: inputs[key] for key in inputs.keys() - {"version", "__internal"}})
+        answer = self.call("Configure", provider_pb2.ConfigureRequest(acceptSecrets=True, **about))
         if not (answer.acceptSecrets and answer.supportsPreview):
             raise EngineError("a provider without support for secrets and previews needs the Pulumi CLI")
 
@@ -45,21 +43,20 @@ class Provider:
             raise EngineError("; ".join(failures))
         return dict(from_wire(answer.inputs))
 
-    def diff(self, method: str, old: Resource, news: Properties, ignore: Sequence[str] = ()) -> Diff:
-        """Compare a resource, or with `DiffConfig` a provider, with new inputs."""
+    def diff(self, old: Resource, news: Properties, ignore: list[str]) -> Diff:
+        """Compare a resource with new inputs."""
         request = provider_pb2.DiffRequest(news=to_wire(news), ignoreChanges=ignore, **_old(old, "olds"))
-        answer = self.call(method, request)
+        answer = self.call("Diff", request)
         kinds = provider_pb2.PropertyDiff.Kind
         detailed = {
             path: {"kind": kinds.Name(one.kind).lower().replace("_", "-"), "inputDiff": one.inputDiff}
             for path, one in sorted(answer.detailedDiff.items())
         }
-        unknown = answer.changes == provider_pb2.DiffResponse.DIFF_UNKNOWN
-        return Diff(
-            old.inputs != news if unknown else answer.changes == provider_pb2.DiffResponse.DIFF_SOME,
-            list(answer.replaces), sorted(set(answer.diffs)), answer.deleteBeforeReplace,
-            detailed if answer.hasDetailedDiff else None,
-        )  # fmt: skip
+        changed = answer.changes == provider_pb2.DiffResponse.DIFF_SOME
+        if answer.changes == provider_pb2.DiffResponse.DIFF_UNKNOWN:
+            changed = old.inputs != news
+        replaces, keys, told = list(answer.replaces), sorted(set(answer.diffs)), answer.hasDetailedDiff
+        return Diff(changed, replaces, keys, answer.deleteBeforeReplace, detailed if told else None)
 
     def create(self, new: Resource, preview: bool) -> None:
         """Create; `new` gets id, outputs, and why it is not ready if it isn't."""
@@ -96,8 +93,6 @@ class Provider:
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.UNIMPLEMENTED and method == "CheckConfig":
                 return provider_pb2.CheckResponse(inputs=request.news)
-            if error.code() == grpc.StatusCode.UNIMPLEMENTED and method == "DiffConfig":
-                return provider_pb2.DiffResponse()
             packed = {one.key: one.value for one in error.trailing_metadata() or ()}
             status = status_pb2.Status.FromString(packed.get("grpc-status-details-bin", b""))
             unready = provider_pb2.ErrorResourceInitFailed()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -40,15 +40,15 @@ class Session:
         if latest is None and not create:
             raise EngineError(f"no stack named '{self.stack}' in {self.backend.root.parent}; `up` makes it")
         provider = (latest or {}).get("secrets_providers") or {"type": "passphrase"}
-        if (kind := provider["type"]) != "passphrase":
-            raise EngineError(f"secrets provider {kind!r} needs the Pulumi CLI; here it is passphrase")
+        if provider["type"] != "passphrase":
+            raise EngineError(f"secrets provider {provider['type']!r} needs the Pulumi CLI")
         self.config, phrase = Config.read(self._file), passphrase()
         salt = provider.get("state", {}).get("salt") or self.config.salt
         if not salt and not self._own_file:
-            raise EngineError(
-                f"{self._file}: encryptionsalt is missing, and the engine does not write into a shared file; "
-                "name one of your own with --config-file"
+            shared = (
+                f"{self._file}: encryptionsalt is missing, and the engine does not write into a shared file"
             )
+            raise EngineError(f"{shared}; name one of your own with --config-file")
         self.crypter = Crypter(phrase, salt)
         if not self.config.salt and self._own_file:
             self.config.keep_salt(self.crypter.salt)
@@ -64,11 +64,10 @@ class Session:
 
     def package_config(self) -> dict[str, Properties]:
         """Return what the config says about packages (`docker:host`), for their default providers."""
-        packages: dict[str, Properties] = {}
+        packages = defaultdict[str, Properties](dict)
         for key, value in self.config.values.items():
             package, name = key.split(":", 1)
-            hidden = key in self.config.secret_keys
-            packages.setdefault(package, {})[name] = secret(value) if hidden else value
+            packages[package][name] = secret(value) if key in self.config.secret_keys else value
         return packages
 
 
@@ -78,9 +77,7 @@ class Run:
     def __init__(self, session: Session, options: Options, shown: Shown) -> None:
         self._session, self._options, self._shown = session, options, shown
         self._monitor = Monitor(shown)
-        self._plugins = Plugins(
-            self._monitor.address, lambda urn, message: shown.log("info", message, urn, ephemeral=True)
-        )
+        self._plugins = Plugins(self._monitor.address, lambda urn, text: shown.log("info", text, urn, True))
         self._deployment: Deployment | None = None
         self.changes: Counter[str] = Counter()
         self.failed = self.interrupted = False

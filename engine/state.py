@@ -121,23 +121,22 @@ class Snapshot:
 
 def deployment_document(snapshot: Snapshot, salt: str, encode: Callable[[Any], Any]) -> dict[str, Any]:
     """Return the `deployment` object of an export, which is `latest` in the backend's file."""
-    document: dict[str, Any] = {
+    pending = [{"resource": one.resource.encode(encode), "type": one.type} for one in snapshot.pending]
+    document = {
         "manifest": {"time": now(), "magic": sha256(VERSION.encode()).hexdigest(), "version": VERSION},
         "secrets_providers": {"type": "passphrase", "state": {"salt": salt}},
+        "resources": [one.encode(encode) for one in snapshot.resources],
+        "pending_operations": pending,
     }
-    pending = [{"resource": one.resource.encode(encode), "type": one.type} for one in snapshot.pending]
-    resources = [one.encode(encode) for one in snapshot.resources]
-    document |= {"resources": resources} if resources else {}
-    document |= {"pending_operations": pending} if pending else {}
-    return document | {"metadata": {}}
+    return {key: value for key, value in document.items() if value} | {"metadata": {}}
 
 
 def read_deployment(document: dict[str, Any], decode: Callable[[Any], Any]) -> Snapshot:
     """Read a `deployment` object."""
-    resources = [Resource.decode(one, decode) for one in document.get("resources") or []]
-    pending = document.get("pending_operations") or []
+    resources, pending = document.get("resources") or [], document.get("pending_operations") or []
     return Snapshot(
-        resources, [Operation(Resource.decode(one["resource"], decode), one["type"]) for one in pending]
+        [Resource.decode(one, decode) for one in resources],
+        [Operation(Resource.decode(one["resource"], decode), one["type"]) for one in pending],
     )
 
 
