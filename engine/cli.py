@@ -40,7 +40,6 @@ def _arguments() -> argparse.Namespace:
         if name in ("preview", "up", "refresh", "destroy"):
             about = "only this URN; * and ** match parts of it"
             add("-t", "--target", action="append", default=[], help=about)
-            add("--target-dependents", action="store_true", help="with --target: also what depends on it")
             add("-p", "--parallel", type=int, default=16, help="how many things are done at once")
             add("-r", "--refresh", action="store_true", help="look at what is really there first")
             add("--diff", action="store_true", help="show every property that changes")
@@ -73,7 +72,7 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
     started, as_json = time.time(), preview and getattr(args, "json", False)
     quiet = as_json or args.diff
     shown = Shown(quiet, planned=preview, live=sys.stdout.isatty())
-    run = Run(session, Options(preview, args.parallel, tuple(args.target), args.target_dependents), shown)
+    run = Run(session, Options(preview, args.parallel, tuple(args.target)), shown)
     before = session.snapshot.outputs
     if not as_json:
         print(f"{'Previewing ' + kind if preview else _DOING[kind]} ({session.stack}):", flush=True)

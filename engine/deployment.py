@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,9 +15,9 @@ from typing import Any
 from engine.display import Shown
 from engine.errors import EngineError
 from engine.plan import Diff, Step, is_default_provider
-from engine.plugins import InitFailedError, Plugins, Provider
-from engine.state import STACK_TYPE, Journal, Operation, Resource, Snapshot, now
-from engine.values import UNKNOWN, Properties, at, graft, has_unknown, secret, steps_of
+from engine.plugins import Plugins, Provider
+from engine.state import STACK_TYPE, Change, Journal, Operation, Resource, Snapshot, now
+from engine.values import UNKNOWN, Properties, at, graft, has_unknown, reveal, steps_of
 
 PROVIDER_TYPE = "pulumi:providers:"
 
@@ -30,7 +29,6 @@ class Options:
     preview: bool = False
     parallel: int = 16
     targets: tuple[str, ...] = ()
-    target_dependents: bool = False
 
 
 class StoppedError(EngineError):
@@ -45,7 +43,7 @@ class Deployment:
         config: dict[str, Properties],
     ) -> None:  # fmt: skip
         self.options, self.failed, self.changes = options, threading.Event(), Counter[str]()
-        self.skipped: set[str] = set()  # not targeted and not there
+        self.skipped, self.busy = set[str](), set[str]()  # not targeted and not there; being worked on
         self._prefix, self._base, self._journal = prefix, base, journal
         self._plugins, self._shown, self._config = plugins, shown, config
         self._olds = {one.urn: one for one in base.resources if not one.delete and not one.external}
@@ -63,30 +61,39 @@ class Deployment:
     ) -> Resource:
         """Bring one resource to what the program asks for and return it as it is then."""
         self._shown.learn(new.inputs)
-        if self.failed.is_set():
-            raise StoppedError("stopped")
         with self._reporting(new.urn):
-            with self._lock:
-                if new.urn in self._taken:
-                    raise EngineError(f"Duplicate resource URN '{new.urn}'; try giving it a unique name")
-                self._taken.add(new.urn)
-                self._news[new.urn] = new
-            old, always = self._find_old(new, aliases), _is_provider(new) or new.type == STACK_TYPE
-            if new.custom and not _is_provider(new):
+            old = self._claim(new, aliases)
+            if new.type.startswith(PROVIDER_TYPE):
+                return self._register_provider(new, old)
+            if new.custom:
                 new.provider = new.provider or self._default_provider(new.type.split(":")[0], version)
-            if not always and not self._targeted(new.urn):
-                return self._leave_alone(new, old)
-            if missing := sorted(new.needs() & self.skipped):
-                it = missing[0]
-                raise EngineError(f"{new.urn} depends on {it}, which does not exist yet; add it to --target")
+            if not self._targeted(new.urn) and new.type != STACK_TYPE:
+                if old is None:
+                    self.skipped.add(new.urn)
+                    return new
+                vars(new).update(vars(old))
+                return self._same(old, new)
+            if missing := ", ".join(sorted(new.needs() & self.skipped)):
+                raise EngineError(f"{new.urn} needs {missing}, which is not there yet; add it to --target")
             return self._bring(new, old, delete_first)
 
-    def _bring(self, new: Resource, old: Resource | None, first: bool | None) -> Resource:
-        provider: Provider | None = None
-        if _is_provider(new):
-            provider = self._plugins.start(new.type.removeprefix(PROVIDER_TYPE))
-        elif new.custom:
-            provider = self._provider(new.provider)
+    def _register_provider(self, new: Resource, old: Resource | None) -> Resource:
+        provider, olds = self._plugins.start(new.type.removeprefix(PROVIDER_TYPE)), old.inputs if old else {}
+        new.inputs = {**provider.check("CheckConfig", new.urn, olds, new.inputs), "__internal": {}}
+        new.id = old.id if old else UNKNOWN if self.options.preview else str(uuid.uuid4())
+        op = "create" if old is None else "same" if old.inputs == new.inputs else "update"
+        with self._doing(Step(op, old, new)) as change:
+            self._adopt(new, provider)
+            if old and op == "same":
+                new.inputs = old.inputs  # with the ciphertexts that its secrets have
+            else:
+                new.modified = now()
+                new.created = new.created or new.modified
+            change.add, change.remove = new, [old] if old else []
+        return new
+
+    def _bring(self, new: Resource, old: Resource | None, delete_first: bool | None) -> Resource:
+        provider = self._provider(new.provider) if new.custom else None
         if new.import_id and provider and old is None:
             old = self._import(new, provider)
         if old is None:
@@ -94,7 +101,6 @@ class Deployment:
             return self._make(Step("create", None, new), provider)
         wanted, diff = new.inputs, None
         if old.urn not in self._condemned:
-            new.created, new.modified = old.created, old.modified
             for path in new.ignore_changes:
                 steps = steps_of(path)
                 new.inputs = graft(new.inputs, steps, at(old.inputs, steps))
@@ -102,25 +108,25 @@ class Deployment:
             diff = self._diff(new, old, provider)
             if not (diff.replaces or old.pending_replacement):
                 if diff.changed or old.init_errors:
-                    return self._make(Step("update", old, new, diff), provider, [old])
-                return self._same(old, new, provider)
+                    return self._make(Step("update", old, new, diff), provider)
+                return self._same(old, new)
             if new.protect and old.protect:
                 why = f'unable to replace resource "{new.urn}"\nas it is currently marked for protection'
                 raise _protected(why, new.urn)
             if new.import_id:
                 keys = ", ".join(diff.replaces)
                 raise EngineError(f"{new.urn}: what import_ names differs in {keys}: it would be replaced")
-            first = diff.delete_before_replace if first is None else first
         new.inputs = wanted
         self._check(new, provider, {})
-        return self._replace(Step("replace", old, new, diff), provider, bool(first) or diff is None)
+        return self._replace(old, new, diff, provider, delete_first)
 
     def set_outputs(self, urn: str, outputs: Properties) -> None:
         """Take a component's outputs."""
         resource = self._news[urn]
-        if resource.outputs != outputs and (self._targeted(urn) or resource.type == STACK_TYPE):
+        if self._targeted(urn) or resource.type == STACK_TYPE:
             resource.outputs = outputs
-            self._journal.write()
+            with self._reporting(urn):
+                self._journal.write()
 
     def invoke(self, token: str, args: Properties, provider: str, version: str) -> Any:
         """Call a provider's function."""
@@ -139,54 +145,49 @@ class Deployment:
 
     # Steps
 
-    def _same(self, old: Resource, new: Resource, provider: Provider | None) -> Resource:
+    def _same(self, old: Resource, new: Resource) -> Resource:
         step = Step("same", old, new)
         self._shown.begin(step)  # before the outputs are there: so plans show a resource without them
         new.id, new.outputs = old.id, old.outputs
         if new.inputs == old.inputs:
             new.inputs = old.inputs  # with the ciphertexts that its secrets have
-        if provider and _is_provider(new):
-            self._adopt(new, provider)
-        self._journal.end(add=new, remove=[old], write=False)
+        self._journal.end(Change(add=new, remove=[old]), write=False)
         self._end(step)
         return new
 
-    def _make(self, step: Step, provider: Provider | None, removes: Sequence[Resource] = ()) -> Resource:
-        """Create or update what the step is about; `removes` give way to it in the state."""
+    def _make(self, step: Step, provider: Provider | None) -> Resource:
+        """Create or update what the step is about."""
         new, old, preview = step.resource, step.old, self.options.preview
         updated = old if step.op == "update" else None
-        failure: EngineError | None = None
-        new.id = updated.id if updated else ""
         kind = "updating" if updated else "creating"
-        with self._doing(step, kind if provider else "") as operation:
-            try:
-                if provider and _is_provider(new):
-                    new.id = new.id or (UNKNOWN if preview else str(uuid.uuid4()))
-                    self._adopt(new, provider)
-                elif provider is None or (preview and not provider.previews):
-                    new.outputs = (updated.outputs if updated else {}) | (new.inputs if provider else {})
-                elif updated:
-                    new.outputs = provider.update(updated, new.inputs, new.ignore_changes, preview)
-                else:
-                    new.id, new.outputs = provider.create(new.urn, new.inputs, preview)
-            except InitFailedError as error:  # recorded, and finished by the next update
-                new.id, new.outputs, new.init_errors = error.id or new.id, error.outputs, error.reasons
-                failure = error
+        with self._doing(step, kind if provider else "") as change:
+            new.id = updated.id if updated else ""
+            if provider is None:
+                new.outputs = updated.outputs if updated else {}
+            elif updated:
+                provider.update(updated, new, preview)
+            else:
+                provider.create(new, preview)
             new.modified = now()
             new.created = new.created if updated else new.modified
-            _mark_secret(new)
-            if old and old not in removes:
+            change.add = new
+            if old and (updated or old.pending_replacement):
+                change.remove = [old]
+            elif old:
                 old.delete = True
-            self._journal.end(operation, add=new, remove=removes)
-            if failure:
-                raise failure
+            if new.init_errors:  # it is recorded, and the next update finishes it
+                raise EngineError("; ".join(new.init_errors))
         return new
 
-    def _replace(self, step: Step, provider: Provider | None, delete_first: bool) -> Resource:
-        new, old = step.resource, step.old or step.resource
-        create = Step("create-replacement", old, new, step.diff, logical=False)
+    def _replace(
+        self, old: Resource, new: Resource, diff: Diff | None, provider: Provider | None, first: bool | None
+    ) -> Resource:
+        """Replace `old`; one without a diff was deleted already, along with what it needs."""
+        step = Step("replace", old, new, diff)
+        create = Step("create-replacement", old, new, diff, logical=False)
+        delete_first = diff is None or (diff.delete_before_replace if first is None else first)
         if not delete_first:
-            self._make(create, provider, [old] if old.pending_replacement else [])
+            self._make(create, provider)
         elif not old.pending_replacement:
             for one in [*reversed(self._dependent_replacements(old)), old]:
                 if one.protect and one is not old:
@@ -196,37 +197,26 @@ class Deployment:
         self._condemned.discard(old.urn)
         self._shown.begin(step)
         self._end(step)
-        return self._make(create, provider, [old]) if delete_first else new
+        return self._make(create, provider) if delete_first else new
 
     def _delete(self, step: Step, keep: bool = False) -> None:
         """Delete what `step.old` is; with `keep` it stays in state as one that waits for its replacement."""
         old = step.resource
-        spared = old.retain_on_delete or old.external or not old.custom or _is_provider(old)
-        with self._doing(step, "" if spared else "deleting") as operation:
+        spared = old.retain_on_delete or old.external or not old.provider
+        with self._doing(step, "" if spared else "deleting") as change:
             if not spared and not self.options.preview:
                 self._provider(old.provider).delete(old)
             old.pending_replacement = keep
-            self._journal.end(operation, remove=[] if keep else [old])
+            change.remove = [] if keep else [old]
 
     def _import(self, new: Resource, provider: Provider) -> Resource:
         imported = replace(new, inputs={}, outputs={})
-        with self._doing(Step("import", None, imported)):
-            found = provider.read(new.urn, new.import_id, {}, {})
-            if found is None:
+        with self._doing(Step("import", None, imported)) as change:
+            if not provider.read(imported, new.import_id):
                 raise EngineError(f"{new.urn}: {new.import_id} does not exist")
-            imported.id, imported.inputs, imported.outputs = found
-            imported.created = imported.modified = now()
-            _mark_secret(imported)
-            self._journal.end(add=imported)
+            new.created = imported.created = imported.modified = now()
+            change.add = imported
         return imported
-
-    def _leave_alone(self, new: Resource, old: Resource | None) -> Resource:
-        """Keep a resource that is not targeted as it is, or leave it out while it does not exist."""
-        if old is None:
-            self.skipped.add(new.urn)
-            return new
-        vars(new).update(vars(old))
-        return self._same(old, new, None)
 
     # Steps that no registration asks for
 
@@ -235,24 +225,20 @@ class Deployment:
         found = self._base.resources
         self.delete([one for one in found if one.delete or one.external or one.urn not in self._taken])
 
-    def delete(self, candidates: Iterable[Resource]) -> None:
-        """Delete those of `candidates` that still exist and are targeted, dependents first."""
-        present = {id(one) for one in self._journal.snapshot().resources}
-        chosen = [one for one in candidates if id(one) in present]
-        wanted = {one.urn for one in chosen if self._targeted(one.urn)}
-        for one in chosen:  # in dependency order: dependents of dependents too
+    def delete(self, candidates: Sequence[Resource]) -> None:
+        """Delete those of `candidates` that are targeted, dependents first."""
+        wanted = {one.urn for one in candidates if self._targeted(one.urn)}
+        for one in candidates:
             if one.urn not in wanted and one.needs() & wanted:
-                if not self.options.target_dependents:
-                    what = f'resource "{one.urn}" would be destroyed but is not in the --target list'
-                    raise EngineError(f"{what}; add it or use --target-dependents")
-                wanted.add(one.urn)
-        chosen = [one for one in chosen if one.urn in wanted]
+                what = f'resource "{one.urn}" would be destroyed but is not in the --target list'
+                raise EngineError(f"{what}; add it, as it needs what is")
+        chosen = [one for one in candidates if one.urn in wanted]
         if held := next((one.urn for one in chosen if one.protect and not one.delete), None):
             raise _protected(f'resource "{held}" cannot be deleted\nbecause it is protected', held)
 
         def work(one: Resource) -> None:
             if one.pending_replacement and not one.delete:  # it is gone already
-                self._journal.end(remove=[one])
+                self._journal.end(Change(remove=[one]))
             else:
                 op = "delete-replaced" if one.delete else "delete"
                 self._delete(Step(op, one, logical=not one.delete))
@@ -264,26 +250,17 @@ class Deployment:
 
         def work(old: Resource) -> None:
             step = Step("refresh", replace(old), replace(old))
-            with self._doing(step):
-                found = self._provider(old.provider).read(old.urn, old.id, old.inputs, old.outputs)
-                if found is None:
-                    step.op, step.new = "delete", None
-                    self._journal.end(remove=[old])
-                    return
+            with self._doing(step) as change:
                 new, step.op = step.resource, "same"
-                new.id, new.inputs, new.outputs = found
-                new.init_errors = []
-                _mark_secret(new)
+                if not self._provider(old.provider).read(new, old.id):
+                    step.op, step.new, change.remove = "delete", None, [old]
+                    return
                 if (old.inputs, old.outputs) != (new.inputs, new.outputs):
-                    step.op, new.modified = "update", now()
-                    keys = {*old.outputs, *new.outputs}
-                    changed = sorted(key for key in keys if old.outputs.get(key) != new.outputs.get(key))
-                    step.diff = Diff(True, keys=changed)
+                    step.op, step.diff, new.modified = "update", Diff(True), now()
                 vars(old).update(vars(new))  # in place, so that the order of the state stays
 
-        managed = (one for one in self._olds.values() if one.custom and not _is_provider(one))
-        chosen = [one for one in managed if self._targeted(one.urn) and not one.pending_replacement]
-        self._in_order(chosen, work)
+        managed = [one for one in self._olds.values() if one.provider and not one.pending_replacement]
+        self._in_order([one for one in managed if self._targeted(one.urn)], work)
         left = self._journal.snapshot().resources
         present = {one.urn for one in left}
         for one in left:  # nothing may point at what is gone
@@ -293,56 +270,61 @@ class Deployment:
     def settle(self) -> None:
         """Deal with what an interrupted run left: a creation that went through unrecorded is taken over.
 
-        It is looked up by the name made up for it, and finished by an update. Under a name that the program
-        chose the next creation finds it. An interrupted update or deletion is simply done again.
+        It is looked up by its name, and finished by an update. All else is simply done again.
         """
         resources = self._base.resources
-        known = {one.id for one in resources}
+        known = {(one.type, one.id) for one in resources if not one.pending_replacement}
         for operation in self._base.pending:
-            lost, found = operation.resource, None
-            named = "name" in lost.inputs.get("__defaults", [])
-            if operation.type == "creating" and lost.provider and named:
-                name = str(lost.inputs["name"])
-                found = self._provider(lost.provider).read(lost.urn, name, lost.inputs, lost.inputs)
-            if found is not None and found[0] not in known:
+            change, lost = Change(operation), operation.resource
+            name, inputs, lost.outputs = str(reveal(lost.inputs.get("name", ""))), lost.inputs, {}
+            asked = operation.type == "creating" and lost.provider and name
+            found = asked and self._provider(lost.provider).read(lost, name)
+            if found and (lost.type, lost.id) not in known:
                 self._shown.log("warning", f"taking over {name}, whose creation was interrupted", lost.urn)
-                lost.id, _, lost.outputs = found
-                lost.init_errors, lost.created = ["its creation was interrupted"], now()
-                _mark_secret(lost)
-                others = [one for one in resources if one.urn == lost.urn and not one.delete]
-                resources.insert(resources.index(others[0]) + 1 if others else len(resources), lost)
-                for one in others:
-                    one.delete = not one.pending_replacement
-                resources[:] = [one for one in resources if one not in others or one.delete]
-            self._journal.end(operation)
-        self._base.pending = []
+                lost.inputs, lost.init_errors, lost.created = inputs, ["its creation was interrupted"], now()
+                old = self._olds.get(lost.urn)
+                resources.insert(resources.index(old) + 1 if old else len(resources), lost)
+                if old and old.pending_replacement:  # it is gone already
+                    change.remove = [old]
+                elif old:
+                    old.delete = True
+            self._journal.end(change)
 
     # Parts
 
     @contextlib.contextmanager
     def _reporting(self, urn: str) -> Iterator[None]:
         """Report an error where it comes up; whatever waits for that only stops."""
+        self.busy.add(urn)
         try:
+            if self.failed.is_set():
+                raise StoppedError("stopped")
             yield
         except StoppedError:
             raise
         except EngineError as error:
             self.fail(str(error), urn)
             raise StoppedError(str(error)) from error
+        finally:
+            self.busy.discard(urn)
 
     @contextlib.contextmanager
-    def _doing(self, step: Step, kind: str = "") -> Iterator[Operation | None]:
-        """Take one of the parallel slots, show how a step begins and ends, record it as pending meanwhile."""
+    def _doing(self, step: Step, kind: str = "") -> Iterator[Change]:
+        """Take one of the parallel slots, show how a step begins and ends, and record what it changes."""
         with self._slots:
             if self.failed.is_set():
                 raise StoppedError("stopped")
             self._shown.begin(step)
-            begun = self._journal.begin(kind, step.resource) if kind and not self.options.preview else None
+            change = Change()
+            if kind and not self.options.preview:
+                change.operation = Operation(step.resource, kind)
+                self._journal.begin(change.operation)
             try:
-                yield begun
+                yield change
+                self._journal.end(change)
             except EngineError as error:
                 self._end(step, str(error))
-                self._journal.end(begun)
+                self._journal.end(change)
                 raise
             self._end(step)
 
@@ -353,21 +335,28 @@ class Deployment:
         self._shown.end(step, error)
 
     def _targeted(self, urn: str) -> bool:
-        globs = [
-            re.escape(one).replace(r"\*\*", ".*").replace(r"\*", "[^:]*") for one in self.options.targets
-        ]
+        given = map(re.escape, self.options.targets)
+        globs = [one.replace(r"\*\*", ".*").replace(r"\*", "[^:]*") for one in given]
         return not globs or any(re.fullmatch(glob, urn) for glob in globs)
 
-    def _find_old(self, new: Resource, aliases: Sequence[str]) -> Resource | None:
+    def _claim(self, new: Resource, aliases: Sequence[str]) -> Resource | None:
+        """Let `new` be the only one of its name; return what the state has of it, maybe under an alias."""
         with self._lock:
-            for urn in (new.urn, *aliases):
-                if urn in self._olds and (urn == new.urn or urn not in self._taken):
-                    if urn != new.urn:
-                        self._taken.add(urn)
-                        new.aliases = [urn]
-                        self._rename(urn, new.urn)
-                    return self._olds[urn]
-        return None
+            if new.urn in self._taken:
+                raise EngineError(f"Duplicate resource URN '{new.urn}'; try giving it a unique name")
+            self._taken.add(new.urn)
+            self._news[new.urn] = new
+            found = [urn for urn in (new.urn, *aliases) if urn in self._olds]
+            found = [urn for urn in found if urn == new.urn or urn not in self._taken]
+            if not found:
+                return None
+            if found[0] != new.urn:
+                self._taken.add(found[0])
+                new.aliases = [found[0]]
+                self._rename(found[0], new.urn)
+            old = self._olds[found[0]]
+            new.created, new.modified = old.created, old.modified
+            return old
 
     def _rename(self, before: str, after: str) -> None:
         """Let everything in the old state that pointed at `before` point at `after`."""
@@ -378,43 +367,33 @@ class Deployment:
                 urns[:] = [after if urn == before else urn for urn in urns]
 
     def _check(self, new: Resource, provider: Provider | None, olds: Properties) -> None:
-        if provider and _is_provider(new):
-            new.inputs = {**provider.check("CheckConfig", new.urn, olds, new.inputs), "__internal": {}}
-        elif provider:
-            new.inputs = provider.check("Check", new.urn, olds, new.inputs, os.urandom(32))
+        if provider:
+            new.inputs = provider.check("Check", new.urn, olds, new.inputs)
         if not self.options.preview and has_unknown(new.inputs):
             raise EngineError(f"{new.urn}: an input is still unknown")
 
     def _diff(self, new: Resource, old: Resource, provider: Provider | None) -> Diff:
         if provider is None:
             return Diff(old.inputs != new.inputs)
-        if _is_provider(new):
-            return provider.diff("DiffConfig", old, new.inputs, []) if old.inputs != new.inputs else Diff()
-        if old.provider != new.provider:
-            was, will = (ref.rpartition("::")[0] for ref in (old.provider, new.provider))
-            before, after = self._olds.get(was), self._news.get(will)
-            settings = after.inputs if after else {}
-            if was == will or (before and provider.diff("DiffConfig", before, settings, []).replaces):
-                return Diff(True, replaces=["provider"])
-        diff = provider.diff("Diff", old, new.inputs, new.ignore_changes)
+        diff = provider.diff(old, new.inputs, new.ignore_changes)
         for path in diff.keys if diff.detailed is None else diff.detailed:
             rules = new.replace_on_changes
             if any(rule == "*" or re.match(re.escape(rule) + r"($|[.\[])", path) for rule in rules):
-                diff.replaces = sorted({*diff.replaces, re.split(r"[.\[]", path)[0]})
+                diff.replaces = sorted({*diff.replaces, str(steps_of(path)[0])})
         return diff
 
     def _dependent_replacements(self, root: Resource) -> list[Resource]:
         """Return, in order, what an unknown change of `root` makes its provider ask a replacement for."""
         doomed, found = {root.urn}, []
         for one in self._olds.values():
-            if not one.custom or one.urn in self._taken | self._condemned:
+            if not one.provider or one.urn in self._taken | self._condemned:
                 continue
             goes = one.provider.rpartition("::")[0] in doomed
             changed = {key for key, urns in one.property_dependencies.items() if doomed & set(urns)}
             if changed and not goes:
                 inputs = one.inputs | dict.fromkeys(changed & one.inputs.keys(), UNKNOWN)
                 client = self._provider(one.provider)
-                goes = bool(client.diff("Diff", one, inputs, one.ignore_changes).replaces)
+                goes = bool(client.diff(one, inputs, one.ignore_changes).replaces)
             if goes:
                 doomed.add(one.urn)
                 found.append(one)
@@ -466,15 +445,6 @@ class Deployment:
         for future in done.values():
             with contextlib.suppress(StoppedError):
                 future.result()
-
-
-def _is_provider(resource: Resource) -> bool:
-    return resource.type.startswith(PROVIDER_TYPE)
-
-
-def _mark_secret(resource: Resource) -> None:
-    for key in {*resource.additional_secret_outputs} & {*resource.outputs}:
-        resource.outputs[key] = secret(resource.outputs[key])
 
 
 def _protected(message: str, urn: str) -> EngineError:

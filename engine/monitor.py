@@ -1,16 +1,16 @@
-# ruff: noqa: N802 - the protocol names the methods
-"""What the program talks to, `pulumirpc.ResourceMonitor` and `pulumirpc.Engine`, and running it."""
+# ruff: noqa: D102, N802 - the protocol names and describes the methods
+"""Running the program, and what it talks to meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import runpy
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -37,46 +37,68 @@ _REFUSED = {
     "RegisterStackTransform": "a transform", "RegisterStackInvokeTransform": "a transform",
     "RegisterResourceHook": "a hook", "RegisterErrorHook": "a hook",
 }  # fmt: skip
-_CRASH = "python inline source runtime error: "  # how the SDK reports an exception of the program
-_STOPPED = "Resource monitor has terminated, shutting down"  # what the SDK makes of UNAVAILABLE
+_STOPPED = re.compile(  # how the SDK reports an exception of the program, and that it was stopped
+    "python inline source runtime error|Resource monitor has terminated, shutting down"
+)
 
 
-def _serve(add: Any, servicer: Any, workers: ThreadPoolExecutor) -> tuple[grpc.Server, str]:
-    """Serve on a free loopback port; return the server and its address."""
-    server = grpc.server(workers, options=LIMITS)
-    add(servicer, server)
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    return server, address
+class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
+    """`pulumirpc.ResourceMonitor` and `pulumirpc.Engine` at `address`, for the program and providers."""
 
+    deployment: Deployment  # what is under way
+    _info: resource_pb2.DeploymentInfo
 
-class EngineServer(engine_pb2_grpc.EngineServicer):
-    """`pulumirpc.Engine`: where the program and providers say what they have to say, at `address`."""
-
-    def __init__(self, shown: Shown, folder: Path) -> None:
-        self._shown, self._folder, self.muted = shown, folder, False
-        add, workers = engine_pb2_grpc.add_EngineServicer_to_server, ThreadPoolExecutor(32, "engine")
-        self._server, self.address = _serve(add, self, workers)
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+        for method, what in _REFUSED.items():
+            setattr(self, method, lambda request, context, what=what: self._refuse(what, context))
+        self._server = grpc.server(ThreadPoolExecutor(1024, "monitor"), options=LIMITS)
+        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self, self._server)
+        engine_pb2_grpc.add_EngineServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
 
     def stop(self) -> None:
         """Stop listening."""
         self._server.stop(grace=None)
 
+    def run(self, project: Project, stack: str, config: Config) -> None:
+        """Run the program to its end; a failure of it is a failure of the deployment."""
+        deployment = self.deployment
+        about: dict[str, Any] = {
+            "project": project.name, "stack": stack, "organization": "organization", "config": config.values,
+            "configSecretKeys": config.secret_keys, "dryRun": deployment.options.preview,
+            "parallel": deployment.options.parallel,
+        }  # fmt: skip
+        features = [getattr(resource_pb2, f"RESOURCE_MONITOR_FEATURE_{feature}") for feature in _FEATURES]
+        self._info = resource_pb2.DeploymentInfo(**about, supportedFeatures=features)
+
+        def program() -> None:
+            try:
+                runpy.run_path(str(project.program), run_name="__main__")
+            except SystemExit as error:
+                if error.code:
+                    raise RunError(f"the program ended with {error.code!r}") from error
+
+        os.chdir(project.program.parent)
+        sys.path.insert(0, str(project.program.parent))
+        request = language_pb2.RunRequest(**about, monitor_address=self.address, args=[self.address])
+        try:
+            if LanguageServer(program).Run(request, None).error:  # type: ignore[no-untyped-call]
+                deployment.failed.set()
+        except Exception as error:  # the SDK's own clean-up fails after a program that was stopped half-way
+            if not deployment.failed.is_set():
+                deployment.fail(str(error))
+        while deployment.busy:  # a program that failed leaves work in flight, which ends and is recorded
+            time.sleep(0.02)
+
     def Log(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Show a message; what a program that was stopped says about that is no news."""
         severity, text = engine_pb2.LogSeverity.Name(request.severity).lower(), request.message
-        crash = _CRASH in text
-        if severity != "debug" and text and _STOPPED not in text and not (crash and self.muted):
-            text = _own_frames(text, self._folder) if crash else text
+        stopped = self.deployment.failed.is_set() and _STOPPED.search(text)
+        if severity != "debug" and text and not stopped:
             self._shown.log(severity, text, request.urn, request.ephemeral)
         return empty_pb2.Empty()
-
-
-class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
-    def __init__(self, deployment: Deployment, info: resource_pb2.DeploymentInfo) -> None:
-        self._deployment, self._info = deployment, info
-        for method, what in _REFUSED.items():
-            setattr(self, method, lambda request, context, what=what: self._refuse(what, context))
 
     def GetDeploymentInfo(self, request: Any, context: Any) -> resource_pb2.DeploymentInfo:
         return self._info
@@ -95,7 +117,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
                 self._refuse(f"{request.type} {request.name}: {what}", context)
         with _answering(context):
             new = Resource(
-                self._deployment.urn(request.type, request.name, request.parent), request.custom,
+                self.deployment.urn(request.type, request.name, request.parent), request.custom,
                 type=request.type, inputs=from_wire(request.object), parent=request.parent,
                 protect=request.protect, dependencies=list(request.dependencies), provider=request.provider,
                 property_dependencies={k: list(one.urns) for k, one in request.propertyDependencies.items()},
@@ -106,8 +128,8 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             if request.version and request.type.startswith("pulumi:providers:"):
                 new.inputs.setdefault("version", request.version)
             first = request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None
-            self._deployment.register(new, list(request.aliasURNs), request.version, first)
-            results, skipped = resource_pb2.Result, new.urn in self._deployment.skipped
+            self.deployment.register(new, list(request.aliasURNs), request.version, first)
+            results, skipped = resource_pb2.Result, new.urn in self.deployment.skipped
             return resource_pb2.RegisterResourceResponse(
                 urn=new.urn, id="" if new.id == UNKNOWN else new.id, unknown=new.id == UNKNOWN,
                 object=to_wire(new.outputs if new.custom else new.inputs),
@@ -116,82 +138,26 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:
         with _answering(context):
-            self._deployment.set_outputs(request.urn, from_wire(request.outputs))
+            self.deployment.set_outputs(request.urn, from_wire(request.outputs))
             return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
-        with _answering(context, caught=True):
+        with _answering(context):
             args = from_wire(request.args)
-            answer = self._deployment.invoke(request.tok, args, request.provider, request.version)
+            answer = self.deployment.invoke(request.tok, args, request.provider, request.version)
             result = {"return": getattr(answer, "return"), "failures": answer.failures}
             return resource_pb2.ResourceInvokeResponse(**result)
 
     def _refuse(self, what: str, context: Any) -> None:
-        self._deployment.fail(f"{what} needs the Pulumi CLI; the embedded engine does not do it")
+        self.deployment.fail(f"{what} needs the Pulumi CLI; the embedded engine does not do it")
         context.abort(grpc.StatusCode.UNAVAILABLE, what)
 
 
 @contextlib.contextmanager
-def _answering(context: grpc.ServicerContext, caught: bool = False) -> Iterator[None]:
-    """Answer an error: one that is on display already ends the program; one that it may catch it gets."""
+def _answering(context: grpc.ServicerContext) -> Iterator[None]:
+    """Answer an error: one that is on display already ends the program, another one it may catch."""
     try:
         yield
     except EngineError as error:
-        stopped = not caught or isinstance(error, StoppedError)
-        context.abort(grpc.StatusCode.UNAVAILABLE if stopped else grpc.StatusCode.UNKNOWN, str(error))
-
-
-def run_program(
-    project: Project, stack: str, config: Config, deployment: Deployment, engine: EngineServer
-) -> None:
-    """Run the program to its end; a failure of it is a failure of the deployment."""
-    about: dict[str, Any] = {
-        "project": project.name, "stack": stack, "organization": "organization", "config": config.values,
-        "configSecretKeys": config.secret_keys, "dryRun": deployment.options.preview,
-        "parallel": deployment.options.parallel,
-    }  # fmt: skip
-    features = [getattr(resource_pb2, f"RESOURCE_MONITOR_FEATURE_{feature}") for feature in _FEATURES]
-    info = resource_pb2.DeploymentInfo(**about, supportedFeatures=features)
-    workers = ThreadPoolExecutor(256, "monitor")
-    add = resource_pb2_grpc.add_ResourceMonitorServicer_to_server
-    server, monitor = _serve(add, _Monitor(deployment, info), workers)
-    request = language_pb2.RunRequest(**about, monitor_address=monitor, args=[engine.address])
-
-    def program() -> None:
-        try:
-            runpy.run_path(str(project.program), run_name="__main__")
-        except SystemExit as error:
-            if error.code:
-                raise RunError(f"the program ended with {error.code!r}") from error
-
-    def run() -> None:
-        try:
-            answer = LanguageServer(program).Run(request, None)  # type: ignore[no-untyped-call]
-            if answer.error:
-                deployment.failed.set()
-        except Exception as error:  # the SDK's own clean-up fails after a program that was stopped half-way
-            if not deployment.failed.is_set():
-                deployment.fail(str(error))
-
-    os.chdir(project.program.parent)
-    sys.path.insert(0, str(project.program.parent))
-    thread = threading.Thread(target=run, name="program", daemon=True)
-    thread.start()
-    while thread.is_alive():  # in short turns, so that signals reach the main thread
-        thread.join(0.2)
-        engine.muted = deployment.failed.is_set()
-    server.stop(grace=None)
-    workers.shutdown()  # a program that failed leaves work in flight, which ends and is recorded
-
-
-def _own_frames(crash: str, folder: Path) -> str:
-    """Return a traceback without the frames of the SDK, the engine and Python's library."""
-    blocks = crash.removeprefix(_CRASH).split("Traceback (most recent call last):\n")
-    own = [block for block in blocks[1:] if f'  File "{folder}/' in block] or blocks[-1:]
-    kept, keep = ["the program failed:"], True
-    for line in own[-1].rstrip().splitlines():
-        if line.startswith('  File "'):
-            keep = line.startswith(f'  File "{folder}/') and "site-packages" not in line
-        if keep or not line.startswith(" "):
-            kept.append(line)
-    return "\n".join(kept)
+        code = grpc.StatusCode.UNAVAILABLE if isinstance(error, StoppedError) else grpc.StatusCode.UNKNOWN
+        context.abort(code, str(error))

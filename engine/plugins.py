@@ -2,136 +2,103 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
 
 import grpc
-from google.protobuf import empty_pb2, struct_pb2
+from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from engine.errors import EngineError
 from engine.plan import Diff
 from engine.provider import serve
 from engine.state import Resource
-from engine.values import Properties, from_wire, has_secret, secret, to_wire
+from engine.values import Properties, from_wire, secret, to_wire
 
 LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-_OPTIONAL = {"CheckConfig", "DiffConfig", "Cancel"}  # methods that a provider need not have
-
-
-class InitFailedError(EngineError):
-    """The resource exists but did not become ready."""
-
-    def __init__(self, message: str, id_: str, outputs: Properties, reasons: list[str]) -> None:
-        super().__init__(message)
-        self.id, self.outputs, self.reasons = id_, outputs, reasons
 
 
 class Provider:
-    """One provider, spoken to over `pulumirpc.ResourceProvider`; `previews` once it is configured."""
+    """One provider, spoken to over `pulumirpc.ResourceProvider`."""
 
     def __init__(self, address: str, stop: Callable[[], None]) -> None:
-        self.stop, self.previews, self._secrets = stop, False, True
+        self.stop = stop
         self._stub = provider_pb2_grpc.ResourceProviderStub(grpc.insecure_channel(address, options=LIMITS))
 
     def configure(self, inputs: Properties) -> None:
         """Hand over the provider's settings."""
-        args = to_wire({key: value for key, value in inputs.items() if key not in ("version", "__internal")})
-        request = provider_pb2.ConfigureRequest(
-            args=args, acceptSecrets=True, sends_old_inputs=True, sends_old_inputs_to_delete=True
-        )
-        answer = self.call("Configure", request)
-        self._secrets, self.previews = answer.acceptSecrets, answer.supportsPreview
+        about: dict[str, Any] = {"sends_old_inputs": True, "sends_old_inputs_to_delete": True}
+        about["args"] = to_wire({key: inputs[key] for key in inputs.keys() - {"version", "__internal"}})
+        answer = self.call("Configure", provider_pb2.ConfigureRequest(acceptSecrets=True, **about))
+        if not (answer.acceptSecrets and answer.supportsPreview):
+            raise EngineError("a provider without support for secrets and previews needs the Pulumi CLI")
 
-    def check(
-        self, method: str, urn: str, olds: Properties, news: Properties, seed: bytes = b""
-    ) -> Properties:
+    def check(self, method: str, urn: str, olds: Properties, news: Properties) -> Properties:
         """Return checked inputs with defaults filled in, or settings with `CheckConfig`."""
-        about = {"olds": self._wire(olds), "news": self._wire(news), "randomSeed": seed, **_about(urn)}
+        about = {"olds": to_wire(olds), "news": to_wire(news), "randomSeed": os.urandom(32), **_about(urn)}
         answer = self.call(method, provider_pb2.CheckRequest(**about))
         if failures := [f"{one.property}: {one.reason}".removeprefix(": ") for one in answer.failures]:
             raise EngineError("; ".join(failures))
-        return self._properties(answer.inputs, news)
+        return dict(from_wire(answer.inputs))
 
-    def diff(self, method: str, old: Resource, news: Properties, ignore: list[str]) -> Diff:
-        """Compare a resource, or with `DiffConfig` a provider, with new inputs."""
-        about = {"news": self._wire(news), "ignoreChanges": ignore, **self._olds(old, "olds")}
-        answer = self.call(method, provider_pb2.DiffRequest(**about))
+    def diff(self, old: Resource, news: Properties, ignore: list[str]) -> Diff:
+        """Compare a resource with new inputs."""
+        request = provider_pb2.DiffRequest(news=to_wire(news), ignoreChanges=ignore, **_old(old, "olds"))
+        answer = self.call("Diff", request)
         kinds = provider_pb2.PropertyDiff.Kind
         detailed = {
             path: {"kind": kinds.Name(one.kind).lower().replace("_", "-"), "inputDiff": one.inputDiff}
             for path, one in sorted(answer.detailedDiff.items())
         }
-        unknown = answer.changes == provider_pb2.DiffResponse.DIFF_UNKNOWN
-        return Diff(
-            old.inputs != news if unknown else answer.changes == provider_pb2.DiffResponse.DIFF_SOME,
-            list(answer.replaces), sorted(set(answer.diffs)), answer.deleteBeforeReplace,
-            detailed if answer.hasDetailedDiff else None,
-        )  # fmt: skip
+        changed = answer.changes == provider_pb2.DiffResponse.DIFF_SOME
+        if answer.changes == provider_pb2.DiffResponse.DIFF_UNKNOWN:
+            changed = old.inputs != news
+        replaces, keys, told = list(answer.replaces), sorted(set(answer.diffs)), answer.hasDetailedDiff
+        return Diff(changed, replaces, keys, answer.deleteBeforeReplace, detailed if told else None)
 
-    def create(self, urn: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
-        """Create; return id and outputs."""
-        request = provider_pb2.CreateRequest(properties=self._wire(inputs), preview=preview, **_about(urn))
-        answer = self.call("Create", request, inputs)
-        if not answer.id and not preview:
-            raise EngineError(f"{urn}: the provider returned no id")
-        return answer.id, self._properties(answer.properties, inputs)
+    def create(self, new: Resource, preview: bool) -> None:
+        """Create; `new` gets id, outputs, and why it is not ready if it isn't."""
+        about = {"properties": to_wire(new.inputs), "preview": preview, **_about(new.urn)}
+        _take(new, self.call("Create", provider_pb2.CreateRequest(**about)))
 
-    def read(
-        self, urn: str, id_: str, inputs: Properties, outputs: Properties
-    ) -> tuple[str, Properties, Properties] | None:
-        """Return id, inputs and outputs as they are now, or None when it is gone."""
-        about = {"id": id_, "properties": self._wire(outputs), "inputs": self._wire(inputs), **_about(urn)}
-        answer = self.call("Read", provider_pb2.ReadRequest(**about), inputs)
-        if not answer.id:
-            return None
-        seen = self._properties(answer.inputs, inputs) if answer.HasField("inputs") else inputs
-        return answer.id, seen, self._properties(answer.properties, outputs or inputs)
+    def update(self, old: Resource, new: Resource, preview: bool) -> None:
+        """Update in place; `new` gets outputs, and why it is not ready if it isn't."""
+        about = {"ignoreChanges": new.ignore_changes, "preview": preview, **_old(old, "olds")}
+        _take(new, self.call("Update", provider_pb2.UpdateRequest(news=to_wire(new.inputs), **about)))
 
-    def update(self, old: Resource, news: Properties, ignore: list[str], preview: bool) -> Properties:
-        """Update in place; return the outputs."""
-        about = {"ignoreChanges": ignore, "preview": preview, **self._olds(old, "olds")}
-        answer = self.call("Update", provider_pb2.UpdateRequest(news=self._wire(news), **about), news)
-        return self._properties(answer.properties, news)
+    def read(self, resource: Resource, id_: str) -> bool:
+        """Bring `resource` to what it is now; return whether it is there."""
+        about = {"id": id_, "properties": to_wire(resource.outputs), **_about(resource.urn)}
+        answer = self.call("Read", provider_pb2.ReadRequest(inputs=to_wire(resource.inputs), **about))
+        if answer.id:
+            resource.inputs = from_wire(answer.inputs) if answer.HasField("inputs") else resource.inputs
+            _take(resource, answer)
+        return bool(answer.id)
 
     def delete(self, old: Resource) -> None:
         """Delete; what is gone already is no error."""
-        self.call("Delete", provider_pb2.DeleteRequest(**self._olds(old, "properties")))
+        self.call("Delete", provider_pb2.DeleteRequest(**_old(old, "properties")))
 
     def invoke(self, token: str, args: Properties, preview: bool) -> Any:
-        """Call a function of the package."""
-        return self.call(
-            "Invoke", provider_pb2.InvokeRequest(tok=token, args=self._wire(args), preview=preview)
-        )
+        """Call a function; return the provider's answer."""
+        request = provider_pb2.InvokeRequest(tok=token, args=to_wire(args), preview=preview)
+        return self.call("Invoke", request)
 
-    def call(self, method: str, request: Any, inputs: Properties | None = None) -> Any:
+    def call(self, method: str, request: Any) -> Any:
         """Call a method; what a provider need not have is answered for it."""
         try:
             return getattr(self._stub, method)(request)
         except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.UNIMPLEMENTED and method in _OPTIONAL:
-                answers = provider_pb2.CheckResponse, provider_pb2.DiffResponse
-                return answers[0](inputs=request.news) if method == "CheckConfig" else answers[1]()
-            message, detail = error.details() or str(error.code()), provider_pb2.ErrorResourceInitFailed()
+            if error.code() == grpc.StatusCode.UNIMPLEMENTED and method == "CheckConfig":
+                return provider_pb2.CheckResponse(inputs=request.news)
             packed = {one.key: one.value for one in error.trailing_metadata() or ()}
             status = status_pb2.Status.FromString(packed.get("grpc-status-details-bin", b""))
-            if any(one.Unpack(detail) for one in status.details):
-                outputs = self._properties(detail.properties, inputs or {})
-                raise InitFailedError(message, detail.id, outputs, list(detail.reasons)) from error
-            raise EngineError(message) from error
-
-    def _wire(self, properties: Properties) -> struct_pb2.Struct:
-        return to_wire(properties, secrets=self._secrets)
-
-    def _olds(self, old: Resource, outputs: str) -> dict[str, Any]:
-        inputs = self._wire(old.inputs)
-        return {"id": old.id, outputs: self._wire(old.outputs), "old_inputs": inputs, **_about(old.urn)}
-
-    def _properties(self, struct: struct_pb2.Struct, given: Properties) -> Properties:
-        """Decode; a provider that was not told what is secret can't mark it, so names decide."""
-        hidden = set() if self._secrets else {key for key, value in given.items() if has_secret(value)}
-        return {key: secret(value) if key in hidden else value for key, value in from_wire(struct).items()}
+            unready = provider_pb2.ErrorResourceInitFailed()
+            if any(one.Unpack(unready) for one in status.details):
+                return unready  # it has what the answer would have, and the reasons
+            raise EngineError(error.details() or str(error.code())) from error
 
 
 class Plugins:
@@ -160,7 +127,8 @@ class Plugins:
     def cancel(self) -> None:
         """Tell every provider to stop waiting."""
         for provider in list(self._started):
-            provider.call("Cancel", empty_pb2.Empty())
+            with contextlib.suppress(EngineError):  # not every provider can
+                provider.call("Cancel", empty_pb2.Empty())
 
     def stop(self) -> None:
         """Stop the providers of this process."""
@@ -170,3 +138,17 @@ class Plugins:
 
 def _about(urn: str) -> dict[str, Any]:
     return {"urn": urn, "name": urn.rsplit("::", 1)[-1], "type": urn.split("::")[2].rpartition("$")[2]}
+
+
+def _old(old: Resource, outputs: str) -> dict[str, Any]:
+    wire = {outputs: to_wire(old.outputs), "old_inputs": to_wire(old.inputs)}
+    return {"id": old.id, **wire, **_about(old.urn)}
+
+
+def _take(resource: Resource, answer: Any) -> None:
+    """Take over what a provider says there is."""
+    resource.id = getattr(answer, "id", "") or resource.id
+    resource.outputs = from_wire(answer.properties)
+    resource.init_errors = list(getattr(answer, "reasons", ()))
+    for key in {*resource.additional_secret_outputs} & {*resource.outputs}:
+        resource.outputs[key] = secret(resource.outputs[key])

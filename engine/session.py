@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from engine.backend import Backend
 from engine.deployment import Deployment, Options
 from engine.display import Shown
 from engine.errors import EngineError
-from engine.monitor import EngineServer, run_program
+from engine.monitor import Monitor
 from engine.plugins import Plugins
 from engine.project import Config, Project
 from engine.secrets import Crypter, passphrase
@@ -40,15 +40,15 @@ class Session:
         if latest is None and not create:
             raise EngineError(f"no stack named '{self.stack}' in {self.backend.root.parent}; `up` makes it")
         provider = (latest or {}).get("secrets_providers") or {"type": "passphrase"}
-        if (kind := provider["type"]) != "passphrase":
-            raise EngineError(f"secrets provider {kind!r} needs the Pulumi CLI; here it is passphrase")
+        if provider["type"] != "passphrase":
+            raise EngineError(f"secrets provider {provider['type']!r} needs the Pulumi CLI")
         self.config, phrase = Config.read(self._file), passphrase()
         salt = provider.get("state", {}).get("salt") or self.config.salt
         if not salt and not self._own_file:
-            raise EngineError(
-                f"{self._file}: encryptionsalt is missing, and the engine does not write into a shared file; "
-                "name one of your own with --config-file"
+            shared = (
+                f"{self._file}: encryptionsalt is missing, and the engine does not write into a shared file"
             )
+            raise EngineError(f"{shared}; name one of your own with --config-file")
         self.crypter = Crypter(phrase, salt)
         if not self.config.salt and self._own_file:
             self.config.keep_salt(self.crypter.salt)
@@ -64,11 +64,10 @@ class Session:
 
     def package_config(self) -> dict[str, Properties]:
         """Return what the config says about packages (`docker:host`), for their default providers."""
-        packages: dict[str, Properties] = {}
+        packages = defaultdict[str, Properties](dict)
         for key, value in self.config.values.items():
             package, name = key.split(":", 1)
-            hidden = key in self.config.secret_keys
-            packages.setdefault(package, {})[name] = secret(value) if hidden else value
+            packages[package][name] = secret(value) if key in self.config.secret_keys else value
         return packages
 
 
@@ -77,10 +76,8 @@ class Run:
 
     def __init__(self, session: Session, options: Options, shown: Shown) -> None:
         self._session, self._options, self._shown = session, options, shown
-        self._engine = EngineServer(shown, session.project.folder)
-        self._plugins = Plugins(
-            self._engine.address, lambda urn, message: shown.log("info", message, urn, ephemeral=True)
-        )
+        self._monitor = Monitor(shown)
+        self._plugins = Plugins(self._monitor.address, lambda urn, text: shown.log("info", text, urn, True))
         self._deployment: Deployment | None = None
         self.changes: Counter[str] = Counter()
         self.failed = self.interrupted = False
@@ -94,7 +91,7 @@ class Run:
             return
         session = self._session
         journal = Journal(session.snapshot, None if self._options.preview else session.save)
-        self._deployment = deployment = Deployment(
+        self._monitor.deployment = self._deployment = deployment = Deployment(
             session.prefix, session.snapshot, journal, self._plugins, self._shown, self._options,
             session.package_config(),
         )  # fmt: skip
@@ -110,7 +107,7 @@ class Run:
     def program(self, deployment: Deployment) -> None:
         """Run the program, then delete what it no longer has."""
         session = self._session
-        run_program(session.project, session.stack, session.config, deployment, self._engine)
+        self._monitor.run(session.project, session.stack, session.config)
         if not deployment.failed.is_set():
             deployment.delete_unregistered()
 
@@ -126,4 +123,4 @@ class Run:
     def stop(self) -> None:
         """Stop what was started for the operation."""
         self._plugins.stop()
-        self._engine.stop()
+        self._monitor.stop()

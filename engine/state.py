@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -121,24 +121,32 @@ class Snapshot:
 
 def deployment_document(snapshot: Snapshot, salt: str, encode: Callable[[Any], Any]) -> dict[str, Any]:
     """Return the `deployment` object of an export, which is `latest` in the backend's file."""
-    document: dict[str, Any] = {
+    pending = [{"resource": one.resource.encode(encode), "type": one.type} for one in snapshot.pending]
+    document = {
         "manifest": {"time": now(), "magic": sha256(VERSION.encode()).hexdigest(), "version": VERSION},
         "secrets_providers": {"type": "passphrase", "state": {"salt": salt}},
+        "resources": [one.encode(encode) for one in snapshot.resources],
+        "pending_operations": pending,
     }
-    pending = [{"resource": one.resource.encode(encode), "type": one.type} for one in snapshot.pending]
-    resources = [one.encode(encode) for one in snapshot.resources]
-    document |= {"resources": resources} if resources else {}
-    document |= {"pending_operations": pending} if pending else {}
-    return document | {"metadata": {}}
+    return {key: value for key, value in document.items() if value} | {"metadata": {}}
 
 
 def read_deployment(document: dict[str, Any], decode: Callable[[Any], Any]) -> Snapshot:
     """Read a `deployment` object."""
-    resources = [Resource.decode(one, decode) for one in document.get("resources") or []]
-    pending = document.get("pending_operations") or []
+    resources, pending = document.get("resources") or [], document.get("pending_operations") or []
     return Snapshot(
-        resources, [Operation(Resource.decode(one["resource"], decode), one["type"]) for one in pending]
+        [Resource.decode(one, decode) for one in resources],
+        [Operation(Resource.decode(one["resource"], decode), one["type"]) for one in pending],
     )
+
+
+@dataclass
+class Change:
+    """What a step does to the state: `add` is there now, `remove` is gone or replaced by it."""
+
+    operation: Operation | None = None  # pending until the change is recorded
+    add: Resource | None = None
+    remove: Sequence[Resource] = ()
 
 
 class Journal:
@@ -149,32 +157,27 @@ class Journal:
         self._new: list[Resource] = []
         self._gone: set[int] = set()
         self._pending = list(base.pending)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
-    def begin(self, kind: str, resource: Resource) -> Operation:
-        """Record that an operation on `resource` is about to start."""
-        operation = Operation(resource, kind)
+    def begin(self, operation: Operation) -> None:
+        """Record that an operation is about to start."""
         with self._lock:
             self._pending.append(operation)
-        self.write()
-        return operation
-
-    def end(
-        self, operation: Operation | None = None, add: Resource | None = None,
-        remove: Iterable[Resource] = (), write: bool = True,
-    ) -> None:  # fmt: skip
-        """Record that an operation ended: `add` is there now, `remove` is gone or replaced by it."""
-        with self._lock:
-            self._pending = [one for one in self._pending if one is not operation]
-            self._gone.update(map(id, remove))
-            self._new += [add] if add else []
-        if write:
             self.write()
+
+    def end(self, change: Change, write: bool = True) -> None:
+        """Record what was done."""
+        with self._lock:
+            self._pending = [one for one in self._pending if one is not change.operation]
+            self._gone.update(map(id, change.remove))
+            self._new += [change.add] if change.add else []
+            if write:
+                self.write()
 
     def write(self) -> None:
         """Write a checkpoint now, unless this is a preview."""
-        if self._save:
-            with self._lock:
+        with self._lock:
+            if self._save:
                 self._save(self.snapshot())
 
     def snapshot(self) -> Snapshot:
