@@ -43,7 +43,7 @@ class Deployment:
         config: dict[str, Properties],
     ) -> None:  # fmt: skip
         self.options, self.failed, self.changes = options, threading.Event(), Counter[str]()
-        self.skipped, self.busy = set[str](), set[str]()  # not targeted and not there; being worked on
+        self.skipped, self.busy = set[str](), list[str]()  # not targeted and not there; being worked on
         self._prefix, self._base, self._journal = prefix, base, journal
         self._plugins, self._shown, self._config = plugins, shown, config
         self._olds = {one.urn: one for one in base.resources if not one.delete and not one.external}
@@ -295,7 +295,7 @@ class Deployment:
     @contextlib.contextmanager
     def _reporting(self, urn: str) -> Iterator[None]:
         """Report an error where it comes up; whatever waits for that only stops."""
-        self.busy.add(urn)
+        self.busy.append(urn)
         try:
             if self.failed.is_set():
                 raise StoppedError("stopped")
@@ -306,7 +306,7 @@ class Deployment:
             self.fail(str(error), urn)
             raise StoppedError(str(error)) from error
         finally:
-            self.busy.discard(urn)
+            self.busy.remove(urn)
 
     @contextlib.contextmanager
     def _doing(self, step: Step, kind: str = "") -> Iterator[Change]:
@@ -346,16 +346,14 @@ class Deployment:
                 raise EngineError(f"Duplicate resource URN '{new.urn}'; try giving it a unique name")
             self._taken.add(new.urn)
             self._news[new.urn] = new
-            found = [urn for urn in (new.urn, *aliases) if urn in self._olds]
-            found = [urn for urn in found if urn == new.urn or urn not in self._taken]
-            if not found:
-                return None
-            if found[0] != new.urn:
-                self._taken.add(found[0])
-                new.aliases = [found[0]]
-                self._rename(found[0], new.urn)
-            old = self._olds[found[0]]
-            new.created, new.modified = old.created, old.modified
+            free = (one for one in aliases if one not in self._taken)
+            urn = next((one for one in (new.urn, *free) if one in self._olds), "")
+            if urn and urn != new.urn:
+                self._taken.add(urn)
+                new.aliases = [urn]
+                self._rename(urn, new.urn)
+            if old := self._olds.get(urn):
+                new.created, new.modified = old.created, old.modified
             return old
 
     def _rename(self, before: str, after: str) -> None:
@@ -430,21 +428,21 @@ class Deployment:
         self, items: Sequence[Resource], work: Callable[[Resource], None], dependents_first: bool = False
     ) -> None:
         """Do `work` for every item, if need be once it is done for what needs the item."""
-        done: dict[int, Future[None]] = {}
+        done: list[tuple[Resource, Future[None]]] = []
 
-        def run(one: Resource) -> None:
+        def run(one: Resource, later: Sequence[tuple[Resource, Future[None]]]) -> None:
             with self._reporting(one.urn):
-                for other in items[items.index(one) + 1 :] if dependents_first else ():
-                    if one.urn in other.needs():
-                        done[id(other)].result()
+                for other, end in later:
+                    if dependents_first and one.urn in other.needs():
+                        end.result()
                 work(one)
 
         with ThreadPoolExecutor(len(items) + 1) as pool:  # most of them wait; the slots limit what is done
             for one in reversed(items):
-                done[id(one)] = pool.submit(run, one)
-        for future in done.values():
+                done.append((one, pool.submit(run, one, tuple(done))))
+        for _, end in done:
             with contextlib.suppress(StoppedError):
-                future.result()
+                end.result()
 
 
 def _protected(message: str, urn: str) -> EngineError:

@@ -37,9 +37,8 @@ _REFUSED = {
     "RegisterStackTransform": "a transform", "RegisterStackInvokeTransform": "a transform",
     "RegisterResourceHook": "a hook", "RegisterErrorHook": "a hook",
 }  # fmt: skip
-_STOPPED = re.compile(  # how the SDK reports an exception of the program, and that it was stopped
-    "python inline source runtime error|Resource monitor has terminated, shutting down"
-)
+# How the SDK reports an exception of the program, and that it was stopped.
+_STOPPED = re.compile("python inline source runtime error|Resource monitor has terminated")
 
 
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
