@@ -11,7 +11,6 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -76,33 +75,34 @@ class Backend:
         write_file(self.root / "backups" / self._place / f"{self._stack}.{stamp}.json", self._checkpoint)
 
     def lock(self) -> str:
-        """Take the stack's lock; return a notice when that of a dead process was taken over."""
+        """Take the stack's lock; return a notice when that of a dead process was taken over.
+
+        The file says to the CLI who holds it. What a process of this engine really holds is the folder's
+        `flock`, which ends with it.
+        """
         if not (self.root / "meta.yaml").exists():
             write_file(self.root / "meta.yaml", b"version: 1\n")
-        host, notice = socket.gethostname(), ""
         with _guarded(self._locks):
             self._locks.mkdir(parents=True, exist_ok=True)
             guard = os.open(self._locks, os.O_RDONLY)
+        held, notice, host = False, "", socket.gethostname()
         try:
-            fcntl.flock(guard, fcntl.LOCK_EX)  # of two that look at the same moment, one sees the other
-            for file in sorted(self._locks.glob("*.json")):
-                try:
-                    holder = json.loads(file.read_text())
-                    about = "{username}@{hostname} (pid {pid}) since {timestamp}".format(**holder)
-                except (OSError, ValueError, KeyError):
-                    holder, about = {}, "somebody"
-                if holder.get("hostname") != host or _alive(holder["pid"], holder["timestamp"]):
-                    raise EngineError(
-                        f"the stack is currently locked by {about}: {file}; wait for it to end, "
-                        "or run `cancel` if it is not running any more"
-                    )
-                file.unlink(missing_ok=True)
-                notice = f"took over the lock of {about}, which is not running any more"
-            me = {"pid": os.getpid(), "username": getpass.getuser(), "hostname": host, "timestamp": now()}
-            self._lock = self._locks / f"{uuid.uuid4()}.json"
-            write_file(self._lock, json.dumps(me).encode())
-        finally:
-            os.close(guard)
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held = True
+        for file in [*self._locks.glob("*.json")] or [self._locks] * held:
+            holder, about = {}, "somebody"
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                holder = json.loads(file.read_text())
+                about = "{username}@{hostname} (pid {pid}) since {timestamp}".format(**holder)
+            if held or holder.get("engine") != host:
+                way_out = "wait for it to end, or run `cancel` if it is not running any more"
+                raise EngineError(f"the stack is currently locked by {about}: {file}; {way_out}")
+            file.unlink(missing_ok=True)
+            notice = f"took over the lock of {about}, which is not running any more"
+        me = {"pid": os.getpid(), "username": getpass.getuser(), "hostname": host, "timestamp": now()}
+        self._lock = self._locks / f"{uuid.uuid4()}.json"
+        write_file(self._lock, json.dumps(me | {"engine": host}).encode())
         return notice
 
     def unlock(self) -> None:
@@ -146,14 +146,3 @@ def _guarded(path: Path) -> Iterator[None]:
             f"{path}: can't write the stack's state: {error.strerror}; the old state is intact; "
             f"free space there or make it writable"
         ) from error
-
-
-def _alive(pid: int, since: str) -> bool:
-    """Tell whether the process that took a lock still runs; a younger one with its number is another one."""
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
-    except FileNotFoundError:
-        return False
-    begun = time.time() - uptime + int(fields[18]) / os.sysconf("SC_CLK_TCK")
-    return state != "Z" and begun <= datetime.fromisoformat(since).timestamp() + 2

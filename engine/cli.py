@@ -20,8 +20,8 @@ from engine.errors import EngineError
 from engine.plan import outputs_lines, summary
 from engine.secrets import Crypter, passphrase
 from engine.session import Run, Session
-from engine.state import deployment_document, read_deployment
-from engine.values import freeze, mask, reveal, thaw
+from engine.state import read_deployment
+from engine.values import mask, reveal, thaw
 
 INTERRUPTED = 130
 _DOING = {"update": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
@@ -36,22 +36,20 @@ def _arguments() -> argparse.Namespace:
         add = commands.add_parser(name, help=text, description=text).add_argument
         add("-s", "--stack", default=os.environ.get("PULUMI_STACK", ""), help="name of the stack")
         add("--config-file", type=Path, help="the stack's config file, instead of Pulumi.STACK.yaml")
-        add("-C", "--cwd", type=Path, default=Path(), help="run as if started in this folder")
         if name in ("preview", "up", "refresh", "destroy"):
             about = "only this URN; * and ** match parts of it"
             add("-t", "--target", action="append", default=[], help=about)
             add("-p", "--parallel", type=int, default=16, help="how many things are done at once")
-            add("-r", "--refresh", action="store_true", help="look at what is really there first")
             add("--diff", action="store_true", help="show every property that changes")
             add("--expect-no-changes", action="store_true", help="fail when anything changes")
         if name in ("up", "refresh", "destroy"):
             add("-y", "--yes", action="store_true", help="do it; `preview` shows what would change")
         if name in ("preview", "outputs"):
             add("--json", action="store_true", help="print a JSON document and nothing else")
-        if name in ("outputs", "export"):
+        if name == "outputs":
             add("--show-secrets", action="store_true", help="show secret values")
-        if name in ("export", "import"):
-            add("--file", type=Path, help="this file instead of standard output or input")
+        if name == "import":
+            add("--file", type=Path, required=True, help="an exported state")
     return parser.parse_args()
 
 
@@ -80,12 +78,12 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
     try:
         with shown, contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
             if not preview:
-                run.phase(Deployment.settle, count=False)
-            if args.refresh or kind == "refresh":
-                run.phase(Deployment.refresh, count=kind == "refresh")
+                run.phase(Deployment.settle)
             if kind == "update":
                 run.phase(run.program)
-            elif kind == "destroy":
+            elif kind == "refresh":
+                run.phase(Deployment.refresh)
+            else:
                 run.phase(lambda deployment: deployment.delete(session.snapshot.resources))
     finally:
         run.stop()
@@ -126,33 +124,29 @@ def _outputs(args: argparse.Namespace, session: Session) -> int:
 
 def _export(args: argparse.Namespace, session: Session) -> int:
     latest = session.open().backend.load() or {}
-    if args.show_secrets:
-        latest = deployment_document(session.snapshot, session.crypter.salt, partial(freeze, encrypt=None))
-    text = json.dumps({"version": 3, "deployment": latest}, indent=4, ensure_ascii=False) + "\n"
-    with _file_errors(args.file):
-        if args.file:
-            args.file.touch(0o600)
-            args.file.chmod(0o600)  # it may hold open secrets
-            args.file.write_text(text)
-        else:
-            sys.stdout.write(text)
+    print(json.dumps({"version": 3, "deployment": latest}, indent=4, ensure_ascii=False))
     return 0
 
 
 def _import(args: argparse.Namespace, session: Session) -> int:
-    with _locked(session), _file_errors(name := args.file or Path("standard input")):
+    with _locked(session):
         session.open(create=True)
         try:
-            document = json.loads(args.file.read_text() if args.file else sys.stdin.read())["deployment"]
-            salt = (document.get("secrets_providers") or {}).get("state", {}).get("salt")
-            own = salt in (None, session.crypter.salt)
-            crypter = session.crypter if own else Crypter(passphrase(), salt)
-            snapshot = read_deployment(document, lambda value: thaw(value, crypter.decrypt, keep=own))
+            document = json.loads(args.file.read_text())["deployment"]
+            # Its secrets go on under the passphrase and salt that they have.
+            salt = (
+                (document.get("secrets_providers") or {}).get("state", {}).get("salt", session.crypter.salt)
+            )
+            session.crypter = Crypter(passphrase(), salt)
+            snapshot = read_deployment(document, partial(thaw, decrypt=session.crypter.decrypt))
+        except OSError as error:
+            raise EngineError(f"{args.file}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EngineError(f"{name}: not an exported state: {type(error).__name__}: {error}") from error
+            problem = f"{type(error).__name__}: {error}"
+            raise EngineError(f"{args.file}: not an exported state: {problem}") from error
         strangers = [one.urn for one in snapshot.resources if not one.urn.startswith(f"{session.prefix}::")]
         for problem in [f"{urn} belongs to another stack" for urn in strangers] or snapshot.problems():
-            raise EngineError(f"{name}: {problem}; the stack is as it was")
+            raise EngineError(f"{args.file}: {problem}; the stack is as it was")
         session.save(snapshot)
     print("Import complete.")
     return 0
@@ -161,14 +155,6 @@ def _import(args: argparse.Namespace, session: Session) -> int:
 def _cancel(args: argparse.Namespace, session: Session) -> int:
     print(f"locks of {session.stack} removed: {session.backend.cancel()}")
     return 0
-
-
-@contextlib.contextmanager
-def _file_errors(file: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise EngineError(f"{file}: {error.strerror}") from error
 
 
 @contextlib.contextmanager
@@ -197,7 +183,7 @@ def main() -> int:
     """Run the command line and return its exit status."""
     args = _arguments()
     try:
-        return _COMMANDS[args.command][1](args, Session(args.cwd, args.stack, args.config_file))
+        return _COMMANDS[args.command][1](args, Session(args.stack, args.config_file))
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

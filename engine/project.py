@@ -24,13 +24,12 @@ class Project:
     config_folder: Path
 
     @classmethod
-    def find(cls, start: Path) -> Project:
-        """Read the nearest Pulumi.yaml in `start` or above."""
-        start = start.resolve()
-        folder = next((one for one in (start, *start.parents) if (one / "Pulumi.yaml").is_file()), None)
-        if folder is None:
-            raise EngineError(f"no Pulumi.yaml in {start} or above; run in the project's folder or use --cwd")
+    def find(cls) -> Project:
+        """Read the Pulumi.yaml in the current folder."""
+        folder = Path.cwd()
         file = folder / "Pulumi.yaml"
+        if not file.is_file():
+            raise EngineError(f"no Pulumi.yaml in {folder}; run in the project's folder")
         document = _read(file)
         name, runtime = document.get("name"), document.get("runtime")
         if not isinstance(name, str):

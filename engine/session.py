@@ -23,15 +23,15 @@ from engine.values import Properties, freeze, secret, thaw
 class Session:
     """One stack: its project and backend, and once it is open its config, secrets and state."""
 
-    def __init__(self, cwd: Path, stack: str, config_file: Path | None) -> None:
+    def __init__(self, stack: str, config_file: Path | None) -> None:
         if not stack:
             raise EngineError("no stack is named; use --stack NAME or set PULUMI_STACK")
-        self.project, self.stack = Project.find(cwd), stack
+        self.project, self.stack = Project.find(), stack
         self.prefix = f"urn:pulumi:{stack}::{self.project.name}"
         self.backend = Backend(os.environ.get("PULUMI_BACKEND_URL", "file://~"), self.project.name, stack)
         self._own_file = config_file is not None
         shared = self.project.config_folder / f"Pulumi.{stack}.yaml"
-        self._file = cwd.resolve() / config_file if config_file else shared
+        self._file = config_file.resolve() if config_file else shared
         self.snapshot = Snapshot()
 
     def open(self, create: bool = False) -> Session:
@@ -85,7 +85,7 @@ class Run:
             shown.learn(one.inputs, one.outputs)
         shown.learn({key: secret(session.config.values[key]) for key in session.config.secret_keys})
 
-    def phase(self, work: Callable[[Deployment], None], count: bool = True) -> None:
+    def phase(self, work: Callable[[Deployment], None]) -> None:
         """Do one part of the operation, unless one before it failed."""
         if self.failed:
             return
@@ -101,7 +101,7 @@ class Run:
         except EngineError as error:
             deployment.fail(str(error))
         session.snapshot = journal.snapshot()
-        self.changes += deployment.changes if count else Counter()
+        self.changes += deployment.changes
         self.failed = deployment.failed.is_set() or self.interrupted
 
     def program(self, deployment: Deployment) -> None:

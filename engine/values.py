@@ -65,7 +65,7 @@ def has_secret(value: Value) -> bool:
 
 def has_unknown(value: Value) -> bool:
     """Tell whether an unknown is in `value`."""
-    return any(one == UNKNOWN for one in _parts(value) if isinstance(one, str))
+    return UNKNOWN in [one for one in _parts(value) if isinstance(one, str)]
 
 
 def secret_words(value: Value) -> set[str]:
@@ -145,40 +145,36 @@ def from_wire(message: struct_pb2.Value | struct_pb2.Struct) -> Value:
     return None if kind in (None, "null_value") else getattr(message, kind)
 
 
-def to_wire(properties: Mapping[str, Value], secrets: bool = True) -> struct_pb2.Struct:
-    """Encode properties; without `secrets` they go in the open."""
+def to_wire(properties: Mapping[str, Value]) -> struct_pb2.Struct:
+    """Encode properties."""
 
     def mark(found: Secret) -> Value:
-        inner = walk(found.value, mark)
-        return {SIGNATURE: SECRET, "value": inner} if secrets else inner
+        return {SIGNATURE: SECRET, "value": walk(found.value, mark)}
 
     struct = struct_pb2.Struct()
     struct.update(walk(dict(properties), mark))
     return struct
 
 
-def freeze(value: Value, encrypt: Callable[[str], str] | None) -> Value:
-    """Encode for the checkpoint, or without `encrypt` for an export that shows secrets."""
+def freeze(value: Value, encrypt: Callable[[str], str]) -> Value:
+    """Encode for the checkpoint."""
 
     def seal(found: Secret) -> Value:
-        if encrypt and found.sealed:
-            return {SIGNATURE: SECRET, "ciphertext": found.sealed}
-        inner = freeze(found.value, encrypt)  # as Pulumi writes it: no spaces, keys sorted, no escapes
-        text = json.dumps(inner, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-        if encrypt is None:
-            return {SIGNATURE: SECRET, "plaintext": text}
-        found.sealed = encrypt(text)
+        if not found.sealed:
+            inner = freeze(found.value, encrypt)  # as Pulumi writes it: no spaces, keys sorted, no escapes
+            text = json.dumps(inner, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+            found.sealed = encrypt(text)
         return {SIGNATURE: SECRET, "ciphertext": found.sealed}
 
     return walk(value, seal)
 
 
-def thaw(value: Value, decrypt: Callable[[str], str], keep: bool = True) -> Value:
-    """Decode what `freeze`, `expose` or the CLI wrote; `keep` the ciphertexts for the next `freeze`."""
+def thaw(value: Value, decrypt: Callable[[str], str]) -> Value:
+    """Decode what `freeze` or the CLI wrote; the ciphertexts are kept for the next `freeze`."""
+    if isinstance(value, dict) and value.get(SIGNATURE) == SECRET:
+        sealed = value.get("ciphertext", "")
+        text = decrypt(sealed) if sealed else value["plaintext"]
+        return Secret(thaw(json.loads(text), decrypt), sealed)
     if isinstance(value, dict):
-        if value.get(SIGNATURE) == SECRET:
-            sealed = value.get("ciphertext", "")
-            text = decrypt(sealed) if sealed else value["plaintext"]
-            return Secret(thaw(json.loads(text), decrypt, keep), sealed if keep else "")
-        return {key: thaw(item, decrypt, keep) for key, item in value.items()}
-    return [thaw(item, decrypt, keep) for item in value] if isinstance(value, list) else value
+        return {key: thaw(item, decrypt) for key, item in value.items()}
+    return [thaw(item, decrypt) for item in value] if isinstance(value, list) else value

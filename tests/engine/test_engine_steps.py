@@ -208,14 +208,15 @@ def test_refresh_takes_over_what_is_there_and_drops_what_is_gone(bench: Bench) -
     assert "+ 1 created" in bench.up().stdout
 
 
-def test_up_with_refresh_repairs_drift(bench: Bench) -> None:
+def test_up_after_a_refresh_repairs_drift(bench: Bench) -> None:
     bench.program('Thing("a", size=1)')
     bench.up()
     file = next(bench.cloud.folder.glob("*.json"))
     file.write_text(file.read_text().replace('"size": 1', '"size": 7'))
     assert "unchanged" in bench.up("--expect-no-changes").stdout, "drift is only seen when it is looked for"
-    assert "~ 1 to update" in bench.run("preview", "--refresh").stdout
-    bench.up("--refresh")
+    bench.run("refresh", "--yes")
+    assert "~ 1 to update" in bench.run("preview").stdout
+    bench.up()
     assert [thing["size"] for thing in bench.cloud.things().values()] == [1]
 
 
