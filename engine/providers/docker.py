@@ -18,6 +18,8 @@ from engine.values import Properties
 
 URN_LABEL = "ollamamax.urn"
 """Tells what an interrupted update left behind from what belongs to somebody else."""
+DELTA = "__pulumi_raw_state_delta"
+"""Where the plugin keeps how its outputs differ from Terraform's state; it does not fit other outputs."""
 LABELS = [{"label": str, "value": str}]
 IPAM = {"subnet": "Subnet", "gateway": "Gateway", "ipRange": "IPRange"}
 
@@ -69,6 +71,8 @@ class DockerResource(Resource):
 
     defaults: ClassVar[dict[str, Properties]] = {}
     """Values for inputs that were not given, by the path of the object they belong to."""
+    implied: ClassVar[Properties] = {}
+    """Outputs without which the plugin would take the resource for another one and replace it."""
     delete_first = False
     meta = ""
     """What the plugin keeps in the state about the format of its outputs."""
@@ -89,7 +93,12 @@ class DockerResource(Resource):
         raise NotImplementedError
 
     def _outputs(self, found: Properties, inputs: Properties) -> Properties:
-        return {**_without_defaults(inputs), **self._found(found, inputs), "__meta": self.meta}
+        return {
+            **self.implied,
+            **_without_defaults(inputs),
+            **self._found(found, inputs),
+            "__meta": self.meta,
+        }
 
     def check(self, ctx: Context, olds: Properties, news: Properties, seed: bytes) -> Properties:
         """Fill in defaults; an automatic name is kept for the resource's life."""
@@ -114,7 +123,8 @@ class DockerResource(Resource):
         ours = labels.get(URN_LABEL) == ctx.urn or "name" in inputs.get("__defaults", [])
         if inputs and not olds and not ours:
             return None
-        return found.get("Id", id_), {**olds, **self._outputs(found, inputs or olds)}
+        kept = {key: olds[key] for key in olds if key != DELTA}
+        return found.get("Id", id_), {**kept, **self._outputs(found, inputs or olds)}
 
     def delete(self, ctx: Context, id_: str, olds: Properties) -> None:
         """Remove it from the daemon."""
@@ -131,6 +141,7 @@ class Network(DockerResource):
         "labels": LABELS, "name": str,
     }  # fmt: skip
     defaults: ClassVar = {"": {"ipamDriver": "default"}}
+    implied: ClassVar = {"options": {}}
     meta = '{"schema_version":"1"}'
 
     def create(self, ctx: Context, inputs: Properties) -> tuple[str, Properties]:

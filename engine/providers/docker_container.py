@@ -52,6 +52,10 @@ class Container(DockerResource):
         ".healthcheck": dict.fromkeys(HEALTH, "0s"),
         ".ports": {"ip": "0.0.0.0", "protocol": "tcp"},
     }  # fmt: skip
+    implied: ClassVar = {
+        **dict.fromkeys(("attach", "logs", "readOnly", "rm", "stdinOpen", "tty", "wait"), False),
+        **{name: [] for name in ("command", "entrypoints", "envs", "securityOpts")}, "memoryReservation": 0,
+    }  # fmt: skip
     meta = (
         '{"e2bfb730-ecaa-11e6-8f88-34363bc7c4c0":{"create":1200000000000,"delete":1200000000000,'
         '"update":1200000000000},"schema_version":"2"}'
