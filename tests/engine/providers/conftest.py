@@ -7,6 +7,7 @@ from typing import Any
 
 import docker
 import pytest
+from docker.utils import kwargs_from_env
 
 from engine.providers import PROVIDERS
 from tests.engine.providers.harness import PREFIX, REFERENCE, Plugin
@@ -23,7 +24,7 @@ def plugin(request: pytest.FixtureRequest) -> Iterator[Plugin]:
 @pytest.fixture
 def daemon() -> Iterator[docker.APIClient]:
     """The Docker daemon; everything named as these tests name things is removed afterwards."""
-    client = docker.APIClient(version="auto")
+    client = docker.APIClient(version="auto", **kwargs_from_env())
     _clean(client)
     yield client
     _clean(client)
