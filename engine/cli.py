@@ -76,7 +76,7 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
         print(f"{'Previewing ' + kind if preview else _DOING[kind]} ({session.stack}):", flush=True)
     handlers = {number: signal.signal(number, run.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with shown, contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
+        with shown.table, contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
             if not preview:
                 run.phase(Deployment.settle)
             if kind == "update":
@@ -94,7 +94,7 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
         with contextlib.suppress(EngineError) if run.failed else contextlib.nullcontext():
             session.backend.record(kind, started, "failed" if run.failed else "succeeded", changes)
     if as_json:
-        print(json.dumps(shown.plan.document(shown.diagnostics, took, changes), indent=4, ensure_ascii=False))
+        print(json.dumps(shown.plan.document(took, changes), indent=4, ensure_ascii=False))
     else:
         after = session.snapshot.outputs
         outputs = list(outputs_lines(before, after))
