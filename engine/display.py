@@ -50,7 +50,7 @@ class Shown:
             self.plan.add(step)
             if step.op != "same" and not is_default_provider(step.resource.urn):
                 self._running[id(step)], step.began = step, time.monotonic()
-                step.task = self.table.add_task(self.masked(_title(step)), total=None, doing="")
+                step.task = self.table.add_task(self.masked(_title(step.resource.urn)), total=None, doing="")
                 self._doing(step, "")
 
     def end(self, step: Step, error: str = "") -> None:
@@ -64,7 +64,8 @@ class Shown:
             if error:
                 self._line(step, f"**{said(step.op, 'ing')} failed**{took}")
             elif step.op != "same":  # what a refresh found as it was
-                self._line(step, (step.op if self._planned else said(step.op, "ed") + took) + _reasons(step))
+                why = f" [diff: {', '.join(step.diff.keys)}]" if step.diff and step.diff.keys else ""
+                self._line(step, (step.op if self._planned else said(step.op, "ed") + took) + why)
 
     def log(self, severity: str, message: str, urn: str = "", ephemeral: bool = False) -> None:
         """Show what the program, a provider or the engine has to say."""
@@ -77,9 +78,7 @@ class Shown:
                 told = {"message": f"{severity}: {text}\n", "severity": severity}
                 self.plan.diagnostics.append({"urn": urn, **told} if urn else told)
                 if urn and urn not in text:
-                    text = (
-                        f"{_short(urn.split('::')[2].rpartition('$')[2])} {urn.rsplit('::', 1)[-1]}: {text}"
-                    )
+                    text = f"{_title(urn)}: {text}"
                 text = text if severity == "info" else f"{severity}: {text}"
                 self._console.print(Text(text, style=_COLOURS.get(severity, "")))
 
@@ -96,25 +95,11 @@ class Shown:
 
     def _line(self, step: Step, what: str) -> None:
         if not self._quiet:
-            line, style = f"{_title(step)} {what}", _COLOURS.get(PREFIXES[step.op][0], "")
-            self._console.print(Text(self.masked(line), style=style))
+            line, mark = f" {PREFIXES[step.op]} {_title(step.resource.urn)} {what}", PREFIXES[step.op][0]
+            self._console.print(Text(self.masked(line), style=_COLOURS.get(mark, "")))
 
 
-def _title(step: Step) -> str:
-    found = step.resource
-    return f" {PREFIXES[step.op]} {_short(found.type)} {found.name}"
-
-
-def _short(type_: str) -> str:
-    """Return a type as people read it: docker:index:Container for docker:index/container:Container."""
-    return re.sub(r"/[^:]*:", ":", type_)
-
-
-def _reasons(step: Step) -> str:
-    """Return what changed, as Pulumi abbreviates it: -memorySwap~envs,memory."""
-    keys: dict[str, list[str]] = {"+": [], "-": [], "~": []}
-    for path, about in ((step.diff.detailed if step.diff else None) or {}).items():
-        mark = {"add": "+", "delete": "-"}.get(about["kind"].removesuffix("-replace"), "~")
-        keys[mark].append(re.split(r"[.\[]", path)[0])
-    told = "".join(mark + ",".join(dict.fromkeys(found)) for mark, found in keys.items() if found)
-    return f" [diff: {told}]" if told else ""
+def _title(urn: str) -> str:
+    """Return a resource as people name it: docker:index:Container web."""
+    _, _, type_, name = urn.split("::", 3)
+    return f"{re.sub('/[^:]*:', ':', type_.rpartition('$')[2])} {name}"

@@ -12,7 +12,7 @@ from typing import Any, cast
 from rich.progress import TaskID
 
 from engine.state import STACK_TYPE, Resource
-from engine.values import UNKNOWN, Properties, Secret, Value, at, graft, mask, steps_of
+from engine.values import UNKNOWN, Properties, Secret, Value, at, fields, graft, mask, steps_of
 
 PREFIXES = {
     "same": "  ", "create": "+ ", "delete": "- ", "update": "~ ", "replace": "+-", "create-replacement": "++",
@@ -86,19 +86,16 @@ class Plan:
         }  # fmt: skip
         told = {key: value for key, value in document.items() if value}
         self._steps.append(told | {"detailedDiff": diff.detailed})
-        start, about = (
-            "    " * depth,
-            {"id": old.id if old else "", "urn": found.urn, "provider": found.provider},
-        )
+        start = "    " * depth
+        about = {"id": old.id if old else "", "urn": found.urn, "provider": found.provider}
         self._text.append(f"{start}{PREFIXES[step.op]}{found.type}: ({step.op})")
         self._text += [f"{start}    [{key}={value}]" for key, value in about.items() if value]
         self._text += _details(step, depth + 1)
 
     def document(self, seconds: float, changes: dict[str, int]) -> dict[str, Any]:
         """Return the document of `preview --json`."""
-        told = {
-            key: value for key, value in (("steps", self._steps), ("diagnostics", self.diagnostics)) if value
-        }
+        told = {"steps": self._steps} if self._steps else {}
+        told |= {"diagnostics": self.diagnostics} if self.diagnostics else {}
         return told | {"duration": int(seconds * 1e9), "changeSummary": dict(sorted(changes.items()))}
 
     def text(self, old_outputs: Properties, outputs: Properties) -> list[str]:
@@ -137,17 +134,11 @@ def _details(step: Step, indent: int) -> Iterator[str]:
         yield from _entries(before, after, indent)
 
 
-def _fields(value: Value) -> dict[Any, Value]:
-    """Return what is in a list or mapping, internal keys left out."""
-    if isinstance(value, list):
-        return dict(enumerate(value))
-    return {key: item for key, item in value.items() if not key.startswith("__")}
-
-
 def _entries(old: Value, new: Value, indent: int, mark: str | None = None) -> Iterator[str]:
     """Yield what differs in two mappings or lists, and with `mark` what does not too, marked so."""
-    before, after = _fields(old), _fields(new)
-    shown = [key for key in sorted(before | after) if mark or before.get(key) != after.get(key)]
+    before, after = fields(old) or {}, fields(new) or {}
+    shown = sorted(key for key in before | after if not str(key).startswith("__"))
+    shown = [key for key in shown if mark or before.get(key) != after.get(key)]
     width = max((len(key) for key in shown if isinstance(key, str)), default=0)
     for key in shown:
         title = f"[{key}]" if isinstance(key, int) else key.ljust(width)

@@ -94,22 +94,20 @@ def steps_of(path: str) -> list[str | int]:
     return [int(index) if index else key or name for index, key, name in found]
 
 
-def _spread(value: Value) -> Value:
-    """Return a secret list or mapping as one of secrets."""
-    if isinstance(value, Secret) and isinstance(value.value, list):
-        return [secret(item) for item in value.value]
-    if isinstance(value, Secret) and isinstance(value.value, dict):
-        return {key: secret(item) for key, item in value.value.items()}
-    return value
+def fields(value: Value) -> dict[Any, Value] | None:
+    """Return what is in a list or mapping by index or key, secret if that is; None for anything else."""
+    inner = value.value if isinstance(value, Secret) else value
+    if isinstance(inner, list):
+        inner = dict(enumerate(inner))
+    if not isinstance(inner, dict):
+        return None
+    return {key: secret(item) if isinstance(value, Secret) else item for key, item in inner.items()}
 
 
 def at(value: Value, steps: list[str | int]) -> Value:
     """Return what is at `steps`, None when nothing is."""
     for step in steps:
-        try:
-            value = _spread(value)[step]
-        except (KeyError, IndexError, TypeError):
-            return None
+        value = (fields(value) or {}).get(step)
     return value
 
 
@@ -118,13 +116,13 @@ def graft(value: Value, steps: list[str | int], scion: Value) -> Value:
     if not steps:
         return scion
     step, *rest = steps
-    inner = graft(at(value, [step]), rest, scion)
-    if isinstance(step, int) and isinstance(items := _spread(value) or [], list):
-        return [*items[:step], *([] if inner is None else [inner]), *items[step + 1 :]]
-    if isinstance(step, str) and isinstance(fields := _spread(value) or {}, dict):
-        others = {key: item for key, item in fields.items() if key != step}
-        return others if inner is None else others | {step: inner}
-    return value  # it is unknown, or not what the path says
+    found = {} if value is None else fields(value)
+    if found is None or scion is at(value, steps) is None:
+        return value  # it is unknown, or there is nothing to take away
+    found[step] = graft(found.get(step), rest, scion)
+    if found[step] is None:
+        del found[step]
+    return list(found.values()) if isinstance(step, int) else found
 
 
 def from_wire(struct: Struct) -> Any:
