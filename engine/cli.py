@@ -109,10 +109,8 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
 def _outputs(args: argparse.Namespace, session: Session) -> int:
     found = session.open().snapshot.outputs
     shown = reveal(found) if args.show_secrets else mask(found)
-    if args.json:
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
-    else:
-        print("\n".join(outputs_lines(shown, shown)))
+    as_json = json.dumps(shown, indent=2, ensure_ascii=False)
+    print(as_json if args.json else "\n".join(outputs_lines(shown, shown)))
     return 0
 
 
@@ -163,7 +161,7 @@ def main() -> int:
     args = _arguments()
     try:
         return _COMMANDS[args.command][1](args, Session(args.stack, args.config_file))
-    except EngineError as error:
+    except (EngineError, OSError) as error:  # of the system: a file that can't be read
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

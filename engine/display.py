@@ -50,7 +50,7 @@ class Shown:
             self.plan.add(step)
             if step.op != "same" and not is_default_provider(step.resource.urn):
                 self._running[id(step)], step.began = step, time.monotonic()
-                step.task = self.table.add_task(self.masked(_title(step.resource.urn)), total=None, doing="")
+                step.task = self.table.add_task(_title(step), total=None, doing="")
                 self._doing(step, "")
 
     def end(self, step: Step, error: str = "") -> None:
@@ -78,7 +78,7 @@ class Shown:
                 told = {"message": f"{severity}: {text}\n", "severity": severity}
                 self.plan.diagnostics.append({"urn": urn, **told} if urn else told)
                 if urn and urn not in text:
-                    text = f"{_title(urn)}: {text}"
+                    text = f"{_name(urn)}: {text}"
                 text = text if severity == "info" else f"{severity}: {text}"
                 self._console.print(Text(text, style=_COLOURS.get(severity, "")))
 
@@ -95,11 +95,15 @@ class Shown:
 
     def _line(self, step: Step, what: str) -> None:
         if not self._quiet:
-            line, mark = f" {PREFIXES[step.op]} {_title(step.resource.urn)} {what}", PREFIXES[step.op][0]
-            self._console.print(Text(self.masked(line), style=_COLOURS.get(mark, "")))
+            line, colour = f"{_title(step)} {what}", _COLOURS.get(PREFIXES[step.op][0], "")
+            self._console.print(Text(self.masked(line), style=colour))
 
 
-def _title(urn: str) -> str:
+def _title(step: Step) -> str:
+    return f" {PREFIXES[step.op]} {_name(step.resource.urn)}"
+
+
+def _name(urn: str) -> str:
     """Return a resource as people name it: docker:index:Container web."""
     _, _, type_, name = urn.split("::", 3)
     return f"{re.sub('/[^:]*:', ':', type_.rpartition('$')[2])} {name}"

@@ -70,7 +70,7 @@ class Config:
 
         for key, value in self._raw.items():
             full, structured = key if ":" in key else f"{project}:{key}", isinstance(value, dict | list)
-            opened = walk(value, on_mapping=plain) if structured else value
+            opened = walk(value, on_map=plain) if structured else value
             self.values[full] = opened if isinstance(opened, str) else json.dumps(opened, default=str)
             self.secret_keys += [full] if opened != value else []
 
@@ -84,8 +84,6 @@ class Config:
 def _read(file: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(file.read_text()) or {}
-    except OSError as error:
-        raise EngineError(f"{file}: {error.strerror}; make it readable") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise EngineError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):

@@ -52,14 +52,10 @@ class Crypter:
 
 def passphrase() -> str:
     """Read the passphrase from where Pulumi reads it."""
-    given, file = (os.environ.get(f"PULUMI_CONFIG_PASSPHRASE{end}") for end in ("", "_FILE"))
-    try:
-        if given is None and file:
-            given = Path(file).read_text().strip()
-    except OSError as error:
-        raise EngineError(f"PULUMI_CONFIG_PASSPHRASE_FILE: {file}: {error.strerror}") from error
+    given = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
+    if given is None and (file := os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")):
+        given = Path(file).read_text().strip()
     if given is None:
-        raise EngineError(
-            "passphrase must be set with PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
-        )
+        names = "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
+        raise EngineError(f"passphrase must be set with {names}")
     return given

@@ -39,17 +39,15 @@ def secret(value: Value) -> Value:
 
 
 def walk(
-    value: Value,
-    on_secret: Callable[[Secret], Value] = lambda found: found,
-    on_mapping: Callable[[Properties], Value] = lambda found: found,
+    value: Value, on_secret: Callable[[Secret], Value] = secret, on_map: Callable[[Properties], Value] = dict
 ) -> Value:
     """Return a copy of `value`, keys sorted, secrets and mappings as the functions return them."""
     if isinstance(value, Secret):
         return on_secret(value)
     if isinstance(value, dict):
-        return on_mapping({key: walk(value[key], on_secret, on_mapping) for key in sorted(value)})
+        return on_map({key: walk(value[key], on_secret, on_map) for key in sorted(value)})
     if isinstance(value, list):
-        return [walk(item, on_secret, on_mapping) for item in value]
+        return [walk(item, on_secret, on_map) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value  # as Go writes it
 
 
@@ -125,7 +123,7 @@ def graft(value: Value, steps: list[str | int], scion: Value) -> Value:
     return list(found.values()) if isinstance(step, int) else found
 
 
-def from_wire(struct: Struct) -> Any:
+def from_wire(struct: Struct) -> Value:
     """Decode a protobuf Struct; output values become plain, secret or unknown ones."""
 
     def opened(found: Properties) -> Value:
@@ -135,7 +133,7 @@ def from_wire(struct: Struct) -> Any:
         value = found.get("value", UNKNOWN if mark == OUTPUT else None)
         return secret(value) if mark == SECRET or found.get("secret") else value
 
-    return walk(MessageToDict(struct), on_mapping=opened)
+    return walk(MessageToDict(struct), on_map=opened)
 
 
 def to_wire(properties: Mapping[str, Value]) -> Struct:
@@ -172,4 +170,4 @@ def thaw(value: Value, decrypt: Callable[[str], str]) -> Value:
         text = decrypt(sealed) if sealed else found["plaintext"]
         return Secret(thaw(json.loads(text), decrypt), sealed)
 
-    return walk(value, on_mapping=opened)
+    return walk(value, on_map=opened)
