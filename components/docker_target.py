@@ -167,7 +167,6 @@ class DockerTarget(pulumi.ComponentResource):
                     context=str(context),
                     dockerfile=str(context / "Dockerfile"),
                     args=build_args,
-                    platform="linux/amd64",
                 ),
                 skip_push=True,
                 opts=pulumi.ResourceOptions(parent=self),

@@ -15,7 +15,7 @@ from engine.errors import EngineError
 from engine.plan import Diff
 from engine.provider import serve
 from engine.state import Resource
-from engine.values import Properties, from_wire, secret, to_wire
+from engine.values import UNKNOWN, Properties, from_wire, secret, to_wire
 
 LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -61,7 +61,7 @@ class Provider:
     def create(self, new: Resource, preview: bool) -> None:
         """Create; `new` gets id, outputs, and why it is not ready if it isn't."""
         about = {"properties": to_wire(new.inputs), "preview": preview, **_about(new.urn)}
-        _take(new, self.call("Create", provider_pb2.CreateRequest(**about)))
+        _take(new, self.call("Create", provider_pb2.CreateRequest(**about)), preview)
 
     def update(self, old: Resource, new: Resource, preview: bool) -> None:
         """Update in place; `new` gets outputs, and why it is not ready if it isn't."""
@@ -145,10 +145,11 @@ def _old(old: Resource, outputs: str) -> dict[str, Any]:
     return {"id": old.id, **wire, **_about(old.urn)}
 
 
-def _take(resource: Resource, answer: Any) -> None:
+def _take(resource: Resource, answer: Any, planned: bool = False) -> None:
     """Take over what a provider says there is."""
     resource.id = getattr(answer, "id", "") or resource.id
     resource.outputs = from_wire(answer.properties)
     resource.init_errors = list(getattr(answer, "reasons", ()))
-    for key in {*resource.additional_secret_outputs} & {*resource.outputs}:
-        resource.outputs[key] = secret(resource.outputs[key])
+    for key in resource.additional_secret_outputs:
+        if planned or key in resource.outputs:  # what is not known yet will be secret
+            resource.outputs[key] = secret(resource.outputs.get(key, UNKNOWN))

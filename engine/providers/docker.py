@@ -37,9 +37,9 @@ class Connection:
         """The client, which many threads share."""
         with self._lock:
             if not self._client:
-                # The library keeps connections for each URL and, beyond `num_pools` URLs, closes the oldest
-                # ones, with whatever request another thread has there.
-                settings: dict[str, Any] = {"max_pool_size": WORKERS, "num_pools": 100_000, "version": "auto"}
+                # The library keeps connections for each URL and, beyond `num_pools` URLs, closes those of the
+                # one used longest ago, with whatever request another thread has there.
+                settings: dict[str, Any] = {"max_pool_size": WORKERS, "num_pools": 500, "version": "auto"}
                 settings |= docker.utils.kwargs_from_env() | ({"base_url": self.host} if self.host else {})
                 try:
                     self._client = docker.APIClient(**settings)
