@@ -3,9 +3,7 @@
 import os
 import sys
 
-os.environ.setdefault(
-    "GRPC_VERBOSITY", "NONE"
-)  # it would report the end of every program as a lost connection
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else the end of every program is a lost connection
 
 from engine.cli import main
 

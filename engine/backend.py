@@ -8,6 +8,7 @@ import getpass
 import json
 import os
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -30,52 +31,44 @@ class Backend:
         self._place, self._stack = Path(project, stack), stack
         self.file = self.root / "stacks" / project / f"{stack}.json"
         self._locks = self.root / "locks" / "organization" / self._place
-        self._lock: Path | None = None
         self._checkpoint = b""
 
     def load(self) -> dict[str, Any] | None:
         """Return the stack's `latest` deployment: None when there is no stack, {} when it is empty."""
+        if not self.file.exists():
+            return None
+        with _guarded(self.file):
+            self._checkpoint = self.file.read_bytes()
         try:
-            text = self.file.read_bytes()
-            document = json.loads(text)
-            latest = document["checkpoint"].get("latest") or {}
+            document = json.loads(self._checkpoint)
+            latest = dict(document["checkpoint"].get("latest") or {})
             if document["version"] != 3 or any("urn" not in one for one in latest.get("resources") or []):
                 raise ValueError("no checkpoint of version 3")
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise EngineError(f"{self.file}: {error.strerror}; make it readable") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            backups = (self.root / "backups" / self._place).glob(f"{self._stack}.*.json")
-            raise EngineError(
-                f"{self.file}: the state file is corrupted ({type(error).__name__}: {error}); copy "
-                f"the newest backup over it: {max(backups, default=self.file.with_suffix('.json.bak'))}"
-            ) from error
-        self._checkpoint = text
-        return dict(latest)
+            folder = self.root / "backups" / self._place
+            backup = max(folder.glob("*.json"), default=folder)
+            problem = f"the state file is corrupted ({error!r}); copy the newest backup over it: {backup}"
+            raise EngineError(f"{self.file}: {problem}") from error
+        return latest
 
     def save(self, latest: dict[str, Any]) -> None:
         """Replace the stack's file by one that holds `latest`; a crash leaves the one or the other."""
         document = {"version": 3, "checkpoint": {"stack": f"organization/{self._place}", "latest": latest}}
-        if self._checkpoint:
-            write_file(self.file.with_suffix(".json.bak"), self._checkpoint)
-        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
-        self._checkpoint = text.encode() + b"\n"
+        self._checkpoint = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
         write_file(self.file, self._checkpoint)
 
     def record(self, kind: str, started: float, result: str, changes: dict[str, int]) -> None:
         """Add an update to the history, with a copy of the state it ended in."""
-        update = {
-            "kind": kind, "startTime": int(started), "message": "", "environment": {}, "config": {},
-            "version": 0, "result": result, "endTime": int(time.time()), "resourceChanges": changes,
-        }  # fmt: skip
+        times = {"startTime": int(started), "endTime": int(time.time())}
+        update = {"kind": kind, "result": result, "resourceChanges": changes, **times}
         history, stamp = self.root / "history" / self._place, time.time_ns()
         write_file(history / f"{self._stack}-{stamp}.history.json", json.dumps(update).encode())
         write_file(history / f"{self._stack}-{stamp}.checkpoint.json", self._checkpoint)
         write_file(self.root / "backups" / self._place / f"{self._stack}.{stamp}.json", self._checkpoint)
 
-    def lock(self) -> str:
-        """Take the stack's lock; return a notice when that of a dead process was taken over.
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the stack's lock.
 
         The file says to the CLI who holds it. What a process of this engine really holds is the folder's
         `flock`, which ends with it.
@@ -85,7 +78,7 @@ class Backend:
         with _guarded(self._locks):
             self._locks.mkdir(parents=True, exist_ok=True)
             guard = os.open(self._locks, os.O_RDONLY)
-        held, notice, host = False, "", socket.gethostname()
+        held, host = False, socket.gethostname()
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -98,17 +91,16 @@ class Backend:
             if held or holder.get("engine") != host:
                 way_out = "wait for it to end, or run `cancel` if it is not running any more"
                 raise EngineError(f"the stack is currently locked by {about}: {file}; {way_out}")
+            print(f"took over the lock of {about}, which is not running any more", file=sys.stderr)
             file.unlink(missing_ok=True)
-            notice = f"took over the lock of {about}, which is not running any more"
         me = {"pid": os.getpid(), "username": getpass.getuser(), "hostname": host, "timestamp": now()}
-        self._lock = self._locks / f"{uuid.uuid4()}.json"
-        write_file(self._lock, json.dumps(me | {"engine": host}).encode())
-        return notice
-
-    def unlock(self) -> None:
-        """Give the lock back."""
-        if self._lock is not None:
-            self._lock.unlink(missing_ok=True)
+        mine = self._locks / f"{uuid.uuid4()}.json"
+        write_file(mine, json.dumps(me | {"engine": host}).encode())
+        try:
+            yield
+        finally:
+            mine.unlink(missing_ok=True)
+            os.close(guard)
 
     def cancel(self) -> int:
         """Remove every lock of the stack and return how many there were."""
@@ -129,9 +121,8 @@ def write_file(file: Path, data: bytes) -> None:
                 out.flush()
                 os.fsync(out.fileno())
             temporary.replace(file)
-        except OSError:
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
         folder = os.open(file.parent, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
@@ -142,7 +133,5 @@ def _guarded(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise EngineError(
-            f"{path}: can't write the stack's state: {error.strerror}; the old state is intact; "
-            f"free space there or make it writable"
-        ) from error
+        way_out = "the old state is intact; free space there or make it yours to read and write"
+        raise EngineError(f"{path}: {error.strerror}; {way_out}") from error

@@ -10,35 +10,37 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from engine.deployment import Deployment, Options
 from engine.display import Shown
 from engine.errors import EngineError
-from engine.plan import outputs_lines, summary
+from engine.plan import outputs_lines, said, summary
 from engine.secrets import Crypter, passphrase
 from engine.session import Run, Session
 from engine.state import read_deployment
 from engine.values import mask, reveal, thaw
 
 INTERRUPTED = 130
-_DOING = {"update": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "engine", description="The embedded engine: runs a stack without the Pulumi CLI."
-    )
+    parser = argparse.ArgumentParser("engine", description="Run a stack without the Pulumi CLI.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (text, _) in _COMMANDS.items():
         add = commands.add_parser(name, help=text, description=text).add_argument
         add("-s", "--stack", default=os.environ.get("PULUMI_STACK", ""), help="name of the stack")
         add("--config-file", type=Path, help="the stack's config file, instead of Pulumi.STACK.yaml")
         if name in ("preview", "up", "refresh", "destroy"):
-            about = "only this URN; * and ** match parts of it"
-            add("-t", "--target", action="append", default=[], help=about)
+            add(
+                "-t",
+                "--target",
+                action="append",
+                default=[],
+                help="only this URN; * and ** match parts of it",
+            )
             add("-p", "--parallel", type=int, default=16, help="how many things are done at once")
             add("--diff", action="store_true", help="show every property that changes")
             add("--expect-no-changes", action="store_true", help="fail when anything changes")
@@ -53,48 +55,44 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _preview(args: argparse.Namespace, session: Session) -> int:
-    return _operate("update", args, session.open(create=True), preview=True)
-
-
-def _change(args: argparse.Namespace, session: Session) -> int:
-    kind = "update" if args.command == "up" else args.command
-    if not args.yes:
+def _operation(args: argparse.Namespace, session: Session) -> int:
+    preview = args.command == "preview"
+    kind = "update" if args.command in ("preview", "up") else args.command
+    if not (preview or args.yes):
         raise EngineError("--yes must be passed; `preview` shows what would change")
-    with _locked(session):
-        return _operate(kind, args, session.open(kind == "update"), preview=False)
+    with contextlib.nullcontext() if preview else session.backend.lock():
+        return _operate(kind, args, session.open(create=kind == "update"), preview)
 
 
 def _operate(kind: str, args: argparse.Namespace, session: Session, preview: bool) -> int:
     """Do an operation with what belongs around it: signals, display, history, summary."""
-    started, as_json = time.time(), preview and getattr(args, "json", False)
+    started, as_json = time.time(), preview and args.json
     quiet = as_json or args.diff
     shown = Shown(quiet, planned=preview, live=sys.stdout.isatty())
     run = Run(session, Options(preview, args.parallel, tuple(args.target)), shown)
+    works: dict[str, Callable[[Deployment], None]] = {
+        "update": run.program, "refresh": Deployment.refresh,
+        "destroy": lambda deployment: deployment.delete(session.snapshot.resources),
+    }  # fmt: skip
     before = session.snapshot.outputs
     if not as_json:
-        print(f"{'Previewing ' + kind if preview else _DOING[kind]} ({session.stack}):", flush=True)
-    handlers = {number: signal.signal(number, run.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        doing = f"Previewing {kind}" if preview else said(kind, "ing").capitalize()
+        print(f"{doing} ({session.stack}):", flush=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, run.interrupt)
     try:
-        with shown, contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
+        with shown.table, contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
             if not preview:
                 run.phase(Deployment.settle)
-            if kind == "update":
-                run.phase(run.program)
-            elif kind == "refresh":
-                run.phase(Deployment.refresh)
-            else:
-                run.phase(lambda deployment: deployment.delete(session.snapshot.resources))
+            run.phase(works[kind])
     finally:
         run.stop()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
     took, changes = time.time() - started, dict(run.changes)
     if not preview:
         with contextlib.suppress(EngineError) if run.failed else contextlib.nullcontext():
             session.backend.record(kind, started, "failed" if run.failed else "succeeded", changes)
     if as_json:
-        print(json.dumps(shown.plan.document(shown.diagnostics, took, changes), indent=4, ensure_ascii=False))
+        print(json.dumps(shown.plan.document(took, changes), indent=4, ensure_ascii=False))
     else:
         after = session.snapshot.outputs
         outputs = list(outputs_lines(before, after))
@@ -104,21 +102,15 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
         print(shown.masked("\n".join(lines + ([] if preview else ["", f"Duration: {math.ceil(took)}s"]))))
     changed = sum(count for op, count in changes.items() if op != "same")
     if args.expect_no_changes and changed and not run.failed:
-        happened = "were proposed" if preview else "occurred"
-        raise EngineError(f"no changes were expected but {changed} {happened}")
+        raise EngineError(f"no changes were expected, but there are {changed}")
     return INTERRUPTED if run.interrupted else int(run.failed)
 
 
 def _outputs(args: argparse.Namespace, session: Session) -> int:
     found = session.open().snapshot.outputs
     shown = reveal(found) if args.show_secrets else mask(found)
-    if args.json:
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
-        return 0
-    width = max(map(len, shown), default=0)
-    for key, value in sorted(shown.items()):
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        print(f"{key.ljust(width)}  {text}")
+    as_json = json.dumps(shown, indent=2, ensure_ascii=False)
+    print(as_json if args.json else "\n".join(outputs_lines(shown, shown)))
     return 0
 
 
@@ -129,21 +121,16 @@ def _export(args: argparse.Namespace, session: Session) -> int:
 
 
 def _import(args: argparse.Namespace, session: Session) -> int:
-    with _locked(session):
+    with session.backend.lock():
         session.open(create=True)
         try:
             document = json.loads(args.file.read_text())["deployment"]
             # Its secrets go on under the passphrase and salt that they have.
-            salt = (
-                (document.get("secrets_providers") or {}).get("state", {}).get("salt", session.crypter.salt)
-            )
-            session.crypter = Crypter(passphrase(), salt)
+            state = (document.get("secrets_providers") or {}).get("state", {})
+            session.crypter = Crypter(passphrase(), state.get("salt", session.crypter.salt))
             snapshot = read_deployment(document, partial(thaw, decrypt=session.crypter.decrypt))
-        except OSError as error:
-            raise EngineError(f"{args.file}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            problem = f"{type(error).__name__}: {error}"
-            raise EngineError(f"{args.file}: not an exported state: {problem}") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EngineError(f"{args.file}: not an exported state: {error!r}") from error
         strangers = [one.urn for one in snapshot.resources if not one.urn.startswith(f"{session.prefix}::")]
         for problem in [f"{urn} belongs to another stack" for urn in strangers] or snapshot.problems():
             raise EngineError(f"{args.file}: {problem}; the stack is as it was")
@@ -157,21 +144,11 @@ def _cancel(args: argparse.Namespace, session: Session) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _locked(session: Session) -> Iterator[None]:
-    if notice := session.backend.lock():
-        print(notice, file=sys.stderr)
-    try:
-        yield
-    finally:
-        session.backend.unlock()
-
-
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace, Session], int]]] = {
-    "preview": ("show what `up` would change", _preview),
-    "up": ("bring the stack to what the program describes", _change),
-    "refresh": ("bring the state to what is really there", _change),
-    "destroy": ("delete what the stack has", _change),
+    "preview": ("show what `up` would change", _operation),
+    "up": ("bring the stack to what the program describes", _operation),
+    "refresh": ("bring the state to what is really there", _operation),
+    "destroy": ("delete what the stack has", _operation),
     "outputs": ("print the stack's outputs", _outputs),
     "export": ("print the stack's state, as `pulumi stack export` does", _export),
     "import": ("replace the stack's state with an exported one", _import),
@@ -184,7 +161,7 @@ def main() -> int:
     args = _arguments()
     try:
         return _COMMANDS[args.command][1](args, Session(args.stack, args.config_file))
-    except EngineError as error:
+    except (EngineError, OSError) as error:  # of the system: a file that can't be read
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

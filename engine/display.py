@@ -6,44 +6,31 @@ import re
 import sys
 import threading
 import time
-from typing import Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from engine.plan import PREFIXES, Plan, Step, is_default_provider
+from engine.plan import PREFIXES, Plan, Step, is_default_provider, said
 from engine.values import MASK, Properties, secret_words
 
-_WORDS = {
-    "create": ("creating", "created", "green"), "delete": ("deleting", "deleted", "red"),
-    "update": ("updating", "updated", "yellow"), "replace": ("replacing", "replaced", "magenta"),
-    "create-replacement": ("creating replacement", "created replacement", "green"),
-    "delete-replaced": ("deleting original", "deleted original", "red"), "same": ("unchanged",) * 2 + ("",),
-    "import": ("importing", "imported", "cyan"), "refresh": ("refreshing", "refreshed", ""),
-}  # fmt: skip
+_COLOURS = {"+": "green", "-": "red", "~": "yellow", "=": "cyan", "error": "red", "warning": "yellow"}
 
 
 class Shown:
     """Shows a run; everything said goes through here, so nothing that is known to be secret gets out."""
 
     def __init__(self, quiet: bool, planned: bool, live: bool) -> None:
-        self.plan, self.diagnostics = Plan(), list[dict[str, Any]]()
-        self._quiet, self._planned, self._is_live = quiet, planned, live and not quiet
+        self.plan, self._quiet, self._planned, self._live = Plan(), quiet, planned, live and not quiet
         self._console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
+        self.table = Progress(
+            TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
+            TextColumn("{task.fields[doing]}", markup=False),
+            console=self._console, transient=True, disable=not self._live,
+        )  # fmt: skip
         self._running: dict[int, Step] = {}
         self._secrets: set[str] = set()
         self._lock = threading.RLock()
-        self._live = Live(get_renderable=self._table, console=self._console, transient=True)
-
-    def __enter__(self) -> Shown:
-        if self._is_live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
 
     def learn(self, *found: Properties) -> None:
         """Remember which words are secret."""
@@ -62,73 +49,61 @@ class Shown:
             self._learn(step)
             self.plan.add(step)
             if step.op != "same" and not is_default_provider(step.resource.urn):
-                self._running[id(step)] = step
-                step.began = time.monotonic()
-                if not self._planned and not self._is_live:
-                    self._line(step, f"{_WORDS[step.op][0]} (0s)")
+                self._running[id(step)], step.began = step, time.monotonic()
+                step.task = self.table.add_task(_title(step), total=None, doing="")
+                self._doing(step, "")
 
     def end(self, step: Step, error: str = "") -> None:
         """Show that a step ended."""
         with self._lock:
             self._learn(step)
-            if self._running.pop(id(step), None) is None or (step.doing, step.op) == ("refresh", "same"):
+            if self._running.pop(id(step), None) is None:
                 return
+            self.table.remove_task(step.task)
             took = f" ({time.monotonic() - step.began:.2f}s)"
             if error:
-                self._line(step, f"**{_WORDS[step.op][0]} failed**{took}")
-            else:
-                done = step.op if self._planned else _WORDS[step.op][1] + took
-                self._line(step, done + (f" [diff: {reasons}]" if (reasons := _reasons(step)) else ""))
+                self._line(step, f"**{said(step.op, 'ing')} failed**{took}")
+            elif step.op != "same":  # what a refresh found as it was
+                why = f" [diff: {', '.join(step.diff.keys)}]" if step.diff and step.diff.keys else ""
+                self._line(step, (step.op if self._planned else said(step.op, "ed") + took) + why)
 
     def log(self, severity: str, message: str, urn: str = "", ephemeral: bool = False) -> None:
         """Show what the program, a provider or the engine has to say."""
         text = self.masked(message.rstrip())
         with self._lock:
-            at = next((one for one in self._running.values() if urn and one.resource.urn == urn), None)
-            if ephemeral or (at and severity == "info"):
-                line = text.partition("\n")[0]
-                if at and line != at.message:
-                    at.message = line
-                    if not self._is_live:
-                        self._line(at, f"{_WORDS[at.op][0]} ({time.monotonic() - at.began:.0f}s) {line}")
-                return
-            about = {"urn": urn} if urn else {}
-            self.diagnostics.append({**about, "message": f"{severity}: {text}\n", "severity": severity})
-            if urn and urn not in text:
-                text = f"{_short(urn.split('::')[2].rpartition('$')[2])} {urn.rsplit('::', 1)[-1]}: {text}"
-            style = {"error": "red", "warning": "yellow"}.get(severity, "")
-            self._console.print(Text(text if severity == "info" else f"{severity}: {text}", style=style))
+            at = next((one for one in self._running.values() if one.resource.urn == urn), None)
+            if at and (ephemeral or severity == "info"):
+                self._doing(at, text.partition("\n")[0])
+            elif not ephemeral:
+                told = {"message": f"{severity}: {text}\n", "severity": severity}
+                self.plan.diagnostics.append({"urn": urn, **told} if urn else told)
+                if urn and urn not in text:
+                    text = f"{_name(urn)}: {text}"
+                text = text if severity == "info" else f"{severity}: {text}"
+                self._console.print(Text(text, style=_COLOURS.get(severity, "")))
 
     def _learn(self, step: Step) -> None:
         for state in filter(None, (step.old, step.new)):
             self.learn(state.inputs, state.outputs)
 
-    def _line(self, one: Step, what: str) -> None:
+    def _doing(self, step: Step, message: str) -> None:
+        doing, elapsed = said(step.op, "ing"), time.monotonic() - step.began
+        self.table.update(step.task, doing=f"{doing} {message}")
+        if not (self._planned or self._live) and (message != step.message or not message):
+            self._line(step, f"{doing} ({elapsed:.0f}s) {message}".rstrip())
+        step.message = message
+
+    def _line(self, step: Step, what: str) -> None:
         if not self._quiet:
-            found = one.resource
-            line = f" {PREFIXES[one.op]} {_short(found.type)} {found.name} {what}"
-            self._console.print(Text(self.masked(line), style=_WORDS[one.op][2]))
-
-    def _table(self) -> Table:
-        table = Table.grid(padding=(0, 2))
-        with self._lock:
-            for one in self._running.values():
-                found, (doing, _, style) = one.resource, _WORDS[one.op]
-                elapsed = f"{time.monotonic() - one.began:.0f}s"
-                cells = (PREFIXES[one.op], _short(found.type), found.name, doing, elapsed, one.message[:100])
-                table.add_row(*(Text(cell, style=style) for cell in cells))
-        return table
+            line, colour = f"{_title(step)} {what}", _COLOURS.get(PREFIXES[step.op][0], "")
+            self._console.print(Text(self.masked(line), style=colour))
 
 
-def _short(type_: str) -> str:
-    """Return a type as people read it: docker:index:Container for docker:index/container:Container."""
-    return re.sub(r"/[^:]*:", ":", type_)
+def _title(step: Step) -> str:
+    return f" {PREFIXES[step.op]} {_name(step.resource.urn)}"
 
 
-def _reasons(step: Step) -> str:
-    """Return what changed, as Pulumi abbreviates it: -memorySwap~envs,memory."""
-    keys: dict[str, list[str]] = {"+": [], "-": [], "~": []}
-    for path, about in ((step.diff.detailed if step.diff else None) or {}).items():
-        mark = {"add": "+", "delete": "-"}.get(about["kind"].removesuffix("-replace"), "~")
-        keys[mark].append(re.split(r"[.\[]", path)[0])
-    return "".join(mark + ",".join(dict.fromkeys(found)) for mark, found in keys.items() if found)
+def _name(urn: str) -> str:
+    """Return a resource as people name it: docker:index:Container web."""
+    _, _, type_, name = urn.split("::", 3)
+    return f"{re.sub('/[^:]*:', ':', type_.rpartition('$')[2])} {name}"

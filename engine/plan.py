@@ -7,11 +7,12 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
-from typing import Any
+from typing import Any, cast
+
+from rich.progress import TaskID
 
 from engine.state import STACK_TYPE, Resource
-from engine.values import UNKNOWN, Properties, Secret, Value, at, graft, mask, reveal, steps_of
+from engine.values import UNKNOWN, Properties, Secret, Value, at, fields, graft, mask, steps_of
 
 PREFIXES = {
     "same": "  ", "create": "+ ", "delete": "- ", "update": "~ ", "replace": "+-", "create-replacement": "++",
@@ -39,19 +40,14 @@ class Step:
     new: Resource | None = None
     diff: Diff | None = None
     logical: bool = True
-    message: str = ""
     began: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        """Remember what it began as: a refresh ends as what it found."""
-        self.doing = self.op
+    message: str = ""
+    task: TaskID = field(default=TaskID(0))  # its line in the live table
 
     @property
     def resource(self) -> Resource:
         """The resource as it will be, or was."""
-        found = self.new or self.old
-        assert found is not None, "a step has an old or a new state"  # noqa: S101
-        return found
+        return cast(Resource, self.new or self.old)
 
 
 def is_default_provider(urn: str) -> bool:
@@ -59,68 +55,65 @@ def is_default_provider(urn: str) -> bool:
     return re.search(r"::pulumi:providers:[^:]+::default(_|$)", urn) is not None
 
 
+def said(op: str, ending: str) -> str:
+    """Return an operation in words: `created` or `creating replacement`."""
+    verb, _, of = op.partition("-")
+    return f"{verb.removesuffix('e')}{ending} {of}".rstrip()
+
+
 class Plan:
     """Collects the steps of a run, each as it was when it began."""
 
     def __init__(self) -> None:
-        self.steps: list[dict[str, Any]] = []
+        self.diagnostics: list[dict[str, Any]] = []
+        self._steps: list[dict[str, Any]] = []
         self._text: list[str] = []
-        self._parents: dict[str, tuple[str, bool]] = {}
+        self._depths: dict[str, int] = {}  # how deep the children of a resource stand
 
     def add(self, step: Step) -> None:
         """Take a step, if a plan shows it."""
-        found, diff = step.resource, step.diff
+        old, new, found, diff = step.old, step.new, step.resource, step.diff or Diff()
         shown = step.op != "same" or found.type == STACK_TYPE
-        self._parents[found.urn] = (found.parent, shown)
+        depth = self._depths.get(found.parent, 0)
+        self._depths[found.urn] = depth + shown
         if not (shown and step.logical) or is_default_provider(found.urn):
             return
-        document: dict[str, Any] = {"op": step.op, "urn": found.urn}
-        if found.provider:
-            document["provider"] = found.provider
-        if step.old:
-            document["oldState"] = step.old.encode(mask)
-        if step.new:
-            id_ = step.new.id if step.op == "import" else ""
-            document["newState"] = replace(step.new, id=id_).encode(mask)
-        if diff:
-            reasons = {"diffReasons": diff.keys, "replaceReasons": diff.replaces}
-            document |= {key: why for key, why in reasons.items() if why}
-        self.steps.append(document | {"detailedDiff": diff.detailed if diff else None})
-        depth, above = 0, found.parent
-        while above in self._parents:
-            above, counts = self._parents[above]
-            depth += counts
-        about = [f"id={step.old.id}"] if step.old and step.old.id else []
-        about += [f"urn={found.urn}"] + ([f"provider={found.provider}"] if found.provider else [])
-        self._text += ["    " * depth + PREFIXES[step.op] + f"{found.type}: ({step.op})"]
-        self._text += ["    " * (depth + 1) + f"[{line}]" for line in about]
+        document = {
+            "op": step.op, "urn": found.urn, "provider": found.provider,
+            "oldState": old and old.encode(mask),
+            "newState": new and replace(new, id=new.id if step.op == "import" else "").encode(mask),
+            "diffReasons": diff.keys, "replaceReasons": diff.replaces,
+        }  # fmt: skip
+        told = {key: value for key, value in document.items() if value}
+        self._steps.append(told | {"detailedDiff": diff.detailed})
+        start = "    " * depth
+        about = {"id": old.id if old else "", "urn": found.urn, "provider": found.provider}
+        self._text.append(f"{start}{PREFIXES[step.op]}{found.type}: ({step.op})")
+        self._text += [f"{start}    [{key}={value}]" for key, value in about.items() if value]
         self._text += _details(step, depth + 1)
 
-    def document(
-        self, diagnostics: list[dict[str, Any]], seconds: float, changes: dict[str, int]
-    ) -> dict[str, Any]:
+    def document(self, seconds: float, changes: dict[str, int]) -> dict[str, Any]:
         """Return the document of `preview --json`."""
-        document: dict[str, Any] = {"steps": self.steps} if self.steps else {}
-        document |= {"diagnostics": diagnostics} if diagnostics else {}
-        return document | {"duration": int(seconds * 1e9), "changeSummary": dict(sorted(changes.items()))}
+        told = {"steps": self._steps} if self._steps else {}
+        told |= {"diagnostics": self.diagnostics} if self.diagnostics else {}
+        return told | {"duration": int(seconds * 1e9), "changeSummary": dict(sorted(changes.items()))}
 
     def text(self, old_outputs: Properties, outputs: Properties) -> list[str]:
         """Return the text of `preview --diff`, without the summary."""
-        changed = list(outputs_lines(old_outputs, outputs, every=False))
+        changed = list(_entries(old_outputs or outputs, outputs, 1, None if old_outputs else "  "))
         return self._text + (["    --outputs:--", *changed] if changed else [])
 
 
-def outputs_lines(old: Properties, new: Properties, every: bool = True) -> Iterator[str]:
-    """Yield the stack's outputs with what changed marked, or that alone; the first ones are unmarked."""
-    return _entries(old or new, new, 1, "  " if every or not old else None)
+def outputs_lines(old: Properties, new: Properties) -> Iterator[str]:
+    """Yield the stack's outputs with what changed marked; the first ones are unmarked."""
+    return _entries(old or new, new, 1, "  ")
 
 
 def summary(changes: dict[str, int], planned: bool) -> Iterator[str]:
     """Yield the lines that count what happened, or in a plan would."""
     found = {op: changes[op] for op in ("create", "update", "delete", "replace", "import") if changes.get(op)}
     for op, count in found.items():
-        done = f"to {op}" if planned else op + ("d" if op.endswith("e") else "ed")
-        yield f"    {PREFIXES[op]}{count} {done}"
+        yield f"    {PREFIXES[op]}{count} {f'to {op}' if planned else said(op, 'ed')}"
     parts = [f"{sum(found.values())} changes"] if len(found) > 1 else []
     parts += [f"{changes['same']} unchanged"] if changes.get("same") else []
     if parts:
@@ -136,56 +129,38 @@ def _details(step: Step, indent: int) -> Iterator[str]:
         after: Value = new.inputs
         for path, about in (diff.detailed or {}).items():
             steps = steps_of(path)
-            source = old.inputs if about["inputDiff"] else old.outputs
-            before, after = (
-                graft(before, steps, at(source, steps)),
-                graft(after, steps, at(new.inputs, steps)),
-            )
+            before = graft(before, steps, at(old.inputs if about["inputDiff"] else old.outputs, steps))
+            after = graft(after, steps, at(new.inputs, steps))
         yield from _entries(before, after, indent)
 
 
-def _entries(old: Properties, new: Properties, indent: int, mark: str | None = None) -> Iterator[str]:
-    """Yield a mapping's keys that differ, and with `mark` the others too, marked so."""
-    shown = sorted(key for key in {*old, *new} if not key.startswith("__"))
-    if mark is None:
-        shown = [key for key in shown if old.get(key) != new.get(key)]
-    width = max(map(len, shown), default=0)
+def _entries(old: Value, new: Value, indent: int, mark: str | None = None) -> Iterator[str]:
+    """Yield what differs in two mappings or lists, and with `mark` what does not too, marked so."""
+    before, after = fields(old) or {}, fields(new) or {}
+    shown = sorted(key for key in before | after if not str(key).startswith("__"))
+    shown = [key for key in shown if mark or before.get(key) != after.get(key)]
+    width = max((len(key) for key in shown if isinstance(key, str)), default=0)
     for key in shown:
-        yield from _entry(key.ljust(width), old.get(key), new.get(key), indent, indent, mark or "  ")
+        title = f"[{key}]" if isinstance(key, int) else key.ljust(width)
+        yield from _entry(title, before.get(key), after.get(key), indent, mark or "  ")
 
 
-def _entry(title: str, old: Value, new: Value, indent: int, inner: int, mark: str) -> Iterator[str]:
-    """Yield one value's change; what an array's element holds stands one step deeper (`inner`)."""
-    start, end = ("    " * indent)[:-2], "    " * inner
-    if old == new or old is None or new is None:
-        mark = mark if old == new else "+ " if old is None else "- "
-        first, *rest = _value(old if new is None else new, inner, mark)
-        yield f"{start}{mark}{title}: {first}"
-        yield from rest
-    elif isinstance(old, dict) and isinstance(new, dict):
-        yield f"{start}~ {title}: {{"
-        yield from _entries(old, new, inner + 1)
-        yield end + "}"
-    elif isinstance(old, list) and isinstance(new, list):
-        yield f"{start}~ {title}: ["
-        for index, (was, will) in enumerate(zip_longest(old, new)):
-            if was != will:
-                yield from _entry(f"[{index}]", was, will, inner + 1, inner + 2, "  ")
-        yield end + "]"
+def _entry(title: str, old: Value, new: Value, indent: int, mark: str) -> Iterator[str]:
+    if old != new and (old is None or new is None):
+        mark = "+ " if old is None else "- "
+        old = new = old if new is None else new
+    sign, start = mark if old == new else "~ ", "    " * indent
+    line = f"{start[2:]}{sign}{title}: "
+    if type(old) is type(new) and isinstance(new, dict | list) and (old or new):
+        first, last = "{}" if isinstance(new, dict) else "[]"
+        yield line + first
+        yield from _entries(old, new, indent + 1, mark if old == new else None)
+        yield start + last
     else:
-        left, right = "".join(_value(old, inner, "- ")), "".join(_value(new, inner, "+ "))
-        yield f"{start}~ {title}: {left} => {right}"
+        yield line + _word(new) if old == new else f"{line}{_word(old)} => {_word(new)}"
 
 
-def _value(value: Value, indent: int, mark: str) -> list[str]:
-    start = "    " * indent
-    if isinstance(value, dict) and value:
-        return ["{", *_entries(value, value, indent + 1, mark), start + "}"]
-    if isinstance(value, list) and value:
-        lines = ["["]
-        for index, item in enumerate(value):
-            lines += _entry(f"    [{index}]", item, item, indent, indent + 1, mark)
-        return [*lines, start + "]"]
+def _word(value: Value) -> str:
     if isinstance(value, Secret) or value == UNKNOWN:
-        return ["[secret]" if isinstance(value, Secret) else "[unknown]"]
-    return ["<null>" if value is None else json.dumps(reveal(value), ensure_ascii=False)]
+        return "[secret]" if isinstance(value, Secret) else "[unknown]"
+    return "<null>" if value is None else json.dumps(mask(value), ensure_ascii=False)

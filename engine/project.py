@@ -12,13 +12,13 @@ import yaml
 from engine.backend import write_file
 from engine.errors import EngineError
 from engine.secrets import Crypter
+from engine.values import Properties, Value, walk
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project as its Pulumi.yaml in `folder` describes it; `program` is the Python file that is run."""
+    """A project as its Pulumi.yaml describes it; `program` is the Python file that is run."""
 
-    folder: Path
     name: str
     program: Path
     config_folder: Path
@@ -36,11 +36,11 @@ class Project:
             raise EngineError(f"{file}: name is missing; give the project one")
         if (language := runtime.get("name") if isinstance(runtime, dict) else runtime) != "python":
             raise EngineError(f"{file}: runtime {language!r} needs the Pulumi CLI; here it is python")
-        main = folder / str(document.get("main") or ".")
-        program = main / "__main__.py" if main.is_dir() else main
+        program = folder / str(document.get("main") or ".")
+        program = program / "__main__.py" if program.is_dir() else program
         if not program.is_file():
             raise EngineError(f"{program}: the program is missing; {file} names it in main")
-        return cls(folder, name, program, folder / str(document.get("stackConfigDir") or "."))
+        return cls(name, program, folder / str(document.get("stackConfigDir") or "."))
 
 
 @dataclass
@@ -65,15 +65,12 @@ class Config:
     def open(self, crypter: Crypter, project: str) -> None:
         """Decrypt what is `secure:` and bring every value into the form programs receive."""
 
-        def plain(value: Any) -> Any:
-            if isinstance(value, dict) and set(value) == {"secure"}:
-                return crypter.decrypt(str(value["secure"]))
-            if isinstance(value, dict):
-                return {key: plain(item) for key, item in value.items()}
-            return [plain(item) for item in value] if isinstance(value, list) else value
+        def plain(found: Properties) -> Value:
+            return crypter.decrypt(str(found["secure"])) if set(found) == {"secure"} else found
 
         for key, value in self._raw.items():
-            full, opened = key if ":" in key else f"{project}:{key}", plain(value)
+            full, structured = key if ":" in key else f"{project}:{key}", isinstance(value, dict | list)
+            opened = walk(value, on_map=plain) if structured else value
             self.values[full] = opened if isinstance(opened, str) else json.dumps(opened, default=str)
             self.secret_keys += [full] if opened != value else []
 
@@ -87,8 +84,6 @@ class Config:
 def _read(file: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(file.read_text()) or {}
-    except OSError as error:
-        raise EngineError(f"{file}: {error.strerror}; make it readable") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise EngineError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from base64 import b64decode, b64encode
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from engine.errors import EngineError
 
@@ -21,20 +21,19 @@ class Crypter:
     """Encrypts and decrypts one stack's secrets; `salt` is `v1:SALT:v1:NONCE:CIPHERTEXT`."""
 
     def __init__(self, phrase: str, salt: str = "") -> None:
-        version, _, rest = (salt or f"v1:{b64encode(os.urandom(8)).decode()}").partition(":")
-        seed, _, probe = rest.partition(":")
-        if version != "v1":
+        found = re.fullmatch(r"v1:([\w+/]+=*):.*", salt or f"v1:{b64encode(os.urandom(8)).decode()}:")
+        if not found:
             raise EngineError(f"encryptionsalt: {salt[:20]!r} is not v1:SALT:…; restore it from a backup")
-        key = PBKDF2HMAC(hashes.SHA256(), 32, b64decode(seed), ITERATIONS).derive(phrase.encode())
-        self._cipher = AESGCM(key)
+        seed = found[1]
+        self._cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", phrase.encode(), b64decode(seed), ITERATIONS))
         self.salt = salt or f"v1:{seed}:{self.encrypt(_PROBE)}"
         try:
-            self.decrypt(probe or self.encrypt(_PROBE))
+            self.decrypt(self.salt.removeprefix(f"v1:{seed}:"))
         except EngineError as error:
-            raise EngineError(
-                "incorrect passphrase: it does not open this stack's secrets; set PULUMI_CONFIG_PASSPHRASE "
-                "or PULUMI_CONFIG_PASSPHRASE_FILE to the passphrase that the stack was made with"
-            ) from error
+            what = (
+                "incorrect passphrase: PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE is not what"
+            )
+            raise EngineError(f"{what} the stack was made with") from error
 
     def encrypt(self, text: str) -> str:
         """Return `v1:NONCE:CIPHERTEXT` (base64) for `text`."""
@@ -48,22 +47,15 @@ class Crypter:
             _, nonce, data = sealed.split(":")
             return self._cipher.decrypt(b64decode(nonce), b64decode(data), None).decode()
         except (ValueError, InvalidTag) as error:
-            message = "a secret can't be decrypted: it is damaged or another stack's; restore a backup"
-            raise EngineError(message) from error
+            raise EngineError("a secret is damaged or another stack's; restore a backup") from error
 
 
 def passphrase() -> str:
     """Read the passphrase from where Pulumi reads it."""
-    if (given := os.environ.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
-        return given
-    file = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
-    if not file:
-        raise EngineError(
-            "passphrase must be set with PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
-        )
-    try:
-        return Path(file).read_text().strip()
-    except OSError as error:
-        raise EngineError(
-            f"PULUMI_CONFIG_PASSPHRASE_FILE: {file}: {error.strerror}; name a readable file"
-        ) from error
+    given = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
+    if given is None and (file := os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")):
+        given = Path(file).read_text().strip()
+    if given is None:
+        names = "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
+        raise EngineError(f"passphrase must be set with {names}")
+    return given

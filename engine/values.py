@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.protobuf import struct_pb2
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  a type mark of Pulumi's wire format, no secret
@@ -37,20 +38,22 @@ def secret(value: Value) -> Value:
     return value if isinstance(value, Secret) else Secret(value)
 
 
-def reveal(value: Value) -> Value:
-    """Return `value` with every secret in it opened."""
-    return walk(value, lambda found: reveal(found.value))
-
-
-def walk(value: Value, on_secret: Callable[[Secret], Value]) -> Value:
-    """Return a copy of `value`, keys sorted, each outermost secret replaced by what `on_secret` returns."""
+def walk(
+    value: Value, on_secret: Callable[[Secret], Value] = secret, on_map: Callable[[Properties], Value] = dict
+) -> Value:
+    """Return a copy of `value`, keys sorted, secrets and mappings as the functions return them."""
     if isinstance(value, Secret):
         return on_secret(value)
     if isinstance(value, dict):
-        return {key: walk(value[key], on_secret) for key in sorted(value)}
+        return on_map({key: walk(value[key], on_secret, on_map) for key in sorted(value)})
     if isinstance(value, list):
-        return [walk(item, on_secret) for item in value]
-    return value
+        return [walk(item, on_secret, on_map) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value  # as Go writes it
+
+
+def reveal(value: Value) -> Value:
+    """Return `value` with every secret in it opened."""
+    return walk(value, lambda found: reveal(found.value))
 
 
 def mask(value: Value) -> Value:
@@ -77,10 +80,10 @@ def secret_words(value: Value) -> set[str]:
 def _parts(value: Value) -> Iterator[Value]:
     """Yield `value` and everything in it, secrets opened."""
     yield value
-    opened = [value.value] if isinstance(value, Secret) else value
-    inside = opened.values() if isinstance(opened, dict) else opened
-    for one in inside if isinstance(value, Secret | dict | list) else ():
-        yield from _parts(one)
+    inside = [value.value] if isinstance(value, Secret) else value
+    if isinstance(inside, dict | list):
+        for one in inside.values() if isinstance(inside, dict) else inside:
+            yield from _parts(one)
 
 
 def steps_of(path: str) -> list[str | int]:
@@ -89,23 +92,20 @@ def steps_of(path: str) -> list[str | int]:
     return [int(index) if index else key or name for index, key, name in found]
 
 
-def _spread(value: Value) -> Value:
-    """Return a secret list or mapping as one of secrets."""
-    if isinstance(value, Secret) and isinstance(value.value, list):
-        return [secret(item) for item in value.value]
-    if isinstance(value, Secret) and isinstance(value.value, dict):
-        return {key: secret(item) for key, item in value.value.items()}
-    return value
+def fields(value: Value) -> dict[Any, Value] | None:
+    """Return what is in a list or mapping by index or key, secret if that is; None for anything else."""
+    inner = value.value if isinstance(value, Secret) else value
+    if isinstance(inner, list):
+        inner = dict(enumerate(inner))
+    if not isinstance(inner, dict):
+        return None
+    return {key: secret(item) if isinstance(value, Secret) else item for key, item in inner.items()}
 
 
 def at(value: Value, steps: list[str | int]) -> Value:
     """Return what is at `steps`, None when nothing is."""
     for step in steps:
-        value = _spread(value)
-        if isinstance(value, list):
-            value = value[step] if isinstance(step, int) and step < len(value) else None
-        else:
-            value = value.get(step) if isinstance(value, dict) else None
+        value = (fields(value) or {}).get(step)
     return value
 
 
@@ -113,45 +113,36 @@ def graft(value: Value, steps: list[str | int], scion: Value) -> Value:
     """Return `value` with `scion` at `steps`; None takes away what is there."""
     if not steps:
         return scion
-    value, (step, *rest) = _spread(value), steps
-    inner = graft(at(value, [step]), rest, scion)
-    if value is None:
-        value = [] if isinstance(step, int) else {}
-    if isinstance(value, list) and isinstance(step, int):
-        return [*value[:step], *([] if inner is None else [inner]), *value[step + 1 :]]
-    if isinstance(value, dict):
-        value = {key: item for key, item in value.items() if key != step}
-        return value if inner is None else value | {step: inner}
-    return value
+    step, *rest = steps
+    found = {} if value is None else fields(value)
+    if found is None or scion is at(value, steps) is None:
+        return value  # it is unknown, or there is nothing to take away
+    found[step] = graft(found.get(step), rest, scion)
+    if found[step] is None:
+        del found[step]
+    return list(found.values()) if isinstance(step, int) else found
 
 
-def from_wire(message: struct_pb2.Value | struct_pb2.Struct) -> Value:
-    """Decode a protobuf Struct or Value; output values become plain, secret or unknown ones."""
-    if isinstance(message, struct_pb2.Struct):
-        fields = {key: from_wire(item) for key, item in message.fields.items()}
-        mark = fields.get(SIGNATURE)
+def from_wire(struct: Struct) -> Value:
+    """Decode a protobuf Struct; output values become plain, secret or unknown ones."""
+
+    def opened(found: Properties) -> Value:
+        mark = found.get(SIGNATURE)
         if mark not in (SECRET, OUTPUT):
-            return fields
-        value = fields.get("value", UNKNOWN if mark == OUTPUT else None)
-        return secret(value) if mark == SECRET or fields.get("secret") else value
-    kind = message.WhichOneof("kind")
-    if kind == "number_value":
-        number = message.number_value
-        return int(number) if number.is_integer() and abs(number) < 1e21 else number
-    if kind == "list_value":
-        return [from_wire(item) for item in message.list_value.values]
-    if kind == "struct_value":
-        return from_wire(message.struct_value)
-    return None if kind in (None, "null_value") else getattr(message, kind)
+            return found
+        value = found.get("value", UNKNOWN if mark == OUTPUT else None)
+        return secret(value) if mark == SECRET or found.get("secret") else value
+
+    return walk(MessageToDict(struct), on_map=opened)
 
 
-def to_wire(properties: Mapping[str, Value]) -> struct_pb2.Struct:
+def to_wire(properties: Mapping[str, Value]) -> Struct:
     """Encode properties."""
 
     def mark(found: Secret) -> Value:
         return {SIGNATURE: SECRET, "value": walk(found.value, mark)}
 
-    struct = struct_pb2.Struct()
+    struct = Struct()
     struct.update(walk(dict(properties), mark))
     return struct
 
@@ -159,22 +150,24 @@ def to_wire(properties: Mapping[str, Value]) -> struct_pb2.Struct:
 def freeze(value: Value, encrypt: Callable[[str], str]) -> Value:
     """Encode for the checkpoint."""
 
-    def seal(found: Secret) -> Value:
+    def sealed(found: Secret) -> Value:
         if not found.sealed:
             inner = freeze(found.value, encrypt)  # as Pulumi writes it: no spaces, keys sorted, no escapes
             text = json.dumps(inner, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
             found.sealed = encrypt(text)
         return {SIGNATURE: SECRET, "ciphertext": found.sealed}
 
-    return walk(value, seal)
+    return walk(value, sealed)
 
 
 def thaw(value: Value, decrypt: Callable[[str], str]) -> Value:
     """Decode what `freeze` or the CLI wrote; the ciphertexts are kept for the next `freeze`."""
-    if isinstance(value, dict) and value.get(SIGNATURE) == SECRET:
-        sealed = value.get("ciphertext", "")
-        text = decrypt(sealed) if sealed else value["plaintext"]
+
+    def opened(found: Properties) -> Value:
+        if found.get(SIGNATURE) != SECRET:
+            return found
+        sealed = found.get("ciphertext", "")
+        text = decrypt(sealed) if sealed else found["plaintext"]
         return Secret(thaw(json.loads(text), decrypt), sealed)
-    if isinstance(value, dict):
-        return {key: thaw(item, decrypt) for key, item in value.items()}
-    return [thaw(item, decrypt) for item in value] if isinstance(value, list) else value
+
+    return walk(value, on_map=opened)
