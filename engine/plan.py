@@ -57,7 +57,7 @@ def is_default_provider(urn: str) -> bool:
 
 def said(op: str, ending: str) -> str:
     """Return an operation in words: `created` or `creating replacement`."""
-    verb, _, of = op.partition("-")
+    verb, _, of = op.replace("replaced", "original").partition("-")  # the words of the CLI
     return f"{verb.removesuffix('e')}{ending} {of}".rstrip()
 
 
