@@ -230,8 +230,8 @@ class Deployment:
         wanted = {one.urn for one in candidates if self._targeted(one.urn)}
         for one in candidates:
             if one.urn not in wanted and one.needs() & wanted:
-                what = f'resource "{one.urn}" would be destroyed but is not in the --target list'
-                raise EngineError(f"{what}; add it, as it needs what is")
+                needed = ", ".join(sorted(one.needs() & wanted))
+                raise EngineError(f'"{one.urn}" needs {needed}, which would be destroyed; add it to --target')
         chosen = [one for one in candidates if one.urn in wanted]
         if held := next((one.urn for one in chosen if one.protect and not one.delete), None):
             raise _protected(f'resource "{held}" cannot be deleted\nbecause it is protected', held)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -37,8 +38,8 @@ _REFUSED = {
     "RegisterStackTransform": "a transform", "RegisterStackInvokeTransform": "a transform",
     "RegisterResourceHook": "a hook", "RegisterErrorHook": "a hook",
 }  # fmt: skip
-# How the SDK reports an exception of the program, and that it was stopped.
-_STOPPED = re.compile("python inline source runtime error|Resource monitor has terminated")
+_CRASH = "python inline source runtime error: "  # how the SDK reports an exception of the program
+_STOPPED = re.compile(f"{_CRASH}|Resource monitor has terminated")  # what it makes of UNAVAILABLE, too
 
 
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
@@ -96,6 +97,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         severity, text = engine_pb2.LogSeverity.Name(request.severity).lower(), request.message
         stopped = self.deployment.failed.is_set() and _STOPPED.search(text)
         if severity != "debug" and text and not stopped:
+            text = _own_frames(text, Path.cwd()) if _CRASH in text else text
             self._shown.log(severity, text, request.urn, request.ephemeral)
         return empty_pb2.Empty()
 
@@ -160,3 +162,16 @@ def _answering(context: grpc.ServicerContext) -> Iterator[None]:
     except EngineError as error:
         code = grpc.StatusCode.UNAVAILABLE if isinstance(error, StoppedError) else grpc.StatusCode.UNKNOWN
         context.abort(code, str(error))
+
+
+def _own_frames(crash: str, folder: Path) -> str:
+    """Return a traceback without the frames of the SDK, the engine and Python's library."""
+    blocks = crash.removeprefix(_CRASH).split("Traceback (most recent call last):\n")
+    own = [block for block in blocks[1:] if f'  File "{folder}/' in block] or blocks[-1:]
+    kept, keep = ["the program failed:"], True
+    for line in own[-1].rstrip().splitlines():
+        if line.startswith('  File "'):
+            keep = line.startswith(f'  File "{folder}/') and "site-packages" not in line
+        if keep or not line.startswith(" "):
+            kept.append(line)
+    return "\n".join(kept)

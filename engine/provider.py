@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ class Diff:
     delete_before_replace: bool = False
 
 
-class Resource:
+class Resource(ABC):
     """A resource type. Hooks raise `ProviderError`; anything else they raise is a defect."""
 
     inputs: ClassVar[Properties] = {}
@@ -100,9 +101,9 @@ class Resource:
             found |= {at: f"{kind}{suffix}" for at, kind in _changes(before.get(name), news.get(name), name)}
         return Diff(found)
 
+    @abstractmethod
     def create(self, ctx: Context, inputs: Properties) -> tuple[str, Properties]:
         """Make it; return its id and outputs."""
-        raise NotImplementedError
 
     def read(self, ctx: Context, id_: str, inputs: Properties, olds: Properties) -> Found:
         """Return id and outputs as they are now, None when it is gone.
@@ -115,7 +116,7 @@ class Resource:
         """Change it in place, or finish an interrupted creation; return its outputs."""
         return olds
 
-    def delete(self, ctx: Context, id_: str, olds: Properties) -> None:
+    def delete(self, ctx: Context, id_: str, olds: Properties) -> None:  # noqa: B027 - a default, no gap
         """Remove it; one that is gone already is no error, what lives in the state alone needs nothing."""
 
 

@@ -54,7 +54,11 @@ def passphrase() -> str:
     """Read the passphrase from where Pulumi reads it."""
     given = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
     if given is None and (file := os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")):
-        given = Path(file).read_text().strip()
+        try:
+            given = Path(file).read_text().strip()
+        except OSError as error:
+            what = f"PULUMI_CONFIG_PASSPHRASE_FILE: {file}: {error.strerror}"
+            raise EngineError(f"{what}; name a readable file") from error
     if given is None:
         names = "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
         raise EngineError(f"passphrase must be set with {names}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
@@ -80,17 +81,17 @@ class DockerResource(Resource):
     def __init__(self, api: Connection) -> None:
         self.api = api
 
+    @abstractmethod
     def _inspect(self, id_: str) -> Properties:
         """What the daemon says about it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _remove(self, id_: str, olds: Properties) -> None:
         """Make the daemon drop it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _found(self, found: Properties, inputs: Properties) -> Properties:
         """Outputs that only the daemon knows, or can tell better than the inputs."""
-        raise NotImplementedError
 
     def _outputs(self, found: Properties, inputs: Properties) -> Properties:
         return {
@@ -115,10 +116,11 @@ class DockerResource(Resource):
 
     def read(self, ctx: Context, id_: str, inputs: Properties, olds: Properties) -> Found:
         """Look at it; what an interrupted creation left is known by its URN or its automatic name."""
-        try:
-            found = self._inspect(id_)
-        except docker.errors.NotFound:
-            return None
+        with failing(f"{inputs.get('name', id_)} could not be looked at"):
+            try:
+                found = self._inspect(id_)
+            except docker.errors.NotFound:
+                return None
         labels = found.get("Config", found)["Labels"] or {}
         ours = labels.get(URN_LABEL) == ctx.urn or "name" in inputs.get("__defaults", [])
         if inputs and not olds and not ours:

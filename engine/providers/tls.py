@@ -1,4 +1,4 @@
-# ruff: noqa: S324 - SHA-1 and MD5 are identifiers here
+# ruff: noqa: S324 - SHA-1 makes identifiers here
 """The tls package as pulumi-tls 5.6 shows it: keys and certificates made once and kept in the state."""
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class PrivateKey(Resource):
 
     def create(self, ctx: Context, inputs: Properties) -> tuple[str, Properties]:
         """Generate the key."""
+        if "ecdsaCurve" not in inputs:
+            raise ctx.error(NEEDS_CLI.format("the plugin's default curve"))
         key = ec.generate_private_key(ec.SECP256R1())
         public, info = key.public_key(), form.PublicFormat.SubjectPublicKeyInfo
         ssh = public.public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH).decode()

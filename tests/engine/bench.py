@@ -112,7 +112,7 @@ class Bench:
         result = self.start(command, *args).wait()
         said = result.stdout + result.stderr
         assert result.status == status, said
-        assert "Traceback" not in said or "inline source runtime error" in said, said
+        assert "Traceback" not in said or "the program failed" in said, said
         return result
 
     def up(self, *args: str, status: int = 0) -> Result:

@@ -236,7 +236,7 @@ def test_a_targeted_destroy_names_dependents(bench: Bench) -> None:
     bench.up()
     message = bench.run("destroy", "--yes", "--target", "**::a", status=1).stdout
     assert "Thing::b" in message
-    assert "--target" in message
+    assert "add it to --target" in message
     bench.run("destroy", "--yes", "--target", "**::a", "--target", "**::b")
     assert set(bench.resources) == {"c"}
 

@@ -50,11 +50,15 @@ class Fake(Provider):
     name, version, config_keys = "fake", "1.2.3", frozenset({"host"})
 
 
-@pytest.fixture
-def plugin() -> Iterator[Plugin]:
-    served = Plugin(Fake({TOKEN: Thing()}))
+def _served(resource: Resource) -> Iterator[Plugin]:
+    served = Plugin(Fake({TOKEN: resource}))
     yield served
     served.close()
+
+
+@pytest.fixture
+def plugin() -> Iterator[Plugin]:
+    yield from _served(Thing())
 
 
 def test_hooks_see_plain_values_and_what_was_secret_comes_back_secret(plugin: Plugin) -> None:
@@ -132,12 +136,13 @@ class Box(Resource):
     in_place = frozenset({"colour", "parts"})
     live = frozenset({"lid"})
 
+    def create(self, ctx: Context, inputs: Properties) -> tuple[str, Properties]:
+        return ctx.name, inputs
+
 
 @pytest.fixture
 def box() -> Iterator[Plugin]:
-    served = Plugin(Fake({TOKEN: Box()}))
-    yield served
-    served.close()
+    yield from _served(Box())
 
 
 def test_what_is_not_declared_is_refused_all_at_once(box: Plugin) -> None:

@@ -13,6 +13,9 @@ from engine.provider import Provider, serve
 from engine.values import from_wire, reveal, to_wire
 
 PREFIX = f"ollamamax-providertest-{os.getpid()}-"  # of this run: others may be under way on the same daemon
+CONTAINER = "docker:index/container:Container"
+IMAGE = "docker:index/image:Image"
+BASE = "debian:trixie-slim"
 REFERENCE = Path(__file__).parents[1] / "reference"
 
 
@@ -107,3 +110,10 @@ def opened(values: dict[str, Any]) -> dict[str, Any]:
     """Values without the marks of secrets."""
     plain: dict[str, Any] = reveal(values)
     return plain
+
+
+def container(plugin: Plugin, name: str, **inputs: Any) -> dict[str, Any]:
+    """Checked inputs of a container on the base image."""
+    given = {"name": PREFIX + name, "image": BASE, "command": ["sleep", "60"], **inputs}
+    checked: dict[str, Any] = plugin.check(CONTAINER, given)
+    return checked

@@ -112,6 +112,8 @@ def test_a_certificate_is_replaced_when_the_time_to_renew_it_has_come(plugin: Pl
 def test_bad_material_is_refused_by_name(plugin: Plugin) -> None:
     with pytest.raises(Failed, match=rf'^{KEY} "x": algorithm "DSA" does not match ECDSA$'):
         plugin.check(KEY, {"algorithm": "DSA"})
+    with pytest.raises(Failed, match=r"the plugin's default curve is not supported by the embedded engine"):
+        plugin.create(KEY, {"algorithm": "ECDSA"})
     with pytest.raises(Failed, match=r'"x": the private key is not valid PEM'):
         authority(plugin, privateKeyPem="nonsense")
     with pytest.raises(Failed, match=r'"x": ipAddresses: .*not-an-address'):
