@@ -6,7 +6,7 @@ import pulumi
 
 from components.certificates import ServerCertificate
 from components.rendering import render, render_secret
-from components.service import Limits, Placed, Probe, Service, Target
+from components.service import Limits, Placed, Port, Probe, Service, Target
 from stacks.settings import CacheSettings
 
 NAME = "redis"
@@ -37,6 +37,7 @@ def describe(args: CacheArgs) -> Service:
             "tls.key": args.certificate.key,
             "redis.conf": render_secret("redis/password.conf.j2", password=args.password),
         },
+        ports=(Port(PORT),),
         probe=Probe(("/usr/local/bin/healthcheck",)),
     )
 

@@ -6,7 +6,7 @@ import pulumi
 
 from components.certificates import ServerCertificate
 from components.rendering import render
-from components.service import Limits, Placed, Probe, Service, Stop, Target, Volume
+from components.service import Limits, Placed, Port, Priority, Probe, Service, Stop, Target, Volume
 from stacks.settings import DatabaseSettings
 
 NAME = "postgres"
@@ -46,8 +46,10 @@ def describe(args: DatabaseArgs) -> Service:
             "superuser-password": args.admin_password,
         },
         volumes=(Volume("data", "/var/lib/postgresql/data"),),
+        ports=(Port(PORT),),
         probe=Probe(("/usr/local/bin/healthcheck",), start_period_s=START_UP_S),
         stop=Stop(signal="SIGINT", grace_s=60),
+        priority=Priority.DATA,
     )
 
 

@@ -7,7 +7,7 @@ import pulumi
 
 from components.certificates import ServerCertificate
 from components.rendering import render
-from components.service import Exposure, Limits, Placed, Port, Probe, Service, Stop, Target
+from components.service import Exposure, Limits, Peer, Placed, Port, Probe, Service, Stop, Target
 from stacks.settings import EdgeSettings
 
 NAME = "edge"
@@ -26,7 +26,8 @@ class EdgeArgs:
     settings: EdgeSettings
     public_port: int
     gateways: Sequence[str]
-    """The gateways, as ``address:port``."""
+    """The gateways' addresses."""
+    gateway_port: int
     max_header_bytes: int
     max_body_bytes: int
     longest_silence_s: int
@@ -49,7 +50,13 @@ def describe(args: EdgeArgs) -> Service:
         name=NAME,
         image="edge",
         limits=Limits(settings.resources.memory_mib, settings.resources.cpus),
-        config={"nginx.conf": render("nginx/nginx.conf.j2", edge=variables, gateways=args.gateways)},
+        config={
+            "nginx.conf": render(
+                "nginx/nginx.conf.j2",
+                edge=variables,
+                gateways=[f"{address}:{args.gateway_port}" for address in args.gateways],
+            )
+        },
         secrets={"tls.crt": args.certificate.certificate, "tls.key": args.certificate.key},
         ports=tuple(
             Port(PORT, protocol, published=PORT, exposure=Exposure.PUBLIC) for protocol in ("tcp", "udp")
@@ -57,7 +64,7 @@ def describe(args: EdgeArgs) -> Service:
         scratch={"/tmp": 256},  # noqa: S108 - in the container
         probe=Probe(("/usr/local/bin/healthcheck",)),
         stop=Stop(signal="SIGQUIT", grace_s=settings.drain_timeout_s + STOP_MARGIN_S),
-        talks_to=("gateway",),
+        talks_to=(Peer("gateway", args.gateway_port),),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.rendering import render
-from components.service import Limits, Placed, Port, Probe, Service, Stop, Target
+from components.service import Limits, Peer, Placed, Port, Probe, Service, Stop, Target
 from stacks.settings import GatewaySettings
 
 NAME = "gateway"
@@ -28,12 +28,14 @@ class GatewayArgs:
     """The workers, as ``host:port``."""
     longest_silence_s: int
     """Longest time between two pieces of an answer, seconds."""
-    database: str
-    """PostgreSQL, as ``host:port``, for migrations."""
-    pool: str
-    """PgBouncer, as ``host:port``."""
-    cache: str
-    """Redis, as ``host:port``."""
+    worker_services: Sequence[Peer]
+    """The services that those workers belong to."""
+    database: Peer
+    """PostgreSQL, for migrations."""
+    pool: Peer
+    """PgBouncer."""
+    cache: Peer
+    """Redis."""
     ca_certificate: pulumi.Input[str]
     database_password: pulumi.Input[str]
     cache_password: pulumi.Input[str]
@@ -55,7 +57,7 @@ def describe(args: GatewayArgs) -> Service:
         ports=(Port(PORT), Port(ADMIN_PORT)),
         probe=Probe(("/ollama-distributed", "healthcheck")),
         stop=Stop(grace_s=settings.drain_timeout_s + STOP_MARGIN_S),
-        talks_to=("worker", "pgbouncer", "redis"),
+        talks_to=(*args.worker_services, args.pool, args.cache),
         fixed_address=True,
     )
 
@@ -72,13 +74,12 @@ def describe_migrations(args: GatewayArgs) -> Service:
         command=("migrate",),
         config={"gateway.yaml": _config(args, args.database)},
         secrets=_secrets(args) | {"api-key": args.api_key},
-        talks_to=("postgres", "redis"),
+        talks_to=(args.database, args.cache),
         runs_to_completion=True,
     )
 
 
-def _config(args: GatewayArgs, database: str) -> str:
-    host, _, port = database.partition(":")
+def _config(args: GatewayArgs, database: Peer) -> str:
     return render(
         "gateway/gateway.yaml.j2",
         gateway=args.settings,
@@ -86,9 +87,9 @@ def _config(args: GatewayArgs, database: str) -> str:
         admin_port=ADMIN_PORT,
         workers=args.workers,
         longest_silence_s=args.longest_silence_s,
-        database_host=host,
-        database_port=port,
-        redis=args.cache,
+        database_host=database.service,
+        database_port=database.port,
+        redis=f"{args.cache.service}:{args.cache.port}",
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.service import Limits, Service, Target
+from components.service import Limits, Peer, Priority, Service, Target
 
 NAME = "models"
 LIMITS = Limits(memory_mib=256, cpus=1.0)
@@ -19,6 +19,7 @@ class ModelsArgs:
     names: tuple[str, ...]
     hosts: tuple[str, ...]
     """The workers, as ``name:port``."""
+    workers: Peer
     image: str
     """The workers' image: the job is a client of the same release."""
     home: str
@@ -35,7 +36,8 @@ def describe(args: ModelsArgs) -> Service:
         command=args.names,
         env={"OLLAMA_HOSTS": " ".join(args.hosts)},
         scratch={args.home: 16, "/tmp": 16},  # noqa: S108 - in the container
-        talks_to=("worker",),
+        talks_to=(args.workers,),
+        priority=Priority.BATCH,
         runs_to_completion=True,
     )
 

@@ -7,7 +7,7 @@ import pulumi
 
 from components.certificates import ServerCertificate
 from components.rendering import render, render_secret
-from components.service import Limits, Placed, Port, Probe, Service, Target, Volume
+from components.service import Limits, Peer, Placed, Port, Probe, Service, Target, Volume
 from stacks.settings import MonitoringSettings
 
 NAME = "prometheus"
@@ -23,8 +23,10 @@ class MonitoringArgs:
 
     settings: MonitoringSettings
     stack: str
-    gateway_metrics: Sequence[str]
-    """The gateways' admin ports, as ``host:port``."""
+    gateways: Sequence[str]
+    """The gateways' hosts."""
+    gateway_port: int
+    """Their admin port."""
     certificate: ServerCertificate
     ca_certificate: pulumi.Input[str]
     password: pulumi.Input[str]
@@ -46,7 +48,7 @@ def describe(args: MonitoringArgs) -> Service:
             "prometheus.yml": render(
                 "prometheus/prometheus.yml.j2",
                 prometheus=settings,
-                gateway_metrics=args.gateway_metrics,
+                gateway_metrics=[f"{host}:{args.gateway_port}" for host in args.gateways],
                 stack=args.stack,
             ),
             "promtool.yml": render("prometheus/promtool.yml.j2"),
@@ -61,7 +63,7 @@ def describe(args: MonitoringArgs) -> Service:
         ports=(Port(PORT, published=PUBLISHED_PORT),),
         volumes=(Volume("data", "/var/lib/prometheus"),),
         probe=Probe(("/usr/local/bin/healthcheck",), interval_s=5),
-        talks_to=("gateway",),
+        talks_to=(Peer("gateway", args.gateway_port),),
     )
 
 

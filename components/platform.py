@@ -6,6 +6,7 @@ from components import cache, database, edge, gateway, models, monitoring, pool,
 from components.certificates import Certificates
 from components.credentials import Credentials
 from components.docker_target import DockerTarget, DockerTargetArgs
+from components.service import Peer
 from stacks.settings import Settings
 
 MEBIBYTE = 1024 * 1024
@@ -68,18 +69,21 @@ class Platform(pulumi.ComponentResource):
             target,
             child,
         )
-        workers = worker.Worker(
+        placed_workers = worker.Worker(
             "worker",
             worker.WorkerArgs(settings.worker, drain_timeout_s=settings.gateway.drain_timeout_s),
             target,
             child,
         )
         worker_hosts = worker.hosts(settings.worker)
+        workers = Peer(worker.NAME, worker.PORT)
         loaded = models.Models(
             "models",
-            models.ModelsArgs(settings.models, worker_hosts, image=worker.IMAGE, home=worker.HOME_DIR),
+            models.ModelsArgs(
+                settings.models, worker_hosts, workers, image=worker.IMAGE, home=worker.HOME_DIR
+            ),
             target,
-            after=workers.placed.replicas,
+            after=placed_workers.placed.replicas,
             opts=child,
         )
         gateways = gateway.Gateway(
@@ -88,9 +92,10 @@ class Platform(pulumi.ComponentResource):
                 settings=settings.gateway,
                 workers=worker_hosts,
                 longest_silence_s=settings.longest_generation_s,
-                database=f"{database.NAME}:{database.PORT}",
-                pool=f"{pool.NAME}:{pool.PORT}",
-                cache=f"{cache.NAME}:{cache.PORT}",
+                worker_services=[workers],
+                database=Peer(database.NAME, database.PORT),
+                pool=Peer(pool.NAME, pool.PORT),
+                cache=Peer(cache.NAME, cache.PORT),
                 ca_certificate=ca_certificate,
                 database_password=credentials.database,
                 cache_password=credentials.cache,
@@ -106,7 +111,8 @@ class Platform(pulumi.ComponentResource):
             edge.EdgeArgs(
                 settings=settings.edge,
                 public_port=self._edge_port,
-                gateways=[f"{address}:{gateway.PORT}" for address in gateways.placed.addresses],
+                gateways=gateways.placed.addresses,
+                gateway_port=gateway.PORT,
                 max_header_bytes=settings.gateway.max_header_bytes,
                 max_body_bytes=settings.gateway.max_body_mib * MEBIBYTE,
                 longest_silence_s=settings.longest_generation_s,
@@ -121,10 +127,8 @@ class Platform(pulumi.ComponentResource):
             monitoring.MonitoringArgs(
                 settings=settings.monitoring,
                 stack=stack,
-                gateway_metrics=[
-                    f"{gateway.NAME}-{index}:{gateway.ADMIN_PORT}"
-                    for index in range(1, settings.gateway.replicas + 1)
-                ],
+                gateways=[f"{gateway.NAME}-{index}" for index in range(1, settings.gateway.replicas + 1)],
+                gateway_port=gateway.ADMIN_PORT,
                 certificate=certificates.issue(monitoring.NAME, [monitoring.NAME]),
                 ca_certificate=ca_certificate,
                 password=credentials.monitoring,

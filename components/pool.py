@@ -7,7 +7,7 @@ import pulumi
 
 from components.certificates import ServerCertificate
 from components.rendering import render, render_secret
-from components.service import Limits, Placed, Probe, Service, Stop, Target
+from components.service import Limits, Peer, Placed, Port, Probe, Service, Stop, Target
 from stacks.settings import PoolSettings
 
 NAME = "pgbouncer"
@@ -46,9 +46,10 @@ def describe(args: PoolArgs) -> Service:
             "tls.key": args.certificate.key,
             "userlist.txt": render_secret("pgbouncer/userlist.txt.j2", password=args.password),
         },
+        ports=(Port(PORT),),
         probe=Probe(("/usr/local/bin/healthcheck",)),
         stop=Stop(signal="SIGINT"),
-        talks_to=(args.database_host,),
+        talks_to=(Peer(args.database_host, args.database_port),),
     )
 
 

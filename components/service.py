@@ -1,7 +1,7 @@
 """What a service is, as plain data: described once, placed by a target.
 
-A description holds no Docker and no Kubernetes words. Values that are known only while the stack
-deploys (passwords, certificates) are ``pulumi.Input``; everything else is plain.
+A description holds no Docker and no Kubernetes words: what only a cluster can do says so. Values that are
+known only while the stack deploys (passwords, certificates) are ``pulumi.Input``; everything else is plain.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,8 @@ from enum import Enum
 from typing import Protocol
 
 import pulumi
+
+from stacks.kubernetes import AutoscalingSettings
 
 CONFIG_DIR = "/etc/ollamamax"
 SECRETS_DIR = f"{CONFIG_DIR}/secrets"
@@ -24,6 +26,14 @@ class Exposure(Enum):
     PUBLIC = "public"
 
 
+class Priority(Enum):
+    """What gives way first where a cluster has no room. It does not order requests."""
+
+    DATA = "data"
+    SERVING = "serving"
+    BATCH = "batch"
+
+
 @dataclass(frozen=True)
 class Port:
     """A port of a service; ``published`` is its number outside, before the stack's offset."""
@@ -35,11 +45,36 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Peer:
+    """Another service of the platform that a service opens connections to, and the port there."""
+
+    service: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Addresses outside the platform that a service opens connections to, and the port there."""
+
+    networks: tuple[str, ...]
+    """As CIDR."""
+    port: int
+    protocol: str = "tcp"
+
+
+INTERNET = Outside(("0.0.0.0/0",), 443)
+"""HTTPS to anywhere."""
+
+
+@dataclass(frozen=True)
 class Volume:
-    """Data that outlives a replica. Each replica has its own."""
+    """Data that outlives a replica. Each replica has its own, unless it is ``shared``."""
 
     name: str
     path: str
+    shared: bool = False
+    """Whether all replicas, and other services that name it, use the same one."""
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +94,8 @@ class Limits:
 
     memory_mib: int
     cpus: float
+    gpus: int = 0
+    """GPUs, or slices of one."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +104,19 @@ class Stop:
 
     signal: str = "SIGTERM"
     grace_s: int = 10
+    """Seconds from the decision to stop it, ``before`` included."""
+    before: tuple[str, ...] | None = None
+    """On a cluster, a command in the container that runs before the signal: it waits until no more
+    requests arrive, or until those under way have ended."""
+
+
+@dataclass(frozen=True)
+class VaultSecret:
+    """A secret that the cloud's secret store keeps and changes; it never passes through the state."""
+
+    arn: pulumi.Input[str]
+    key: str
+    """Which entry of the JSON object that it holds."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +128,8 @@ class Service:
     """Folder under ``docker/`` that the image is built from."""
     limits: Limits
     replicas: int = 1
+    scaling: AutoscalingSettings | None = None
+    """On a cluster, what moves the number of replicas; ``replicas`` then means nothing there."""
     command: tuple[str, ...] | None = None
     """Arguments to the image's entry point, or its own when None."""
     entrypoint: tuple[str, ...] | None = None
@@ -86,16 +138,31 @@ class Service:
     """File name under ``CONFIG_DIR`` → content."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """File name under ``SECRETS_DIR`` → secret content."""
+    vault: Mapping[str, VaultSecret] = field(default_factory=dict)
+    """File name under ``SECRETS_DIR`` → secret of the cloud's secret store."""
+    issued_certificate: str | None = None
+    """Secret of the cluster that holds ``tls.crt`` and ``tls.key``, made and renewed by an authority there;
+    both then stand under ``SECRETS_DIR``."""
     ports: tuple[Port, ...] = ()
     volumes: tuple[Volume, ...] = ()
     scratch: Mapping[str, int] = field(default_factory=lambda: {"/tmp": 64})  # noqa: S108 - in the container
     """Path → MiB of memory-backed scratch space; all else is read-only."""
     probe: Probe | None = None
+    """Whether it lives. One that fails is started again."""
+    ready: Probe | None = None
+    """On a cluster, whether it gets requests; ``probe`` when None."""
     stop: Stop = Stop()
-    talks_to: tuple[str, ...] = ()
-    """Names of the services that it opens connections to."""
+    talks_to: tuple[Peer, ...] = ()
+    """Services that it opens connections to."""
+    reaches: tuple[Outside, ...] = ()
+    """What it opens connections to beyond the platform."""
     fixed_address: bool = False
     """Whether a replica keeps its address when it is replaced."""
+    headless: bool = False
+    """Whether its clients choose among the replicas themselves: its name resolves to all their addresses."""
+    node_pool: str | None = None
+    """On a cluster, the pool of nodes that it runs on."""
+    priority: Priority = Priority.SERVING
     runs_to_completion: bool = False
     """Whether it is a job: it must exit with status 0 before what comes after it starts."""
 
@@ -105,13 +172,28 @@ class Placed:
     """A service that a target has placed."""
 
     replicas: Sequence[pulumi.Resource]
-    """In the order in which they are replaced."""
+    """What is ready once the service is, in the order in which it is replaced."""
     addresses: Sequence[str]
-    """Fixed addresses of the replicas, in their order; empty unless the service asks for them."""
+    """Where clients reach the replicas, in their order; empty unless the service asks for fixed addresses."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A data store that is there already: services connect to it, and place none of their own."""
+
+    host: pulumi.Input[str]
+    port: int
+    outside: Outside
+    """Its addresses, for the network policies."""
+    password: pulumi.Input[str]
+    ca_certificate: pulumi.Input[str] | None = None
+    """What its certificate is checked with, PEM; None is what every machine trusts."""
+    admin: VaultSecret | None = None
+    """Password of the database's administrator, who makes the platform's own role."""
 
 
 class Target(Protocol):
-    """Places services. ``docker`` is one; others take the same descriptions."""
+    """Places services. Every target takes the same descriptions."""
 
     def place(
         self, service: Service, parent: pulumi.Resource, after: Sequence[pulumi.Resource] = ()
@@ -120,5 +202,5 @@ class Target(Protocol):
         ...
 
     def addresses(self, service_name: str, replicas: int) -> Sequence[str]:
-        """Return the fixed addresses that the replicas of ``service_name`` have or will have."""
+        """Return where the replicas of ``service_name`` are or will be reached."""
         ...

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.service import Limits, Placed, Probe, Service, Stop, Target, Volume
+from components.service import Limits, Placed, Port, Probe, Service, Stop, Target, Volume
 from stacks.settings import WorkerSettings
 
 NAME = "worker"
@@ -45,6 +45,7 @@ def describe(args: WorkerArgs) -> Service:
         },
         volumes=(Volume("models", MODELS_DIR),),
         scratch={HOME_DIR: 16, "/tmp": 256},  # noqa: S108 - in the container
+        ports=(Port(PORT),),
         probe=Probe(("ollama", "ps"), interval_s=3, timeout_s=5),
         stop=Stop(grace_s=args.drain_timeout_s),
     )

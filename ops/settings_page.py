@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from annotated_types import Ge, Le, MinLen
@@ -16,18 +16,20 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from stacks import budgets
+from stacks.block import IN_WORDS
 from stacks.loading import NAMESPACE
-from stacks.settings import IN_WORDS, Settings
+from stacks.settings import Settings
 
 TYPES = {
     int: "whole number",
     float: "number",
     str: "text",
+    bool: "true or false",
     IPv4Address: "IPv4 address",
     IPv4Network: "IPv4 network",
 }
 HEADER = f"""\
-<!-- Made by `make docs` from stacks/settings.py and stacks/budgets.py: do not edit. -->
+<!-- Made by `make docs` from stacks/: do not edit. -->
 # Settings
 
 A stack's settings stand in `stacks/Pulumi.<stack>.yaml`, under `config:`, each with the prefix
@@ -70,7 +72,9 @@ def _block(title: str, block: type[BaseModel], path: str) -> Iterator[str]:
     for name, kind in inner.items():
         field = block.model_fields[name]
         if kind.model_fields.keys() != {"memory_mib", "cpus"}:
-            yield from _block(f"`{path}{field.alias}`", kind, f"{path}{field.alias}.")
+            inside = f"{path}{field.alias}{'[]' if get_origin(field.annotation) is tuple else ''}"
+            title = f"`{inside}`{'' if field.default is not None else ' (none, unless it is given)'}"
+            yield from _block(title, kind, f"{inside}.")
 
 
 def _resources(path: str, field: FieldInfo, kind: type[BaseModel]) -> Iterator[str]:
@@ -96,6 +100,9 @@ def _words(annotation: Any, metadata: list[Any]) -> str:  # noqa: ANN401 - a typ
     if origin is Annotated:
         base, *more = get_args(annotation)
         return _words(base, [limit for info in more for limit in getattr(info, "metadata", [info])])
+    if origin is UnionType or origin is Union:
+        one, _ = get_args(annotation)  # a type, or None
+        return f"{_words(one, metadata)}, or none"
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
     if origin is tuple:
@@ -119,8 +126,8 @@ def _default(value: Any) -> str:  # noqa: ANN401 - any setting's default
 
 
 def _inner(annotation: object) -> type[BaseModel] | None:
-    """Return the block that a field holds, if it holds one."""
-    kinds = [kind for kind in (annotation, *get_args(annotation)) if kind is not NoneType]
+    """Return the block that a field holds, or a list of them, if it does."""
+    kinds = (annotation, *get_args(annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 

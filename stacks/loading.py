@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from stacks import budgets
-from stacks.settings import IN_WORDS, Settings
+from stacks.block import IN_WORDS
+from stacks.settings import Settings
 
 NAMESPACE = "ollamamax"
 
@@ -134,7 +135,7 @@ def _field(location: Sequence[str | int]) -> FieldInfo | None:
     block: type[BaseModel] | None = Settings
     field = None
     for part in location:
-        if block:
+        if block and isinstance(part, str):  # a number is a place in the list of blocks
             field = next(field for field in block.model_fields.values() if field.alias == part)
             block = _block(field.annotation)
     return field

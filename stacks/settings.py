@@ -1,53 +1,19 @@
 """Typed settings of a stack: every tuned number of the platform, in one place.
 
 The text under a field is its documentation: what it means, its unit, and why it has this default.
-``docs/settings.md`` is generated from this file. Checks that span several settings live in
-``stacks/budgets.py``. Numbers marked "report" come from the performance report.
+``docs/settings.md`` is generated from it. Settings of clusters are in ``stacks/kubernetes.py``, those of
+AWS in ``stacks/aws.py``; checks that span several settings in ``stacks/budgets.py``. Numbers marked
+"report" come from the performance report.
 """
 
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-Seconds = Annotated[int, Field(ge=1, le=86_400)]
-Mebibytes = Annotated[int, Field(ge=16, le=1_048_576)]
-Cpus = Annotated[float, Field(ge=0.1, le=256)]
-MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?$"
-PUBLIC_KEY = r"^ssh-ed25519 [A-Za-z0-9+/]+={0,2}( .+)?$"
-HOST_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
-IN_WORDS = {
-    MODEL_NAME: "a model's Ollama name, such as smollm2:135m",
-    PUBLIC_KEY: "an OpenSSH ed25519 public key, such as the content of ~/.ollama/id_ed25519.pub",
-    HOST_NAME: "a host name in small letters, such as api.example.org",
-}
-"""What each pattern asks for, for messages and for the documentation."""
-ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
-PublicKey = Annotated[str, Field(pattern=PUBLIC_KEY)]
-HostName = Annotated[str, Field(pattern=HOST_NAME)]
-
-
-class Block(BaseModel):
-    """A block of settings: immutable, camelCase in files, unknown keys and loose types refused."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        alias_generator=to_camel,
-        validate_by_name=True,
-        use_attribute_docstrings=True,
-    )
-
-
-class Resources(Block):
-    """What one container may use."""
-
-    memory_mib: Mebibytes
-    """Memory limit, MiB. The kernel kills a container that goes over it."""
-    cpus: Cpus
-    """CPU limit, cores."""
+from stacks.aws import AwsSettings
+from stacks.block import Block, Email, HostName, Mebibytes, ModelName, PublicKey, Resources, Seconds
+from stacks.kubernetes import AutoscalingSettings, GpuPoolSettings, KubernetesSettings
 
 
 class DockerSettings(Block):
@@ -92,6 +58,8 @@ class GatewaySettings(Block):
 
     replicas: Annotated[int, Field(ge=1, le=50)] = 2
     """Gateways. Two, so that one can be replaced or lost without a failed request."""
+    autoscaling: AutoscalingSettings | None = None
+    """On a cluster, how the number of gateways follows the load, in place of ``replicas``."""
     resources: Resources = Resources(memory_mib=2560, cpus=2.0)
     """Limits of one gateway. The memory limit stands above ``goMemoryLimitMib``."""
     go_gc: Annotated[int, Field(ge=10, le=1000)] = 50
@@ -174,6 +142,8 @@ class CompressionSettings(Block):
 class EdgeSettings(Block):
     """nginx: TLS, HTTP/2 and HTTP/3, compression, limits."""
 
+    replicas: Annotated[int, Field(ge=1, le=50)] = 1
+    """Edges. Docker publishes the ports of one only; a cluster has three, one a zone."""
     names: Annotated[tuple[HostName, ...], Field(min_length=1)] = ("localhost",)
     """Host names in the edge's certificate; localhost, 127.0.0.1 and ::1 are added."""
     resources: Resources = Resources(memory_mib=512, cpus=2.0)
@@ -248,6 +218,8 @@ class DatabaseSettings(Block):
 class PoolSettings(Block):
     """PgBouncer in transaction mode, between the gateways and PostgreSQL."""
 
+    replicas: Annotated[int, Field(ge=1, le=20)] = 1
+    """PgBouncers; on a cluster two, so that one can be replaced or lost."""
     resources: Resources = Resources(memory_mib=128, cpus=0.5)
     """Limits of PgBouncer."""
     max_client_conn: Annotated[int, Field(ge=10, le=50_000)] = 1000
@@ -310,17 +282,39 @@ class NodeMemorySettings(Block):
     """Use at which a node sheds its caches, MiB (report)."""
 
 
+class CostSettings(Block):
+    """What the stack may cost."""
+
+    monthly_usd: Annotated[int, Field(ge=1, le=100_000_000)]
+    """Budget a month, US dollars: the expected cost must not exceed it, and an alarm watches it."""
+    alarm_emails: Annotated[tuple[Email, ...], Field(min_length=1)]
+    """Who is told when spending, or its forecast, passes the budget."""
+
+
+class PolicySettings(Block):
+    """How the policies of ``policies/`` bind this stack."""
+
+    advisory: tuple[str, ...] = ()
+    """Names of mandatory policies that only warn here."""
+    allow_replace: tuple[str, ...] = ()
+    """The explicit word for a dangerous change: what of the data stores, clusters, node pools and zones may
+    be replaced or deleted by the next update, by resource name. Empty it again afterwards."""
+
+
 class Settings(Block):
     """All settings of one stack."""
 
-    target: Literal["docker"]
-    """Where the platform runs: ``docker`` is this machine."""
+    target: Literal["docker", "kubernetes", "aws"]
+    """Where the platform runs: ``docker`` is this machine, ``kubernetes`` a cluster that exists, ``aws`` a
+    cluster that the stack makes, with managed data stores, a CDN and names around it."""
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = ("smollm2:135m",)
     """Models that every worker holds before the platform counts as ready, by their Ollama names."""
     port_offset: Annotated[int, Field(ge=0, le=50_000)] = 0
     """Added to every published port (edge 8443, Prometheus 9091), so that stacks run side by side."""
     longest_generation_s: Annotated[int, Field(ge=10, le=7200)] = 600
     """Longest silence allowed between two pieces of a model's answer, seconds; every hop allows it."""
+    longest_stream_s: Annotated[int, Field(ge=10, le=7200)] = 600
+    """Longest whole answer that a rollout or a scale-down on a cluster waits for, seconds."""
     docker: DockerSettings = DockerSettings()
     """The docker target."""
     edge: EdgeSettings = EdgeSettings()
@@ -339,3 +333,13 @@ class Settings(Block):
     """Prometheus."""
     node_memory: NodeMemorySettings = NodeMemorySettings()
     """Memory thresholds of a node."""
+    kubernetes: KubernetesSettings = KubernetesSettings()
+    """The kubernetes target."""
+    gpu_pools: tuple[GpuPoolSettings, ...] = ()
+    """Pools of GPU nodes on a cluster; with none, ``worker`` describes workers without a GPU."""
+    aws: AwsSettings | None = None
+    """The managed parts of target ``aws``."""
+    cost: CostSettings | None = None
+    """The stack's budget; a cloud stack must have one."""
+    policy: PolicySettings = PolicySettings()
+    """The stack's policies."""

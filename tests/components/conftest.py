@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,8 @@ class Made(mocks.Mocks):
             "tls:index/certRequest:CertRequest": {"certRequestPem": f"REQUEST {args.name}"},
             "tls:index/locallySignedCert:LocallySignedCert": {"certPem": f"CERTIFICATE {args.name}"},
         }
-        added = made.get(args.typ, {}) | self._provided.get(args.name, {})
+        arn = {"arn": f"arn:aws:mock:::{args.name}"} if args.typ.startswith("aws:") else {}
+        added = arn | made.get(args.typ, {}) | self._provided.get(args.name, {})
         return f"{args.name}-id", {**args.inputs, **added}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
@@ -157,17 +158,20 @@ class Plan(Protocol):
     ) -> Graph: ...
 
 
-def record(stack: str = "local", provided: Mapping[str, dict[str, Any]] | None = None, **raw: Any) -> Graph:
-    """Run the program for ``stack`` with these settings and return its graph."""
+def record_of(
+    build: Callable[[], object], stack: str = "local", provided: Mapping[str, dict[str, Any]] | None = None
+) -> Graph:
+    """Run ``build``, a program that registers resources, and return its settled graph."""
     recorder = Recorder(provided)
     mocks.set_mocks(recorder.mocks, project="ollamamax", stack=stack, monitor=recorder)
-    settings = parse({"target": "docker", **raw}, stack)
-
-    def build() -> pulumi.Output[str]:
-        return Platform("platform", settings, "0.0.0").ca_certificate
-
-    pulumi.runtime.test(build)()  # type: ignore[no-untyped-call]
+    pulumi.runtime.test(lambda: build() and None)()  # type: ignore[no-untyped-call]
     return recorder.graph
+
+
+def record(stack: str = "local", provided: Mapping[str, dict[str, Any]] | None = None, **raw: Any) -> Graph:
+    """Run the program for ``stack`` with these settings and return its graph."""
+    settings = parse({"target": "docker", **raw}, stack)
+    return record_of(lambda: Platform("platform", settings, "0.0.0"), stack, provided)
 
 
 @pytest.fixture

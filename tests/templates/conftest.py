@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from docker.models.containers import Container
 
 from components import cache, database, edge, gateway, monitoring, naming, pool
-from components.service import CONFIG_DIR, USER, Service
+from components.service import CONFIG_DIR, USER, Peer, Service
 from engine.providers.docker_image import builder
 from stacks.settings import Settings
 from tests.templates.rendered import (
@@ -85,10 +85,11 @@ def services() -> Mapping[str, Service]:
     gateway_args = gateway.GatewayArgs(
         settings=settings.gateway,
         workers=["worker-1:11434", "worker-2:11434"],
+        worker_services=[Peer("worker", 11434)],
         longest_silence_s=settings.longest_generation_s,
-        database="postgres:5432",
-        pool="pgbouncer:6432",
-        cache="redis:6379",
+        database=Peer("postgres", 5432),
+        pool=Peer("pgbouncer", 6432),
+        cache=Peer("redis", 6379),
         ca_certificate="",
         database_password="",
         cache_password="",
@@ -103,7 +104,7 @@ def services() -> Mapping[str, Service]:
         cache.describe(cache.CacheArgs(settings.cache, NO_CERTIFICATE, "", "")),
         monitoring.describe(
             monitoring.MonitoringArgs(
-                settings.monitoring, "local", ["gateway-1:9090", "gateway-2:9090"], NO_CERTIFICATE, "", "", ""
+                settings.monitoring, "local", ["gateway-1", "gateway-2"], 9090, NO_CERTIFICATE, "", "", ""
             )
         ),
     )

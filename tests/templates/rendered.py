@@ -42,7 +42,8 @@ def edge_service(settings: EdgeSettings) -> Service:
         edge.EdgeArgs(
             settings=settings,
             public_port=8443,
-            gateways=["172.30.84.11:8080", "172.30.84.12:8080"],
+            gateways=["172.30.84.11", "172.30.84.12"],
+            gateway_port=8080,
             max_header_bytes=8192,
             max_body_bytes=32 * 1024 * 1024,
             longest_silence_s=600,

@@ -1,0 +1,140 @@
+"""Settings of the managed parts on AWS: network, cluster, data stores, names, CDN."""
+
+from ipaddress import IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stacks.block import (
+    ACCOUNT,
+    CACHE_TYPE,
+    CLOUDFLARE_ID,
+    DATABASE_CLASS,
+    ENDPOINT,
+    REGION,
+    ROLE_ARN,
+    ZONE,
+    ZONE_ID,
+    Block,
+    Days,
+    Email,
+    HostName,
+)
+
+
+class NetworkSettings(Block):
+    """The VPC: a public, a private and a data subnet in each zone."""
+
+    cidr: IPv4Network = IPv4Network("10.80.0.0/16")
+    """Addresses of the VPC, /16 to /20. Pods have addresses of it too."""
+    nat: Literal["per-zone", "single"] = "per-zone"
+    """NAT gateways: with a ``single`` one, the loss of its zone cuts every zone off the internet."""
+    interface_endpoints: tuple[Annotated[str, Field(pattern=ENDPOINT)], ...] = (
+        "ec2",
+        "ecr.api",
+        "ecr.dkr",
+        "eks-auth",
+        "logs",
+        "secretsmanager",
+        "sts",
+    )
+    """AWS services that are reached without leaving the VPC; S3 always is. Each costs by the hour, a zone."""
+    flow_log_days: Days = 30
+    """How long the record of connections is kept, days."""
+
+
+class ClusterSettings(Block):
+    """EKS in Auto Mode: Karpenter and the controllers for load balancers, disks and GPUs are AWS's to run."""
+
+    version: Literal["1.33", "1.34", "1.35"] = "1.34"
+    """Kubernetes version."""
+    public_access: tuple[IPv4Network, ...] = ()
+    """Addresses from which the API server is reached over the internet. None leaves the private endpoint
+    alone: ``pulumi up`` then has to run inside the VPC."""
+    admin_roles: tuple[Annotated[str, Field(pattern=ROLE_ARN)], ...] = ()
+    """IAM roles that administer the cluster, beside the one that creates it."""
+    log_days: Days = 90
+    """How long audit and control-plane logs are kept, days."""
+
+
+class DatabaseSettings(Block):
+    """RDS for PostgreSQL 17; ``database.*`` are its server's own parameters."""
+
+    instance_class: Annotated[str, Field(pattern=DATABASE_CLASS)] = "db.m7g.large"
+    """Instance class."""
+    multi_az: bool = True
+    """Whether a standby in another zone takes over."""
+    storage_gib: Annotated[int, Field(ge=20, le=65_536)] = 100
+    """Disk, GiB."""
+    max_storage_gib: Annotated[int, Field(ge=20, le=65_536)] = 500
+    """Size up to which the disk grows by itself, GiB."""
+    backup_days: Annotated[int, Field(ge=1, le=35)] = 14
+    """How far back a point in time can be restored, days."""
+
+
+class CacheSettings(Block):
+    """ElastiCache for Valkey: one shard, its replicas in other zones."""
+
+    node_type: Annotated[str, Field(pattern=CACHE_TYPE)] = "cache.m7g.large"
+    """Node type."""
+    replicas: Annotated[int, Field(ge=0, le=5)] = 1
+    """Replicas of the primary node; with none, the loss of its zone takes the cache away."""
+
+
+class DnsSettings(Block):
+    """Names and certificates."""
+
+    zone: HostName
+    """The platform's own zone in Route 53: ``api.ZONE`` and ``console.ZONE`` are made in it."""
+    create_zone: bool = True
+    """Whether the stack makes the zone; its name servers then go into the parent zone by hand, once.
+    Otherwise the zone exists, and ``zoneId`` names it."""
+    zone_id: Annotated[str, Field(pattern=ZONE_ID)] | None = None
+    """Id of a zone that exists."""
+    certificate_email: Email
+    """Where the certificate authority (Let's Encrypt) writes to about the certificate of ``api.ZONE``."""
+
+
+class CdnSettings(Block):
+    """The CDN in front of ``console.ZONE`` and of the public GETs."""
+
+    provider: Literal["cloudflare", "cloudfront"] = "cloudflare"
+    """Whose (report: Cloudflare)."""
+    cloudflare_zone_id: Annotated[str, Field(pattern=CLOUDFLARE_ID)] | None = None
+    """Cloudflare's id of the zone; needed with ``cloudflare``."""
+    api: bool = False
+    """Whether ``api.ZONE`` goes through the CDN too. It then has no HTTP/3 to the origin and keeps to the
+    CDN's limits of body size and read time-out."""
+    static_max_age_s: Annotated[int, Field(ge=0, le=31_536_000)] = 31_536_000
+    """How long content-hashed files are cached, seconds (report)."""
+    public_max_age_s: Annotated[int, Field(ge=0, le=86_400)] = 300
+    """How long the listed public GETs are cached, seconds (report)."""
+    requests_per_5_minutes: Annotated[int, Field(ge=10, le=20_000_000)] = 2000
+    """Requests from one address within five minutes beyond which it is blocked."""
+
+
+class AwsSettings(Block):
+    """The AWS account, and the managed parts in it."""
+
+    account_id: Annotated[str, Field(pattern=ACCOUNT)]
+    """Account that the stack may be deployed to; credentials of another one are refused."""
+    region: Annotated[str, Field(pattern=REGION)]
+    """Region."""
+    zones: Annotated[tuple[Annotated[str, Field(pattern=ZONE)], ...], Field(min_length=2)]
+    """Availability zones, of this region; three, so that the loss of one leaves a majority."""
+    network: NetworkSettings = NetworkSettings()
+    """The VPC."""
+    cluster: ClusterSettings = ClusterSettings()
+    """The EKS cluster."""
+    database: DatabaseSettings = DatabaseSettings()
+    """The database."""
+    cache: CacheSettings = CacheSettings()
+    """The cache."""
+    model_versions_days: Days = 30
+    """How long a model that was replaced or deleted stays in the model store's bucket, days."""
+    clients: Annotated[tuple[IPv4Network, ...], Field(min_length=1)] = (IPv4Network("0.0.0.0/0"),)
+    """Addresses that may reach ``api.ZONE``."""
+    dns: DnsSettings
+    """Names and certificates."""
+    cdn: CdnSettings | None = None
+    """The CDN; None has none, and no console."""
