@@ -1,0 +1,1 @@
+"""Production rehearsed: a real Kubernetes control plane on this machine."""

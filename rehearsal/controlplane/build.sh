@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Builds a Kubernetes control plane and KWOK from the Go module proxy, once, and prints its folder.
+#
+# Usage: rehearsal/controlplane/build.sh
+#
+# The folder is outside the checkout and named after all versions, so another version builds anew:
+# 8 minutes on two cores. etcd is the machine's, or comes out of Debian's package, which is not
+# installed: it would start a daemon. Needs Go 1.24 or newer.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+readonly KWOK_VERSION=v0.7.0
+readonly CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/ollamamax"
+
+fail() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+build() {
+  local about=k8s.io/component-base/version minor=${version#v*.}
+  echo "building Kubernetes $version and KWOK $KWOK_VERSION (once; some minutes)" >&2
+  local stamp="-X $about.gitVersion=$version -X $about.gitMajor=1 -X $about.gitMinor=${minor%.*}"
+  go build -trimpath -ldflags "-s -w $stamp" -o "$1/" tool
+  GOBIN=$1 go install -trimpath -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@$KWOK_VERSION"
+}
+
+take_etcd() {
+  if command -v etcd >/dev/null; then
+    ln -s "$(command -v etcd)" "$1/etcd"
+    return
+  fi
+  command -v apt-get >/dev/null || fail "etcd is missing: install etcd 3.4 or newer, then run the same command again"
+  if [ "$(id -u)" = 0 ]; then apt-get update -qq; fi
+  mkdir "$1/package"
+  (cd "$1/package" && apt-get download -qq etcd-server && dpkg -x ./*.deb .) ||
+    fail "Debian's package etcd-server could not be downloaded: install it, then run the same command again"
+  mv "$1/package/usr/bin/etcd" "$1/etcd"
+  rm -r "$1/package"
+}
+
+command -v go >/dev/null || fail "Go is missing: install Go 1.24 or newer, then run the same command again"
+version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
+folder=$CACHE/controlplane-$version-kwok-$KWOK_VERSION-$(go env GOVERSION)
+if [ ! -d "$folder" ]; then
+  making=$folder.$$
+  trap 'rm -rf "$making"' EXIT
+  mkdir -p "$making"
+  take_etcd "$making"
+  build "$making"
+  mv -T "$making" "$folder"
+fi
+echo "$folder"
