@@ -48,7 +48,7 @@ def connections(s: Settings) -> Iterator[str]:
             f"gateway.databasePool.maxOpen ({pool.max_open})"
         )
     wanted = s.edge.worker_connections + EDGE_OWN_FILES
-    if wanted > s.docker.open_files:
+    if s.target == "docker" and wanted > s.docker.open_files:
         yield (
             f"edge.workerConnections ({s.edge.worker_connections}) + {EDGE_OWN_FILES} of nginx's own = "
             f"{wanted} is more than docker.openFiles ({s.docker.open_files})"
@@ -82,7 +82,7 @@ def memory(s: Settings) -> Iterator[str]:
             f"cache.maxMemoryMib ({s.cache.max_memory_mib}) must be less than "
             f"cache.resources.memoryMib ({s.cache.resources.memory_mib})"
         )
-    if s.database.shared_buffers_mib * 2 > s.database.resources.memory_mib:
+    if s.target != "aws" and s.database.shared_buffers_mib * 2 > s.database.resources.memory_mib:
         yield (
             f"database.sharedBuffersMib ({s.database.shared_buffers_mib}) must be at most half of "
             f"database.resources.memoryMib ({s.database.resources.memory_mib})"

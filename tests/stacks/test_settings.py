@@ -94,7 +94,9 @@ def test_the_local_stack_has_two_of_what_can_be_lost() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "stacks").glob("Pulumi.*.yaml")), ids=lambda file: file.stem)
 def test_every_stack_file_loads(load_file: Callable[[Path], Settings], file: Path) -> None:
-    assert load_file(file).target == "docker"
+    targets = {"local": "docker", "test": "docker", "staging": "aws", "prod": "aws"}
+    assert load_file(file).target == targets[file.stem.removeprefix("Pulumi.")]
+    assert len(file.read_text().splitlines()) <= 80, "tuned numbers belong into the defaults"
 
 
 def test_the_local_stack_names_a_small_public_model(load_file: Callable[[Path], Settings]) -> None:
