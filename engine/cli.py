@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from engine.deployment import Deployment, Options
 from engine.display import Shown
 from engine.errors import EngineError
 from engine.plan import outputs_lines, said, summary
+from engine.policy import pack_paths
 from engine.secrets import Crypter, passphrase
 from engine.session import Run, Session
 from engine.state import read_deployment
@@ -44,6 +46,10 @@ def _arguments() -> argparse.Namespace:
             add("-p", "--parallel", type=int, default=16, help="how many things are done at once")
             add("--diff", action="store_true", help="show every property that changes")
             add("--expect-no-changes", action="store_true", help="fail when anything changes")
+        if name in ("preview", "up"):
+            packs: dict[str, Any] = {"type": Path, "action": "append", "default": []}
+            add("--policy-pack", **packs, help="folder of a policy pack that is run, too")
+            add("--policy-pack-config", **packs, help="JSON file with the config of each pack")
         if name in ("up", "refresh", "destroy"):
             add("-y", "--yes", action="store_true", help="do it; `preview` shows what would change")
         if name in ("preview", "outputs"):
@@ -69,7 +75,8 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
     started, as_json = time.time(), preview and args.json
     quiet = as_json or args.diff
     shown = Shown(quiet, planned=preview, live=sys.stdout.isatty())
-    run = Run(session, Options(preview, args.parallel, tuple(args.target)), shown)
+    packs = pack_paths(args.policy_pack, args.policy_pack_config) if kind == "update" else ()
+    run = Run(session, Options(preview, args.parallel, tuple(args.target), packs), shown)
     works: dict[str, Callable[[Deployment], None]] = {
         "update": run.program, "refresh": Deployment.refresh,
         "destroy": lambda deployment: deployment.delete(session.snapshot.resources),
@@ -92,13 +99,16 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
         with contextlib.suppress(EngineError) if run.failed else contextlib.nullcontext():
             session.backend.record(kind, started, "failed" if run.failed else "succeeded", changes)
     if as_json:
+        shown.plan.diagnostics += run.policies.diagnostics()
         print(json.dumps(shown.plan.document(took, changes), indent=4, ensure_ascii=False))
     else:
         after = session.snapshot.outputs
         outputs = list(outputs_lines(before, after))
         lines = ["", "Outputs:", *outputs, ""] if outputs else [""]
         lines = shown.plan.text(before, after) if args.diff else lines
-        lines += ["Resources:", *summary(changes, preview)]
+        lines = [*run.policies.lines(), *lines]
+        if not run.policies.broken:
+            lines += ["Resources:", *summary(changes, preview)]
         print(shown.masked("\n".join(lines + ([] if preview else ["", f"Duration: {math.ceil(took)}s"]))))
     changed = sum(count for op, count in changes.items() if op != "same")
     if args.expect_no_changes and changed and not run.failed:

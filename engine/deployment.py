@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from engine.display import Shown
@@ -29,6 +30,7 @@ class Options:
     preview: bool = False
     parallel: int = 16
     targets: tuple[str, ...] = ()
+    packs: tuple[tuple[Path, Path | None], ...] = ()  # of policies, with the config of each
 
 
 class StoppedError(EngineError):
@@ -40,12 +42,12 @@ class Deployment:
 
     def __init__(
         self, prefix: str, base: Snapshot, journal: Journal, plugins: Plugins, shown: Shown, options: Options,
-        config: dict[str, Properties],
+        config: dict[str, Properties], analyze: Callable[[Resource, Resource | None], None],
     ) -> None:  # fmt: skip
         self.options, self.failed, self.changes = options, threading.Event(), Counter[str]()
         self.skipped, self.busy = set[str](), list[str]()  # not targeted and not there; being worked on
         self._prefix, self._base, self._journal = prefix, base, journal
-        self._plugins, self._shown, self._config = plugins, shown, config
+        self._plugins, self._shown, self._config, self._analyze = plugins, shown, config, analyze
         self._olds = {one.urn: one for one in base.resources if not one.delete and not one.external}
         self._news: dict[str, Resource] = {}
         self._taken, self._condemned = set[str](), set[str]()
@@ -80,6 +82,7 @@ class Deployment:
     def _register_provider(self, new: Resource, old: Resource | None) -> Resource:
         provider, olds = self._plugins.start(new.type.removeprefix(PROVIDER_TYPE)), old.inputs if old else {}
         new.inputs = {**provider.check("CheckConfig", new.urn, olds, new.inputs), "__internal": {}}
+        self._analyze(new, None)
         new.id = old.id if old else UNKNOWN if self.options.preview else str(uuid.uuid4())
         op = "create" if old is None else "same" if old.inputs == new.inputs else "update"
         with self._doing(Step(op, old, new)) as change:
@@ -137,6 +140,12 @@ class Deployment:
         """Return the URN of a resource."""
         above = parent.split("::")[2] if parent else STACK_TYPE
         return f"{self._prefix}::{type_ if above == STACK_TYPE else f'{above}${type_}'}::{name}"
+
+    @property
+    def registered(self) -> list[tuple[Resource, Resource | None]]:
+        """What the program registered, each with its provider."""
+        news = self._news
+        return [(one, news.get(one.provider.rpartition("::")[0])) for one in news.values()]
 
     def fail(self, message: str, urn: str = "") -> None:
         """Report an error and let nothing new begin."""
@@ -369,6 +378,7 @@ class Deployment:
             new.inputs = provider.check("Check", new.urn, olds, new.inputs)
         if not self.options.preview and has_unknown(new.inputs):
             raise EngineError(f"{new.urn}: an input is still unknown")
+        self._analyze(new, self._news.get(new.provider.rpartition("::")[0]))
 
     def _diff(self, new: Resource, old: Resource, provider: Provider | None) -> Diff:
         if provider is None:

@@ -78,7 +78,7 @@ class Shown:
                 told = {"message": f"{severity}: {text}\n", "severity": severity}
                 self.plan.diagnostics.append({"urn": urn, **told} if urn else told)
                 if urn and urn not in text:
-                    text = f"{_name(urn)}: {text}"
+                    text = f"{named(urn)}: {text}"
                 text = text if severity == "info" else f"{severity}: {text}"
                 self._console.print(Text(text, style=_COLOURS.get(severity, "")))
 
@@ -100,10 +100,10 @@ class Shown:
 
 
 def _title(step: Step) -> str:
-    return f" {PREFIXES[step.op]} {_name(step.resource.urn)}"
+    return f" {PREFIXES[step.op]} {named(step.resource.urn)}"
 
 
-def _name(urn: str) -> str:
+def named(urn: str) -> str:
     """Return a resource as people name it: docker:index:Container web."""
     _, _, type_, name = urn.split("::", 3)
     return f"{re.sub('/[^:]*:', ':', type_.rpartition('$')[2])} {name}"

@@ -97,7 +97,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         severity, text = engine_pb2.LogSeverity.Name(request.severity).lower(), request.message
         stopped = self.deployment.failed.is_set() and _STOPPED.search(text)
         if severity != "debug" and text and not stopped:
-            text = _own_frames(text, Path.cwd()) if _CRASH in text else text
+            text = own_frames(text, Path.cwd()) if _CRASH in text else text
             self._shown.log(severity, text, request.urn, request.ephemeral)
         return empty_pb2.Empty()
 
@@ -164,7 +164,7 @@ def _answering(context: grpc.ServicerContext) -> Iterator[None]:
         context.abort(code, str(error))
 
 
-def _own_frames(crash: str, folder: Path) -> str:
+def own_frames(crash: str, folder: Path) -> str:
     """Return a traceback without the frames of the SDK, the engine and Python's library."""
     blocks = crash.removeprefix(_CRASH).split("Traceback (most recent call last):\n")
     own = [block for block in blocks[1:] if f'  File "{folder}/' in block] or blocks[-1:]

@@ -14,6 +14,7 @@ from engine.display import Shown
 from engine.errors import EngineError
 from engine.monitor import Monitor
 from engine.plugins import Plugins
+from engine.policy import About, Policies
 from engine.project import Config, Project
 from engine.secrets import Crypter, passphrase
 from engine.state import Journal, Snapshot, deployment_document, read_deployment
@@ -79,6 +80,8 @@ class Run:
         self._monitor = Monitor(shown)
         self._plugins = Plugins(self._monitor.address, lambda urn, text: shown.log("info", text, urn, True))
         self._deployment: Deployment | None = None
+        about = (session.project.name, session.stack, options.preview, session.config.values)
+        self.policies = Policies(options.packs, About(*about, self._monitor.address), shown)
         self.changes: Counter[str] = Counter()
         self.failed = self.interrupted = False
         for one in session.snapshot.resources:
@@ -93,7 +96,7 @@ class Run:
         journal = Journal(session.snapshot, None if self._options.preview else session.save)
         self._monitor.deployment = self._deployment = deployment = Deployment(
             session.prefix, session.snapshot, journal, self._plugins, self._shown, self._options,
-            session.package_config(),
+            session.package_config(), self.policies.analyze,
         )  # fmt: skip
         try:
             work(deployment)
@@ -110,6 +113,10 @@ class Run:
         self._monitor.run(session.project, session.stack, session.config)
         if not deployment.failed.is_set():
             deployment.delete_unregistered()
+        if not deployment.failed.is_set():
+            self.policies.analyze_stack(deployment.registered)
+        if self.policies.broken:
+            deployment.failed.set()
 
     def interrupt(self, *_: object) -> None:
         """Finish what is in flight and begin nothing new; the second time, tell providers to give up."""
@@ -122,5 +129,6 @@ class Run:
 
     def stop(self) -> None:
         """Stop what was started for the operation."""
+        self.policies.stop()
         self._plugins.stop()
         self._monitor.stop()
