@@ -7,11 +7,13 @@ from pydantic import Field
 
 from stacks.block import (
     ACCOUNT,
+    ADDON_VERSION,
     CACHE_TYPE,
     CLOUDFLARE_ID,
     DATABASE_CLASS,
     ENDPOINT,
     REGION,
+    REPOSITORY,
     ROLE_ARN,
     ZONE,
     ZONE_ID,
@@ -19,7 +21,14 @@ from stacks.block import (
     Days,
     Email,
     HostName,
+    Label,
 )
+
+LogDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+"""The times, in days, for which CloudWatch keeps a log."""
+AddonVersion = Annotated[str, Field(pattern=ADDON_VERSION)]
 
 
 class NetworkSettings(Block):
@@ -39,8 +48,19 @@ class NetworkSettings(Block):
         "sts",
     )
     """AWS services that are reached without leaving the VPC; S3 always is. Each costs by the hour, a zone."""
-    flow_log_days: Days = 30
+    flow_log_days: LogDays = 30
     """How long the record of connections is kept, days."""
+
+
+class AddonSettings(Block):
+    """Versions of the cluster's managed add-ons; None is the one that EKS takes when it makes the add-on."""
+
+    metrics_server: AddonVersion | None = None
+    """``metrics-server``: the CPU and memory that autoscaling reads."""
+    secrets_store: AddonVersion | None = None
+    """``aws-secrets-store-csi-driver-provider``: files from Secrets Manager."""
+    mountpoint_s3: AddonVersion | None = None
+    """``aws-mountpoint-s3-csi-driver``: the models, from S3."""
 
 
 class ClusterSettings(Block):
@@ -53,7 +73,9 @@ class ClusterSettings(Block):
     alone: ``pulumi up`` then has to run inside the VPC."""
     admin_roles: tuple[Annotated[str, Field(pattern=ROLE_ARN)], ...] = ()
     """IAM roles that administer the cluster, beside the one that creates it."""
-    log_days: Days = 90
+    addons: AddonSettings = AddonSettings()
+    """Versions of the add-ons."""
+    log_days: LogDays = 90
     """How long audit and control-plane logs are kept, days."""
 
 
@@ -113,6 +135,18 @@ class CdnSettings(Block):
     """Requests from one address within five minutes beyond which it is blocked."""
 
 
+class CiSettings(Block):
+    """GitHub Actions: whom ``make bootstrap`` gives a role for previews, and one for deployments."""
+
+    repository: Annotated[str, Field(pattern=REPOSITORY)]
+    """The repository; its pull requests and its branch ``main`` may preview."""
+    environment: Label
+    """The environment of the repository whose jobs may deploy; who may approve them is set there."""
+    create_oidc_provider: bool = True
+    """Whether the account still has to be told of GitHub's identities. An account knows them once: false for
+    the second stack in it."""
+
+
 class AwsSettings(Block):
     """The AWS account, and the managed parts in it."""
 
@@ -138,3 +172,5 @@ class AwsSettings(Block):
     """Names and certificates."""
     cdn: CdnSettings | None = None
     """The CDN; None has none, and no console."""
+    ci: CiSettings | None = None
+    """Who deploys the stack from GitHub Actions; None is nobody."""

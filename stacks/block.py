@@ -26,6 +26,8 @@ RESERVATION = r"^cr-[0-9a-f]{17}$"
 INSTANCE_TYPE = r"^[a-z0-9-]+\.[a-z0-9]+$"
 DATABASE_CLASS = r"^db\.[a-z0-9-]+\.[a-z0-9]+$"
 CACHE_TYPE = r"^cache\.[a-z0-9-]+\.[a-z0-9]+$"
+ADDON_VERSION = r"^v[0-9]+(\.[0-9]+)+-eksbuild\.[0-9]+$"
+REPOSITORY = r"^[\w.-]+/[\w.-]+$"
 ENDPOINT = r"^[a-z0-9-]+(\.[a-z0-9-]+)?$"
 ZONE_ID = r"^Z[A-Z0-9]{1,31}$"
 CLOUDFLARE_ID = r"^[0-9a-f]{32}$"
@@ -44,6 +46,8 @@ IN_WORDS = {
     INSTANCE_TYPE: "an EC2 instance type, such as g6.2xlarge",
     DATABASE_CLASS: "an RDS instance class, such as db.m7g.large",
     CACHE_TYPE: "an ElastiCache node type, such as cache.m7g.large",
+    ADDON_VERSION: "the version of an EKS add-on, such as v0.8.0-eksbuild.2",
+    REPOSITORY: "a repository on GitHub, owner/name",
     ENDPOINT: "the name of an AWS service's endpoint, such as ecr.api",
     ZONE_ID: "the id of a Route 53 zone, such as Z0123456789ABCDEFGHIJ",
     CLOUDFLARE_ID: "a Cloudflare id, 32 hexadecimal digits",
