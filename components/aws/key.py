@@ -40,16 +40,17 @@ class Key(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: KeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ollamamax:aws:Key", name, None, opts)
+        key_name = f"{name}-key"  # apart from what it encrypts: each is given free by its own name
         self._key = kms.Key(
-            name,
+            key_name,
             description=args.purpose,
             enable_key_rotation=True,
             deletion_window_in_days=DELETION_DAYS,
             policy=_policy(args),
-            opts=pulumi.ResourceOptions(parent=self, protect=protects(name, args.allow_replace)),
+            opts=pulumi.ResourceOptions(parent=self, protect=protects(key_name, args.allow_replace)),
         )
         kms.Alias(
-            name,
+            key_name,
             name=f"alias/{args.account.prefix}-{name}",
             target_key_id=self._key.key_id,
             opts=pulumi.ResourceOptions(parent=self),

@@ -9,7 +9,6 @@ not renewed.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 import pulumi
 from pulumi_aws import ec2
@@ -18,6 +17,7 @@ from components.aws.account import Account
 from components.aws.endpoints import Endpoints, EndpointsArgs
 from components.aws.flow_logs import FlowLogs, FlowLogsArgs
 from components.aws.protection import protects
+from stacks.addresses import cut
 from stacks.aws import NetworkSettings
 
 INTERNET = "0.0.0.0/0"
@@ -42,19 +42,6 @@ class NetworkArgs:
     allow_replace: Collection[str] = ()
 
 
-def subnet_plan(cidr: IPv4Network, zones: int) -> dict[str, list[IPv4Network]]:
-    """Return each tier's subnets, one a zone.
-
-    The VPC is cut into a power of two of blocks, more than there are zones. A zone's private subnet is a
-    whole block, because pods live there; the last block holds the small public and data subnets of all zones.
-    So a third zone beside two moves no subnet.
-    """
-    bits = zones.bit_length()
-    *large, last = cidr.subnets(prefixlen_diff=bits)
-    public, data = (list(half.subnets(prefixlen_diff=bits)) for half in last.subnets())
-    return {"public": public[:zones], "private": large[:zones], "data": data[:zones]}
-
-
 class Network(pulumi.ComponentResource):
     """A VPC with a public, a private and a data subnet in each zone.
 
@@ -66,7 +53,7 @@ class Network(pulumi.ComponentResource):
         super().__init__("ollamamax:aws:Network", name, None, opts)
         self._args = args
         self._child = child = pulumi.ResourceOptions(parent=self)
-        self._plan = subnet_plan(args.settings.cidr, len(args.zones))
+        self._plan = cut(args.settings.cidr, len(args.zones))
         self._vpc = ec2.Vpc(
             "vpc",
             cidr_block=str(args.settings.cidr),
@@ -79,9 +66,11 @@ class Network(pulumi.ComponentResource):
         ec2.DefaultSecurityGroup("default", vpc_id=self._vpc.id, tags=self._named("default"), opts=child)
         discovery = {"karpenter.sh/discovery": args.cluster_name}
         self._subnets = {
-            "public": self._tier("public", {"kubernetes.io/role/elb": "1"}),
-            "private": self._tier("private", {"kubernetes.io/role/internal-elb": "1", **discovery}),
-            "data": self._tier("data", {}),
+            "public": self._tier("public", self.public_cidrs, {"kubernetes.io/role/elb": "1"}),
+            "private": self._tier(
+                "private", self.private_cidrs, {"kubernetes.io/role/internal-elb": "1", **discovery}
+            ),
+            "data": self._tier("data", self.data_cidrs, {}),
         }
         private_tables = self._routes()
         Endpoints(
@@ -126,32 +115,29 @@ class Network(pulumi.ComponentResource):
     @property
     def public_cidrs(self) -> list[str]:
         """Addresses of the load balancers, in the order of the zones."""
-        return self._cidrs("public")
+        return [str(cidr) for cidr in self._plan.public]
 
     @property
     def private_cidrs(self) -> list[str]:
         """Addresses of nodes and pods, in the order of the zones."""
-        return self._cidrs("private")
+        return [str(cidr) for cidr in self._plan.private]
 
     @property
     def data_cidrs(self) -> list[str]:
         """Addresses of the data stores, in the order of the zones."""
-        return self._cidrs("data")
+        return [str(cidr) for cidr in self._plan.data]
 
     def _ids(self, tier: str) -> list[pulumi.Output[str]]:
         return [subnet.id for subnet in self._subnets[tier].values()]
-
-    def _cidrs(self, tier: str) -> list[str]:
-        return [str(network) for network in self._plan[tier]]
 
     def _named(self, *words: str) -> dict[str, str]:
         """Return the tag that the console shows as a resource's name."""
         return {"Name": "-".join([self._args.account.prefix, *words])}
 
-    def _tier(self, tier: str, tags: Mapping[str, str]) -> dict[str, ec2.Subnet]:
+    def _tier(self, tier: str, cidrs: Sequence[str], tags: Mapping[str, str]) -> dict[str, ec2.Subnet]:
         """Make a tier's subnets and return them by zone."""
         made = {}
-        for zone, cidr in zip(self._args.zones, self._cidrs(tier), strict=True):
+        for zone, cidr in zip(self._args.zones, cidrs, strict=True):
             name = f"{tier}-{zone}"
             made[zone] = ec2.Subnet(
                 name,

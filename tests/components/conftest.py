@@ -42,6 +42,8 @@ class Registered:
     depends_on: tuple[str, ...]
     """Keys of what it depends on."""
     delete_before_replace: bool
+    protect: bool
+    """Whether an update may neither delete nor replace it."""
     inputs: dict[str, Any]
 
     @property
@@ -90,7 +92,7 @@ class Made(mocks.Mocks):
         self._provided = provided
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        made = {
+        made: dict[str, dict[str, Any]] = {
             "random:index/randomPassword:RandomPassword": {
                 "result": f"SECRET-{args.name}",
                 "bcryptHash": f"SECRET-hash-{args.name}",
@@ -99,6 +101,13 @@ class Made(mocks.Mocks):
             "tls:index/selfSignedCert:SelfSignedCert": {"certPem": f"CERTIFICATE {args.name}"},
             "tls:index/certRequest:CertRequest": {"certRequestPem": f"REQUEST {args.name}"},
             "tls:index/locallySignedCert:LocallySignedCert": {"certPem": f"CERTIFICATE {args.name}"},
+            "aws:ec2/eip:Eip": {"allocationId": f"{args.name}-allocation"},
+            "aws:eks/cluster:Cluster": {
+                "endpoint": f"https://{args.name}.eks.mock",
+                "certificateAuthority": {"data": "Q0E="},
+                "vpcConfig": {**args.inputs.get("vpcConfig", {}), "clusterSecurityGroupId": "sg-cluster"},
+            },
+            "aws:kms/key:Key": {"keyId": f"{args.name}-id"},
         }
         arn = {"arn": f"arn:aws:mock:::{args.name}"} if args.typ.startswith("aws:") else {}
         added = arn | made.get(args.typ, {}) | self._provided.get(args.name, {})
@@ -140,6 +149,7 @@ class Recorder(mocks.MockMonitor):
             parent=_key(request.parent),
             depends_on=tuple(sorted({_key(urn) for urn in request.dependencies})),
             delete_before_replace=request.deleteBeforeReplace,
+            protect=request.protect,
             inputs=_plain(json_format.MessageToDict(request.object)),
         )
         assert found.key not in self.graph, f"{found.key} is registered twice"

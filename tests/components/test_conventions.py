@@ -7,17 +7,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMPONENTS = sorted(file for file in (ROOT / "components").glob("*.py") if file.stem != "__init__")
+FOLDER = ROOT / "components"
+COMPONENTS = sorted(file for file in FOLDER.rglob("*.py") if file.stem != "__init__")
 LONGEST_FILE = 300
 LONGEST_PROGRAM = 40
 
 
-def classes() -> Iterator[ast.ClassDef]:
-    """Yield the classes that are component resources."""
+def classes() -> Iterator[tuple[str, ast.ClassDef]]:
+    """Yield the classes that are component resources, each with the module of its type token."""
     for file in COMPONENTS:
+        module = "index" if file.parent == FOLDER else file.parent.name
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ClassDef) and "ComponentResource" in map(_last_name, node.bases):
-                yield node
+                yield module, node
+
+
+def named(file: Path) -> str:
+    """Return how a component's file is called in the tests' names."""
+    return str(file.relative_to(FOLDER).with_suffix(""))
 
 
 def calls(node: ast.AST, name: str) -> list[ast.Call]:
@@ -31,15 +38,15 @@ def _last_name(node: ast.expr) -> str:
     return ""
 
 
-@pytest.mark.parametrize("file", COMPONENTS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", COMPONENTS, ids=named)
 def test_every_file_has_its_tests(file: Path) -> None:
-    tests = Path(__file__).with_name(f"test_{file.stem}.py")
+    tests = Path(__file__).parent / file.relative_to(FOLDER).with_name(f"test_{file.name}")
     assert tests.exists(), f"{file.name} needs {tests.name}"
     functions = [node for node in ast.walk(ast.parse(tests.read_text())) if isinstance(node, ast.FunctionDef)]
     assert any(function.name.startswith("test_") for function in functions)
 
 
-@pytest.mark.parametrize("file", COMPONENTS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", COMPONENTS, ids=named)
 def test_a_file_can_be_read_at_one_sitting(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= LONGEST_FILE
 
@@ -50,17 +57,17 @@ def test_the_program_only_loads_builds_and_exports() -> None:
 
 def test_type_tokens_are_literals_named_after_their_class() -> None:
     tokens = []
-    for one in classes():
+    for module, one in classes():
         (call,) = calls(one, "__init__")
         token = call.args[0]
         assert isinstance(token, ast.Constant), f"{one.name} computes its type token"
-        assert token.value == f"ollamamax:index:{one.name}"
+        assert token.value == f"ollamamax:{module}:{one.name}"
         tokens.append(token.value)
     assert len(tokens) == len(set(tokens)) >= 10
 
 
 def test_every_component_registers_its_outputs() -> None:
-    for one in classes():
+    for _, one in classes():
         assert len(calls(one, "register_outputs")) == 1, f"{one.name} never finishes its registration"
 
 
