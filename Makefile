@@ -3,7 +3,7 @@ STACK ?= local
 SERVICE ?=
 DATA ?=
 SECRETS ?=
-TIERS = $(addprefix tests/,stacks components engine templates ops gateway e2e)
+TIERS = $(addprefix tests/,stacks components engine templates ops gateway kubernetes e2e)
 OPS = .venv/bin/python -m ops
 
 .DEFAULT_GOAL := help

@@ -285,7 +285,8 @@ class Deployment:
         known = {(one.type, one.id) for one in resources if not one.pending_replacement}
         for operation in self._base.pending:
             change, lost = Change(operation), operation.resource
-            name, inputs, lost.outputs = str(reveal(lost.inputs.get("name", ""))), lost.inputs, {}
+            named = at(lost.inputs, ["metadata", "name"]) or lost.inputs.get("name", "")
+            name, inputs, lost.outputs = str(reveal(named)), lost.inputs, {}
             asked = operation.type == "creating" and lost.provider and name
             found = asked and self._provider(lost.provider).read(lost, name)
             if found and (lost.type, lost.id) not in known:

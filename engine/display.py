@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from engine.plan import PREFIXES, Plan, Step, is_default_provider, said
-from engine.values import MASK, Properties, secret_words
+from engine.plan import PREFIXES, Diff, Plan, Step, is_default_provider, said
+from engine.values import MASK, Properties, secret_words, steps_of
 
 _COLOURS = {"+": "green", "-": "red", "~": "yellow", "=": "cyan", "error": "red", "warning": "yellow"}
 
@@ -64,7 +64,9 @@ class Shown:
             if error:
                 self._line(step, f"**{said(step.op, 'ing')} failed**{took}")
             elif step.op != "same":  # what a refresh found as it was
-                why = f" [diff: {', '.join(step.diff.keys)}]" if step.diff and step.diff.keys else ""
+                diff = step.diff or Diff()
+                keys = diff.keys or sorted({str(steps_of(path)[0]) for path in diff.detailed or ()})
+                why = f" [diff: {', '.join(keys)}]" if keys else ""
                 self._line(step, (step.op if self._planned else said(step.op, "ed") + took) + why)
 
     def log(self, severity: str, message: str, urn: str = "", ephemeral: bool = False) -> None:
@@ -106,4 +108,5 @@ def _title(step: Step) -> str:
 def named(urn: str) -> str:
     """Return a resource as people name it: docker:index:Container web."""
     _, _, type_, name = urn.split("::", 3)
-    return f"{re.sub('/[^:]*:', ':', type_.rpartition('$')[2])} {name}"
+    short = re.sub(r"/([^:]*):(?=(?i:\1)$)", ":", type_.rpartition("$")[2])
+    return f"{short} {name}"

@@ -23,9 +23,9 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from engine.values import UNKNOWN, Properties, Secret, from_wire, has_secret, reveal, to_wire
+from engine.values import UNKNOWN, Properties, Secret, from_wire, has_secret, has_unknown, reveal, to_wire
 
-Found = tuple[str, Properties] | None
+Found = tuple[str, Properties] | tuple[str, Properties, Properties] | None
 WORKERS = 64
 """How many operations run at once, at most."""
 NEEDS_CLI = "{} is not supported by the embedded engine: needs the Pulumi CLI"
@@ -51,6 +51,8 @@ class Context:
 
     urn: str
     log: Callable[[str], None] = field(default=lambda message: None)
+    ignored: tuple[str, ...] = ()
+    """The paths that an update leaves as they are."""
 
     @property
     def type(self) -> str:
@@ -84,6 +86,8 @@ class Resource(ABC):
     """Inputs that `update` can change; every other one replaces the resource."""
     live: frozenset[str] = frozenset()
     """Inputs that can change from outside: their outputs are compared, which a refresh brings up to date."""
+    by_path = False
+    """Whether a plan's reasons for a replacement are property paths, not inputs."""
 
     def check(self, ctx: Context, olds: Properties, news: Properties, seed: bytes) -> Properties:
         """Return valid inputs, names drawn from `seed`; refuse what is not declared, all of it at once."""
@@ -101,12 +105,16 @@ class Resource(ABC):
             found |= {at: f"{kind}{suffix}" for at, kind in _changes(before.get(name), news.get(name), name)}
         return Diff(found)
 
+    def plan(self, ctx: Context, olds: Properties, news: Properties) -> Properties | None:
+        """Return the outputs that `news`, all of them known, will give, None when only doing it can tell."""
+        return None
+
     @abstractmethod
     def create(self, ctx: Context, inputs: Properties) -> tuple[str, Properties]:
         """Make it; return its id and outputs."""
 
     def read(self, ctx: Context, id_: str, inputs: Properties, olds: Properties) -> Found:
-        """Return id and outputs as they are now, None when it is gone.
+        """Return id and outputs as they are now, and inputs if they drifted; None when it is gone.
 
         Without `olds` this looks for what an interrupted `create` of `inputs` left: what is not it is None.
         """
@@ -129,6 +137,12 @@ class Provider:
     def __init__(self, types: Mapping[str, Resource]) -> None:
         self.types = types
         self.cancelled = threading.Event()
+
+    def resource(self, token: str) -> Resource:
+        """Return the resource type of a token."""
+        if token not in self.types:
+            raise ProviderError(NEEDS_CLI.format(token))
+        return self.types[token]
 
     def configure(self, args: Properties) -> None:
         """Take the settings."""
@@ -215,10 +229,9 @@ class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
         self.provider, self.log = provider, log
 
     def _of(self, request: Any) -> tuple[Context, Resource]:
-        ctx = Context(request.urn, functools.partial(self.log, request.urn))
-        if ctx.type not in self.provider.types:
-            raise ProviderError(NEEDS_CLI.format(ctx.type))
-        return ctx, self.provider.types[ctx.type]
+        ignored = tuple(getattr(request, "ignoreChanges", ()))
+        ctx = Context(request.urn, functools.partial(self.log, request.urn), ignored)
+        return ctx, self.provider.resource(ctx.type)
 
     @_guarded
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
@@ -245,11 +258,13 @@ class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
         ignored = [re.compile(re.escape(prefix) + r"($|[.\[])") for prefix in request.ignoreChanges]
         changes = {at: kind for at, kind in diff.changes.items() if not any(one.match(at) for one in ignored)}
         top = {path: re.split(r"[.\[]", path, maxsplit=1)[0] for path in changes}
-        replaces = sorted({top[path] for path, kind in changes.items() if kind.endswith("-replace")})
+        shown = {path: path for path in changes} if resource.by_path else top
+        replaces = sorted({shown[path] for path, kind in changes.items() if kind.endswith("-replace")})
         one, kinds = provider_pb2.PropertyDiff, provider_pb2.DiffResponse
         number = {path: one.Kind.Value(kind.upper().replace("-", "_")) for path, kind in changes.items()}
         return kinds(
-            changes=kinds.DIFF_SOME if changes else kinds.DIFF_NONE, diffs=sorted(set(top.values())),
+            changes=kinds.DIFF_SOME if changes else kinds.DIFF_NONE,
+            diffs=[] if resource.by_path else sorted(set(top.values())),
             deleteBeforeReplace=bool(replaces) and diff.delete_before_replace, hasDetailedDiff=True,
             detailedDiff={path: one(kind=kind) for path, kind in number.items()}, replaces=replaces,
         )  # fmt: skip
@@ -258,7 +273,7 @@ class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
         (ctx, resource), inputs = self._of(request), from_wire(request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=_wired(inputs, {}))
+            return provider_pb2.CreateResponse(properties=_planned(ctx, resource, {}, inputs))
         id_, outputs = resource.create(ctx, reveal(inputs))
         return provider_pb2.CreateResponse(id=id_, properties=_wired(outputs, inputs))
 
@@ -273,13 +288,15 @@ class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
         if found is None:
             return provider_pb2.ReadResponse()
         outputs = _wired(_keep_secret(found[1], inputs), olds)
-        return provider_pb2.ReadResponse(id=found[0], inputs=request.inputs, properties=outputs)
+        drifted = _wired(found[2], inputs) if len(found) == 3 else request.inputs
+        return provider_pb2.ReadResponse(id=found[0], inputs=drifted, properties=outputs)
 
     @_guarded
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
         (ctx, resource), news = self._of(request), from_wire(request.news)
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=_wired({**from_wire(request.olds), **news}, {}))
+            olds = from_wire(request.olds)
+            return provider_pb2.UpdateResponse(properties=_planned(ctx, resource, olds, news))
         outputs = resource.update(ctx, request.id, _plain(request.olds), reveal(news))
         return provider_pb2.UpdateResponse(properties=_wired(outputs, news))
 
@@ -311,8 +328,14 @@ def _plain(struct: struct_pb2.Struct) -> Properties:
 
 
 def _wired(values: Properties, inputs: Properties) -> struct_pb2.Struct:
-    """Properties as the protocol has them, secret where inputs were."""
-    return to_wire(_keep_secret(values, inputs))
+    """Properties as the protocol has them, secret where inputs were, also in a copy of the inputs."""
+    return to_wire(_keep_secret(values, {**inputs, "__inputs": inputs}))
+
+
+def _planned(ctx: Context, resource: Resource, olds: Properties, news: Properties) -> struct_pb2.Struct:
+    """Outputs for a preview."""
+    told = None if has_unknown(news) else resource.plan(ctx, reveal(olds), reveal(news))
+    return to_wire({**olds, **news}) if told is None else _wired(told, news)
 
 
 def serve(

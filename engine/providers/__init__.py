@@ -55,6 +55,12 @@ class TlsProvider(Provider):
         super().__init__(_by_token("tls", *types))
 
 
+def _kubernetes() -> Provider:
+    from engine.providers.kubernetes import KubernetesProvider  # here: its client takes a second to import
+
+    return KubernetesProvider()
+
+
 PROVIDERS: dict[str, Callable[[], Provider]] = {
-    "docker": DockerProvider, "random": RandomProvider, "tls": TlsProvider
+    "docker": DockerProvider, "kubernetes": _kubernetes, "random": RandomProvider, "tls": TlsProvider
 }  # fmt: skip
