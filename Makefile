@@ -3,14 +3,14 @@ STACK ?= local
 SERVICE ?=
 DATA ?=
 SECRETS ?=
-TIERS = $(addprefix tests/,stacks components engine templates ops gateway kubernetes e2e)
+TIERS = $(addprefix tests/,stacks components engine templates ops gateway kubernetes second_opinion e2e)
 OPS = .venv/bin/python -m ops
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview status logs smoke outputs test test-long check docs
+.PHONY: help setup up down preview status logs smoke outputs test test-long check second-opinion docs
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## prepare this machine: Python environment, Docker daemon, base image
 	@ops/setup.sh
@@ -44,6 +44,9 @@ test-long: setup ## run the campaigns that take longer
 
 check: setup ## formatters, linters, types, layers
 	@ops/check.sh
+
+second-opinion: setup ## have checkov, kube-score and kubeconform judge the stack's plan
+	@.venv/bin/python -m ops.second_opinion $(STACK)
 
 docs: ## write the generated pages of docs/
 	@.venv/bin/python -m ops.settings_page docs/settings.md

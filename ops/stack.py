@@ -108,6 +108,11 @@ class Stack:
         """Show what ``up`` would change."""
         self._run(["preview", "--diff"])
 
+    def plan(self) -> dict[str, Any]:
+        """Return what ``up`` would change as the engine's own document."""
+        plan: dict[str, Any] = json.loads(self._run(["preview", "--json"], capture=True))
+        return plan
+
     def destroy(self, *, data: bool) -> None:
         """Remove what runs; with ``data`` everything, volumes and secrets included."""
         targets = [] if data else [word for urn in RUNNING_PARTS for word in ("--target", urn)]
