@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
 
 from components import naming
+from components.images import BuiltImages
 from components.service import CONFIG_DIR, SECRETS_DIR, USER, Exposure, Placed, Probe, Service
 from stacks.settings import DockerSettings
 
 CONTAINER = "docker:index/container:Container"
 LOOPBACK = "127.0.0.1"
-IMAGES = Path("docker")
 CONFIG_MODE = "0444"
 SECRET_MODE = "0440"  # noqa: S105 - a file mode
 LOG_FILES = "3"
@@ -47,7 +46,7 @@ class DockerTarget(pulumi.ComponentResource):
     def __init__(self, name: str, args: DockerTargetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ollamamax:index:DockerTarget", name, None, opts)
         self._args = args
-        self._images: dict[str, docker.Image] = {}
+        self._images = BuiltImages(self, args.version)
         subnet = args.settings.subnet
         self._network = docker.Network(
             "network",
@@ -105,7 +104,7 @@ class DockerTarget(pulumi.ComponentResource):
             name,
             name=naming.container_name(self._args.stack, service.name, index),
             hostname=name,
-            image=self._image(service.image).image_name,
+            image=self._images.reference(service.image),
             entrypoints=list(service.entrypoint) if service.entrypoint else None,
             command=list(service.command) if service.command else None,
             envs=[f"{key}={value}" for key, value in sorted(service.env.items())] or None,
@@ -154,25 +153,6 @@ class DockerTarget(pulumi.ComponentResource):
             ),
         )
 
-    def _image(self, name: str) -> docker.Image:
-        """Return the image built from ``docker/<name>``; its tag is a hash of what goes into it."""
-        if name not in self._images:
-            context = IMAGES / name
-            build_args = {"VERSION": self._args.version}
-            tag = naming.content_hash(context, *(f"{key}={value}" for key, value in build_args.items()))
-            self._images[name] = docker.Image(
-                name,
-                image_name=naming.image_name(name, tag),
-                build=docker.DockerBuildArgs(
-                    context=str(context),
-                    dockerfile=str(context / "Dockerfile"),
-                    args=build_args,
-                ),
-                skip_push=True,
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-        return self._images[name]
-
     def _files(self, service: Service, parent: pulumi.Resource) -> Files:
         """Return the volume that holds the service's configuration and secrets.
 
@@ -184,7 +164,7 @@ class DockerTarget(pulumi.ComponentResource):
         carrier = docker.Container(
             name,
             name=f"ollamamax-{self._args.stack}-{name}",
-            image=self._image(service.image).image_name,
+            image=self._images.reference(service.image),
             start=False,
             must_run=False,
             network_mode="none",

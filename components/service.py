@@ -15,6 +15,8 @@ from stacks.kubernetes import AutoscalingSettings
 
 CONFIG_DIR = "/etc/ollamamax"
 SECRETS_DIR = f"{CONFIG_DIR}/secrets"
+VAULT_DIR = f"{CONFIG_DIR}-vault"
+"""A folder of its own: it is mounted, and nothing can be mounted into a folder that is read-only."""
 USER = "10001:0"
 """Every service runs as this user. Group 0 lets it read the secrets, which belong to root."""
 
@@ -72,8 +74,10 @@ class Volume:
 
     name: str
     path: str
+    size_gib: int = 10
+    """Room that it needs, GiB, where volumes have a size."""
     shared: bool = False
-    """Whether all replicas, and other services that name it, use the same one."""
+    """Whether all replicas, and other services that name it, use the same one; its size is the store's."""
     read_only: bool = False
 
 
@@ -139,7 +143,7 @@ class Service:
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """File name under ``SECRETS_DIR`` → secret content."""
     vault: Mapping[str, VaultSecret] = field(default_factory=dict)
-    """File name under ``SECRETS_DIR`` → secret of the cloud's secret store."""
+    """File name under ``VAULT_DIR`` → secret of the cloud's secret store."""
     issued_certificate: str | None = None
     """Secret of the cluster that holds ``tls.crt`` and ``tls.key``, made and renewed by an authority there;
     both then stand under ``SECRETS_DIR``."""

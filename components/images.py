@@ -1,0 +1,90 @@
+"""The images of ``docker/``: each built once, pushed where a registry is named."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pulumi
+import pulumi_docker as docker
+
+from components import naming
+
+SOURCES = Path("docker")
+
+
+class Images(Protocol):
+    """Knows where the images of ``docker/`` are."""
+
+    def reference(self, image: str) -> pulumi.Input[str]:
+        """Return what a container is started from; by digest where the image was pushed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where images are pushed to."""
+
+    prefix: pulumi.Input[str]
+    """Registry and path in it; the images are ``PREFIX/ollamamax-NAME``."""
+    username: pulumi.Input[str] | None = None
+    """None pushes with what ``docker login`` stored on this machine."""
+    password: pulumi.Input[str] | None = None
+    platform: str = "linux/amd64"
+    """Platform of the nodes that run the images."""
+
+
+class BuiltImages:
+    """Builds each image when it is first asked for, as a child of ``parent``.
+
+    The tag is a hash of what goes into the image. Without a ``registry`` the image stays on the machine that
+    built it, for that machine's own platform. ``after`` is what has to be there before a push.
+    """
+
+    def __init__(
+        self,
+        parent: pulumi.Resource,
+        version: str,
+        registry: Registry | None = None,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> None:
+        self._parent = parent
+        self._version = version
+        self._registry = registry
+        self._after = after
+        self._built: dict[str, docker.Image] = {}
+
+    def reference(self, image: str) -> pulumi.Output[str]:
+        """Return the image's name with its digest where it was pushed, or with its tag."""
+        if image not in self._built:
+            self._built[image] = self._build(image)
+        built = self._built[image]
+        return built.repo_digest if self._registry else built.image_name
+
+    def _build(self, image: str) -> docker.Image:
+        context = SOURCES / image
+        build_args = {"VERSION": self._version}
+        registry = self._registry
+        platform = [registry.platform] if registry else []
+        tag = naming.content_hash(
+            context, *(f"{key}={value}" for key, value in build_args.items()), *platform
+        )
+        name = naming.image_name(image, tag)
+        return docker.Image(
+            image,
+            image_name=pulumi.Output.concat(registry.prefix, "/", name) if registry else name,
+            build=docker.DockerBuildArgs(
+                context=str(context),
+                dockerfile=str(context / "Dockerfile"),
+                args=build_args,
+                platform=registry.platform if registry else None,
+            ),
+            registry=_login(registry) if registry and registry.username else None,
+            skip_push=registry is None,
+            opts=pulumi.ResourceOptions(parent=self._parent, depends_on=list(self._after)),
+        )
+
+
+def _login(registry: Registry) -> docker.RegistryArgs:
+    host = pulumi.Output.from_input(registry.prefix).apply(lambda prefix: prefix.split("/")[0])
+    return docker.RegistryArgs(server=host, username=registry.username, password=registry.password)

@@ -1,0 +1,160 @@
+"""What surrounds the pods of a service on a cluster, as plain data: pure functions.
+
+As in ``pods.py``, keys are the API's own.
+"""
+
+from components.pods import (
+    Manifest,
+    claim_spec,
+    grace_s,
+    own_volumes,
+    port_name,
+    selector,
+    startup_s,
+)
+from components.service import Exposure, Port, Service
+from stacks.kubernetes import AutoscalingSettings, KubernetesSettings
+
+NODE_START_S = 600
+"""Time in which a cluster finds capacity, starts a node and pulls an image onto it."""
+REVISIONS = 2
+BACKOFF_LIMIT = 3
+MOST_STEPS = 10
+"""A tenth of the replicas goes at a time."""
+SURGE = "25%"
+AT_A_TIME = "10%"
+"""Replicas that go at a time where one has to go before another can come; at least one."""
+
+
+def standstill_s(service: Service, settings: KubernetesSettings, spot: bool) -> int:
+    """Return how long a rollout may stand still, seconds.
+
+    A new replica may have to wait for a node, or for what the old one holds until its last answer has ended.
+    """
+    return NODE_START_S + startup_s(service, settings) + grace_s(service, spot)
+
+
+def rollout_s(service: Service, standstill_s: int) -> int:
+    """Return how long a whole rollout may take, seconds: as if every step stood still as long as it may."""
+    most = service.scaling.max_replicas if service.scaling else service.replicas
+    return standstill_s * min(most, MOST_STEPS)
+
+
+def deployment(service: Service, stack: str, template: Manifest, standstill_s: int) -> Manifest:
+    """Return the specification of the service's Deployment.
+
+    Where an autoscaler moves the replica count it is the count's only writer: the count is left out here.
+    """
+    count: Manifest = {} if service.scaling else {"replicas": service.replicas}
+    return count | {
+        "selector": {"matchLabels": selector(service.name, stack)},
+        "revisionHistoryLimit": REVISIONS,
+        "progressDeadlineSeconds": standstill_s,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling_update(service)},
+        "template": template,
+    }
+
+
+def rolling_update(service: Service) -> Manifest:
+    """Return how replicas are replaced: the new one first, but for GPUs.
+
+    A surge of GPUs would start a node for some minutes, or wait for ever at the pool's limit. So there a
+    replica goes first; a service that has but one keeps it until the new one is ready.
+    """
+    fewest = service.scaling.min_replicas if service.scaling else service.replicas
+    if service.limits.gpus and fewest > 1:
+        return {"maxSurge": 0, "maxUnavailable": AT_A_TIME}
+    return {"maxSurge": SURGE, "maxUnavailable": 0}
+
+
+def stateful_set(service: Service, stack: str, template: Manifest, settings: KubernetesSettings) -> Manifest:
+    """Return the specification of the StatefulSet of a service whose replicas have volumes of their own."""
+    return {
+        "replicas": service.replicas,
+        "serviceName": service.name,
+        "selector": {"matchLabels": selector(service.name, stack)},
+        "revisionHistoryLimit": REVISIONS,
+        "updateStrategy": {"type": "RollingUpdate"},
+        "template": template,
+        "volumeClaimTemplates": [
+            {
+                "metadata": {"name": volume.name},
+                "spec": claim_spec(volume.size_gib, settings.storage_class),
+            }
+            for volume in own_volumes(service)
+        ],
+    }
+
+
+def job(template: Manifest) -> Manifest:
+    """Return the specification of a Job. It stays when it has ended, so that it does not run again."""
+    return {"backoffLimit": BACKOFF_LIMIT, "template": template}
+
+
+def service_ports(service: Service) -> list[Manifest]:
+    """Return the ports of the service's Service: a public one has the number that it is published as."""
+    return [
+        {
+            "name": port_name(port),
+            "port": port.published or port.number if is_public(port) else port.number,
+            "targetPort": port_name(port),
+            "protocol": port.protocol.upper(),
+        }
+        for port in service.ports
+    ]
+
+
+def is_public(port: Port) -> bool:
+    """Tell whether clients outside the cluster reach the port."""
+    return port.published is not None and port.exposure is Exposure.PUBLIC
+
+
+def cluster_service(service: Service, stack: str, settings: KubernetesSettings) -> Manifest:
+    """Return the specification of the service's Service."""
+    spec: Manifest = {"selector": selector(service.name, stack), "ports": service_ports(service)}
+    if any(is_public(port) for port in service.ports):
+        # Without the hop over another node the client's address is kept.
+        local = {"externalTrafficPolicy": "Local"} if settings.edge_service == "LoadBalancer" else {}
+        return spec | {"type": settings.edge_service} | local
+    return spec | {"type": "ClusterIP"} | ({"clusterIP": "None"} if service.headless else {})
+
+
+def autoscaler(service: Service, scaling: AutoscalingSettings) -> Manifest:
+    """Return the specification of the HorizontalPodAutoscaler that moves the service's replica count."""
+    targets = {"cpu": scaling.cpu_percent, "memory": scaling.memory_percent}
+    return {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": service.name},
+        "minReplicas": scaling.min_replicas,
+        "maxReplicas": scaling.max_replicas,
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {
+                    "name": name,
+                    "target": {"type": "Utilization", "averageUtilization": percent},
+                },
+            }
+            for name, percent in targets.items()
+            if percent is not None
+        ],
+        "behavior": {
+            "scaleUp": {
+                "stabilizationWindowSeconds": 0,
+                "selectPolicy": "Max",
+                "policies": [
+                    {"type": "Percent", "value": 100, "periodSeconds": scaling.scale_up_period_s},
+                    {"type": "Pods", "value": 4, "periodSeconds": scaling.scale_up_period_s},
+                ],
+            },
+            "scaleDown": {"stabilizationWindowSeconds": scaling.scale_down_window_s},
+        },
+    }
+
+
+def disruption_budget(service: Service, stack: str) -> Manifest:
+    """Return the specification of a PodDisruptionBudget: a tenth of the replicas at a time, at least one.
+
+    A service with a single replica has one too. It lets that replica go, as its node could never be emptied
+    otherwise, and stands for more once there are more.
+    """
+    return {"maxUnavailable": AT_A_TIME, "selector": {"matchLabels": selector(service.name, stack)}}

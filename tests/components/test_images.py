@@ -1,0 +1,70 @@
+"""Where the images come from."""
+
+import re
+from typing import Any
+
+import pulumi
+
+from components.images import BuiltImages, Registry
+from tests.components.conftest import IMAGE, Graph, record_of
+
+DIGEST = "registry.example.org/team/ollamamax-edge@sha256:0123"
+REGISTRY = Registry("registry.example.org/team")
+
+
+def built(*names: str, registry: Registry | None = None) -> tuple[Graph, list[Any]]:
+    """Return the graph of a program that asks for these images, and what it is told."""
+    told: list[Any] = []
+
+    def build() -> None:
+        images = BuiltImages(pulumi.ComponentResource("test:index:Parent", "parent"), "0.0.0", registry)
+        for name in names:
+            images.reference(name).apply(told.append)
+
+    return record_of(build, provided={"edge": {"repoDigest": DIGEST}}), told
+
+
+def test_an_image_is_built_once_however_often_it_is_asked_for() -> None:
+    graph, told = built("edge", "edge", "redis")
+    assert [one.name for one in graph.of_type(IMAGE)] == ["edge", "redis"]
+    assert len(told) == 3
+
+
+def test_without_a_registry_an_image_stays_on_the_machine_and_is_named_by_its_content() -> None:
+    graph, told = built("edge")
+    (image,) = graph.of_type(IMAGE)
+    assert image.inputs["skipPush"] is True
+    assert not {"registry", "platform"} & {*image.inputs, *image.inputs["build"]}
+    assert told == [image.inputs["imageName"]]
+    assert re.fullmatch(r"ollamamax-edge:[0-9a-f]{12}", told[0])
+
+
+def test_a_pushed_image_is_used_by_its_digest() -> None:
+    graph, told = built("edge", registry=REGISTRY)
+    (image,) = graph.of_type(IMAGE)
+    assert image.inputs["skipPush"] is False
+    assert re.fullmatch(r"registry\.example\.org/team/ollamamax-edge:[0-9a-f]{12}", image.inputs["imageName"])
+    assert image.inputs["build"]["platform"] == "linux/amd64"
+    assert "registry" not in image.inputs, "the machine's own login is used"
+    assert told == [DIGEST]
+
+
+def test_another_platform_is_another_image() -> None:
+    amd, arm = (
+        built("edge", registry=Registry("registry.example.org/team", platform=platform))[0].of_type(IMAGE)[0]
+        for platform in ("linux/amd64", "linux/arm64")
+    )
+    assert amd.inputs["imageName"] != arm.inputs["imageName"]
+
+
+def test_a_registrys_account_is_given_to_that_registry_alone() -> None:
+    registry = Registry(
+        "registry.example.org/team", username="pusher", password=pulumi.Output.secret("SECRET-word")
+    )
+    graph, _ = built("edge", registry=registry)
+    (image,) = graph.of_type(IMAGE)
+    assert image.inputs["registry"] == {
+        "server": "registry.example.org",
+        "username": "pusher",
+        "password": "[secret]",
+    }

@@ -1,0 +1,112 @@
+"""What surrounds the pods of a service."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+
+from components import manifests, pods
+from components.service import Exposure, Limits, Port, Service, Stop
+from stacks.kubernetes import AutoscalingSettings, KubernetesSettings
+from tests.components.placing import SERVICES, SOME
+
+SETTINGS = KubernetesSettings()
+PUBLIC = tuple(Port(8443, protocol, published=443, exposure=Exposure.PUBLIC) for protocol in ("tcp", "udp"))
+SCALED = replace(SOME, scaling=AutoscalingSettings())
+TEMPLATE = {"metadata": {"labels": pods.selector("some", "test")}, "spec": {}}
+
+
+@given(SERVICES)
+def test_any_service_is_found_by_selectors_that_match_its_pods_and_no_others(service: Service) -> None:
+    labels = pods.selector(service.name, "test")
+    others = [pods.selector(service.name, "other"), pods.selector(f"{service.name}-2", "test")]
+    selectors = [
+        manifests.deployment(service, "test", TEMPLATE, 60)["selector"]["matchLabels"],
+        manifests.stateful_set(service, "test", TEMPLATE, SETTINGS)["selector"]["matchLabels"],
+        manifests.cluster_service(service, "test", SETTINGS)["selector"],
+        manifests.disruption_budget(service, "test")["selector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector.items() <= labels.items()
+        assert not any(selector.items() <= other.items() for other in others)
+
+
+@given(SERVICES)
+def test_any_service_has_a_port_there_for_each_of_its_ports(service: Service) -> None:
+    ports = manifests.cluster_service(service, "test", SETTINGS)["ports"]
+    names = [port["name"] for port in ports]
+    assert len(names) == len(set(names))
+    assert {port["targetPort"] for port in ports} == {pods.port_name(port) for port in service.ports}
+
+
+@pytest.mark.parametrize("kind", ["LoadBalancer", "NodePort", "ClusterIP"])
+def test_public_ports_are_published_as_the_stack_says_tcp_and_udp_alike(kind: str) -> None:
+    settings = KubernetesSettings(edge_service=kind)  # type: ignore[arg-type]
+    spec = manifests.cluster_service(replace(SOME, ports=PUBLIC), "test", settings)
+    assert spec["type"] == kind
+    assert {(port["protocol"], port["port"], port["targetPort"]) for port in spec["ports"]} == {
+        ("TCP", 443, "tcp-8443"),
+        ("UDP", 443, "udp-8443"),
+    }
+    assert (spec.get("externalTrafficPolicy") == "Local") == (kind == "LoadBalancer")
+
+
+def test_what_is_published_on_loopback_stays_inside() -> None:
+    settings = KubernetesSettings(edge_service="LoadBalancer")
+    spec = manifests.cluster_service(replace(SOME, ports=(Port(9090, published=9091),)), "test", settings)
+    assert spec["type"] == "ClusterIP"
+    assert spec["ports"][0]["port"] == 9090
+
+
+def test_clients_that_choose_for_themselves_see_every_replica() -> None:
+    spec = manifests.cluster_service(replace(SOME, headless=True, ports=(Port(80),)), "test", SETTINGS)
+    assert spec["clusterIP"] == "None"
+    assert "clusterIP" not in manifests.cluster_service(SOME, "test", SETTINGS)
+
+
+def test_a_rollout_starts_a_new_replica_before_an_old_one_goes() -> None:
+    assert manifests.rolling_update(SOME) == {"maxSurge": "25%", "maxUnavailable": 0}
+
+
+def test_a_rollout_needs_no_gpu_that_is_not_there_unless_it_would_stop_the_service() -> None:
+    gpu = Limits(64, 1, gpus=1)
+    assert manifests.rolling_update(replace(SCALED, limits=gpu)) == {"maxSurge": 0, "maxUnavailable": "10%"}
+    alone = AutoscalingSettings(min_replicas=1)
+    for service in (replace(SOME, limits=gpu), replace(SOME, limits=gpu, scaling=alone)):
+        assert manifests.rolling_update(service)["maxUnavailable"] == 0
+
+
+def test_a_rollout_is_given_up_only_after_a_node_a_load_and_a_drain() -> None:
+    settings = KubernetesSettings(startup_timeout_s=900)
+    service = replace(SOME, probe=None, ready=None, stop=Stop(grace_s=625))
+    assert manifests.standstill_s(service, settings, spot=False) == 600 + 625
+    spec = manifests.deployment(service, "test", TEMPLATE, 1225)
+    assert spec["progressDeadlineSeconds"] == 1225
+
+
+def test_a_whole_rollout_may_take_as_many_standstills_as_it_has_steps() -> None:
+    assert manifests.rollout_s(replace(SOME, replicas=3), 100) == 300
+    assert manifests.rollout_s(SCALED, 100) == 1000
+
+
+def test_replicas_come_at_once_and_go_after_the_window() -> None:
+    scaling = AutoscalingSettings(scale_up_period_s=31, scale_down_window_s=301)
+    behavior = manifests.autoscaler(SOME, scaling)["behavior"]
+    assert behavior["scaleUp"]["stabilizationWindowSeconds"] == 0
+    assert {policy["periodSeconds"] for policy in behavior["scaleUp"]["policies"]} == {31}
+    assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 301
+
+
+@pytest.mark.parametrize(("memory", "names"), [(70, {"cpu": 61, "memory": 70}), (None, {"cpu": 61})])
+def test_the_load_is_measured_by_what_the_settings_name(memory: int | None, names: dict[str, int]) -> None:
+    spec = manifests.autoscaler(SOME, AutoscalingSettings(cpu_percent=61, memory_percent=memory))
+    found = {
+        one["resource"]["name"]: one["resource"]["target"]["averageUtilization"] for one in spec["metrics"]
+    }
+    assert found == names
+
+
+def test_a_job_stays_when_it_has_ended_and_gives_up_at_some_point() -> None:
+    spec = manifests.job(TEMPLATE)
+    assert "ttlSecondsAfterFinished" not in spec
+    assert spec["backoffLimit"] == 3
