@@ -37,6 +37,11 @@ class Account:
         return next(found, "aws")
 
     @property
+    def domain(self) -> str:
+        """What the names of the region's services end in."""
+        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+
+    @property
     def root(self) -> str:
         """The account itself as a principal: it leaves the decision to the account's IAM policies."""
         return self.global_arn("iam", "root")

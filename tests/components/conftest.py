@@ -44,6 +44,8 @@ class Registered:
     delete_before_replace: bool
     protect: bool
     """Whether an update may neither delete nor replace it."""
+    retain_on_delete: bool
+    """Whether it stays when the program no longer has it."""
     inputs: dict[str, Any]
 
     @property
@@ -114,6 +116,8 @@ class Made(mocks.Mocks):
         return f"{args.name}-id", {**args.inputs, **added}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        if args.token == "aws:ecr/getAuthorizationToken:getAuthorizationToken":
+            return {"userName": "AWS", "password": "SECRET-token"}, []
         raise AssertionError(f"the program calls {args.token}: a plan must not depend on the machine")
 
 
@@ -150,6 +154,7 @@ class Recorder(mocks.MockMonitor):
             depends_on=tuple(sorted({_key(urn) for urn in request.dependencies})),
             delete_before_replace=request.deleteBeforeReplace,
             protect=request.protect,
+            retain_on_delete=request.retainOnDelete,
             inputs=_plain(json_format.MessageToDict(request.object)),
         )
         assert found.key not in self.graph, f"{found.key} is registered twice"
