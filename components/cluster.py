@@ -27,21 +27,23 @@ class Cluster:
             "app.kubernetes.io/managed-by": "pulumi",
         }
 
-    def metadata(self, name: str, object_name: pulumi.Input[str] | None = None) -> Manifest:
-        """Return the metadata of an object in the namespace; its name is ``object_name``, or ``name``."""
+    def metadata(
+        self, name: str, object_name: pulumi.Input[str] | None = None, ready_within_s: int | None = None
+    ) -> Manifest:
+        """Return the metadata of an object in the namespace; its name is ``object_name``, or ``name``.
+
+        An update that waits longer than ``ready_within_s`` for the object fails.
+        """
+        timeout = (
+            {"annotations": {"pulumi.com/timeoutSeconds": str(ready_within_s)}} if ready_within_s else {}
+        )
         return {
             "name": name if object_name is None else object_name,
             "namespace": self.namespace,
             "labels": self.labels(name),
+            **timeout,
         }
 
-    def opts(
-        self, parent: pulumi.Resource, after: Sequence[pulumi.Resource] = (), timeout: str | None = None
-    ) -> pulumi.ResourceOptions:
-        """Return the options of an object: made after ``after``, given ``timeout`` to become ready."""
-        return pulumi.ResourceOptions(
-            parent=parent,
-            provider=self.provider,
-            depends_on=list(after),
-            custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout) if timeout else None,
-        )
+    def opts(self, parent: pulumi.Resource, after: Sequence[pulumi.Resource] = ()) -> pulumi.ResourceOptions:
+        """Return the options of an object that is made after ``after``."""
+        return pulumi.ResourceOptions(parent=parent, provider=self.provider, depends_on=list(after))

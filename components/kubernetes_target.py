@@ -25,7 +25,7 @@ PRIORITIES = {Priority.DATA: 100_000, Priority.SERVING: 10_000, Priority.BATCH: 
 POD_SECURITY = "restricted"
 NODE_LOCAL_DNS = "169.254.20.10/32"
 """Where pods find the DNS cache of their own node, on clusters that have one."""
-JOB_TIMEOUT = "2h"
+JOB_TIMEOUT_S = 7200
 """A job may download models."""
 
 
@@ -147,18 +147,17 @@ class KubernetesTarget(pulumi.ComponentResource):
         before: Sequence[pulumi.Resource],
     ) -> pulumi.Resource:
         name, cluster, settings = service.name, self._cluster, self._args.settings
+        opts = cluster.opts(parent, before)
         workload: pulumi.Resource
         if service.runs_to_completion:
             # Named by its content: a change of anything in it makes a new job, and an unchanged one none.
             digest = pulumi.Output.json_dumps(template).apply(lambda text: naming.digest({"": text}))
-            metadata = cluster.metadata(name, pulumi.Output.concat(name, "-", digest))
-            opts = cluster.opts(parent, before, JOB_TIMEOUT)
+            metadata = cluster.metadata(name, pulumi.Output.concat(name, "-", digest), JOB_TIMEOUT_S)
             workload = batch.Job(name, metadata=metadata, spec=manifests.job(template), opts=opts)
             return workload
-        metadata = cluster.metadata(name)
         spot = service.node_pool in self._args.spot_pools
         standstill_s = manifests.standstill_s(service, settings, spot)
-        opts = cluster.opts(parent, before, f"{manifests.rollout_s(service, standstill_s)}s")
+        metadata = cluster.metadata(name, ready_within_s=manifests.rollout_s(service, standstill_s))
         if pods.own_volumes(service):
             spec = manifests.stateful_set(service, self._args.stack, template, settings)
             workload = apps.StatefulSet(name, metadata=metadata, spec=spec, opts=opts)
