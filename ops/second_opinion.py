@@ -156,7 +156,8 @@ def _checkov(folder: Path, planned: int, objects: int) -> Iterator[Finding]:
 def _kube_score(folder: Path, files: list[str]) -> Iterator[Finding]:
     version = (_schemas() / VERSION).read_text()
     words = ["score", "--kubernetes-version", version, "--output-format", "json"]
-    for one in json.loads(_run([_go_program(KUBE_SCORE), *words, *files], folder)):
+    # Where it knows none of the kinds, it prints null.
+    for one in json.loads(_run([_go_program(KUBE_SCORE), *words, *files], folder)) or []:
         for check in one["checks"]:
             if check["grade"] < ALL_OK and not check["skipped"]:
                 said = "; ".join(sorted({comment["summary"] for comment in check["comments"] or []}))
@@ -253,7 +254,7 @@ def _go(words: list[str], folder: Path | None = None) -> str:
 def _run(command: list[str | Path], folder: Path) -> str:
     """Run a tool, whose exit status tells of findings too, and return the JSON that it printed."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
-    if not done.stdout.startswith(("{", "[")):
+    if not done.stdout.startswith(("{", "[", "null")):
         raise StackError(f"{Path(command[0]).name} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
 
