@@ -8,7 +8,7 @@ import pytest
 
 from ops import second_opinion
 from ops.second_opinion import Finding, Judged, Waiver
-from ops.stack import StackError
+from ops.stack import Stack, StackError
 from tests.second_opinion.test_export import BUCKET, resource
 
 ALLOW = {
@@ -231,3 +231,59 @@ def test_a_bad_file_of_waivers_names_every_place(tmp_path: Path) -> None:
         second_opinion.read_waivers(file)
     places = [line.strip().partition(":")[0] for line in str(error.value).splitlines()[1:]]
     assert places == ["0.resources", "1.reason", "2.why"]
+
+
+def test_a_stack_without_cloud_or_cluster_is_told_that_there_is_nothing_to_judge() -> None:
+    with pytest.raises(StackError, match="nothing to judge"):
+        second_opinion.find({"changeSummary": {}})
+
+
+@pytest.mark.parametrize(
+    ("resources", "status", "said"),
+    [
+        (("aws_kms_key.main",), None, ["stack prod: 0 findings; 1 more are waived"]),
+        (
+            ("aws_kms_key.main", "aws_kms_key.gone"),
+            "error: fix what was found, or waive it with a reason in policies/waivers.yaml",
+            [
+                "CKV_AWS_7 aws_kms_key.gone: this waiver waives nothing",
+                "stack prod: 0 findings; 1 more are waived",
+            ],
+        ),
+        (
+            (),
+            "error: fix what was found, or waive it with a reason in policies/waivers.yaml",
+            [
+                "aws_kms_key.main: CKV_AWS_7 (checkov): Ensure rotation",
+                "stack prod: 1 findings; 0 more are waived",
+            ],
+        ),
+    ],
+)
+def test_the_command_fails_on_what_nobody_has_answered(
+    resources: tuple[str, ...],
+    status: str | None,
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    waivers = [Waiver(check="CKV_AWS_7", resources=resources, reason=WHY)] if resources else []
+    monkeypatch.setattr(second_opinion, "read_waivers", lambda: waivers)
+    monkeypatch.setattr(second_opinion, "find", lambda _: {ROTATION})
+    monkeypatch.setattr(Stack, "prepare", lambda _: None)
+    monkeypatch.setattr(Stack, "plan", lambda _: {})
+    if status is None:
+        second_opinion.main("prod")
+    else:
+        with pytest.raises(SystemExit) as ended:
+            second_opinion.main("prod")
+        assert ended.value.code == status
+    assert capsys.readouterr().out.splitlines() == said
+
+
+def test_an_unknown_stack_is_one_message() -> None:
+    with pytest.raises(SystemExit) as ended:
+        second_opinion.main("no-such-stack")
+    assert str(ended.value.code).startswith(
+        "error: STACK=no-such-stack: no Pulumi.no-such-stack.yaml in stacks/"
+    )
