@@ -42,6 +42,7 @@ AWS_TYPES = {
     "ec2/vpcEndpoint": "aws_vpc_endpoint",
     "ecr/lifecyclePolicy": "aws_ecr_lifecycle_policy",
     "ecr/pullThroughCacheRule": "aws_ecr_pull_through_cache_rule",
+    "ecr/registryScanningConfiguration": "aws_ecr_registry_scanning_configuration",
     "ecr/repository": "aws_ecr_repository",
     "ecr/repositoryCreationTemplate": "aws_ecr_repository_creation_template",
     "eks/accessEntry": "aws_eks_access_entry",
