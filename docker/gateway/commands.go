@@ -80,6 +80,11 @@ func migrate(ctx context.Context, path string, version int64, stdout io.Writer) 
 	if err != nil {
 		return err
 	}
+	if cfg.Database.Admin != (config.Admin{}) {
+		if err := ensureOwner(ctx, cfg.Database, secrets, log); err != nil {
+			return err
+		}
+	}
 	conn, err := connect(ctx, settings, log)
 	if err != nil {
 		return err
@@ -102,6 +107,26 @@ func migrate(ctx context.Context, path string, version int64, stdout io.Writer) 
 	if err := bus.PublishOnce(ctx, redisDialer(cfg.Redis, secrets), bus.Keys); err != nil {
 		log.Info("gateways not told of the keys, they reload them by themselves", "after", cfg.Auth.RefreshInterval.String(), "error", err)
 	}
+	return nil
+}
+
+// ensureOwner makes the database and its user, as their administrator.
+func ensureOwner(ctx context.Context, database config.Database, secrets config.Secrets, log *slog.Logger) error {
+	as := database
+	as.User, as.Name = database.Admin.User, database.Admin.Database
+	settings, err := store.ConnConfig(as, secrets.AdminPassword, secrets.DatabaseTLS)
+	if err != nil {
+		return err
+	}
+	conn, err := connect(ctx, settings, log)
+	if err != nil {
+		return fmt.Errorf("as the administrator: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := migrations.EnsureOwner(ctx, conn, database.User, secrets.DatabasePassword, database.Name); err != nil {
+		return fmt.Errorf("making the database %s and its user %s: %w", database.Name, database.User, err)
+	}
+	log.Info("database and its user are there", "database", database.Name, "user", database.User)
 	return nil
 }
 

@@ -26,7 +26,7 @@ func TestTheCommandLine(t *testing.T) {
 		{[]string{"check-config", "--config", "/no/such/file"}, 1, "", "configuration file: open /no/such/file: no such file or directory"},
 		{[]string{"check-config", "--config", empty}, 1, "", "nonsense: unknown setting (line 1)"},
 		{[]string{"check-config", "--config", empty}, 1, "", "database.host: is missing"},
-		{[]string{"serve", "--config", empty}, 1, "", "redis.caFile: is missing"},
+		{[]string{"serve", "--config", empty}, 1, "", "redis.passwordFile: is missing"},
 	} {
 		var stdout, stderr bytes.Buffer
 		status := run(c.arguments, &stdout, &stderr)

@@ -45,7 +45,7 @@ type Workers struct {
 }
 
 // Database is PgBouncer for serve and PostgreSQL for migrate. The connection is TLS, verified in full
-// against CAFile.
+// against CAFile, or against what the machine trusts where there is none.
 type Database struct {
 	Host         string        `yaml:"host"`
 	Port         int           `yaml:"port"`
@@ -56,9 +56,19 @@ type Database struct {
 	MaxOpen      int           `yaml:"maxOpen"`
 	MaxIdle      int           `yaml:"maxIdle"`
 	MaxLifetime  time.Duration `yaml:"maxLifetime"`
+	Admin        Admin         `yaml:"admin"`
 }
 
-// Redis carries invalidations between gateways. The connection is TLS, verified against CAFile.
+// Admin is who makes the database and its user before a migration. The zero value is nobody: the server
+// comes with both.
+type Admin struct {
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"passwordFile"`
+	Database     string `yaml:"database"` // one that is there already
+}
+
+// Redis carries invalidations between gateways. The connection is TLS, verified against CAFile, or
+// against what the machine trusts where there is none.
 type Redis struct {
 	Address      string `yaml:"address"`
 	PasswordFile string `yaml:"passwordFile"`

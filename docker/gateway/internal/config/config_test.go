@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,6 +79,7 @@ func TestEachRuleHasItsMessage(t *testing.T) {
 		"port":         {"host: pgbouncer", "host: pgbouncer, port: 70000", "database.port: 70000 is not between 1 and 65535"},
 		"max open":     {"host: pgbouncer", "host: pgbouncer, maxOpen: 0, maxIdle: 0", "database.maxOpen: 0 is less than 1"},
 		"max idle":     {"host: pgbouncer", "host: pgbouncer, maxIdle: 200", "database.maxIdle: 200 is not between 0 and database.maxOpen (100)"},
+		"admin":        {"host: pgbouncer", "host: pgbouncer, admin: {user: postgres, passwordFile: /s/admin}", "database.admin.database: is missing"},
 		"redis":        {"redis:6379", "redis", `redis.address: "redis" is not an address such as worker-1:11434`},
 		"wait":         {"workers: {", "workers: {waitForNode: -1s, ", "workers.waitForNode: -1s is less than 0s"},
 	} {
@@ -139,12 +141,38 @@ func TestSecretsAreReadAndTheirFaultsReportedTogether(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
+	c.Database.Admin = Admin{User: "postgres", PasswordFile: filepath.Join(folder, "admin"), Database: "postgres"}
 	c.Auth.KeyFile = filepath.Join(folder, "key")
 	write("key", "short")
 	if _, err = c.ReadSecrets(Migrating); err == nil || !strings.Contains(err.Error(), "holds a key of 5 characters: 16 is the least") {
 		t.Errorf("a short key is not reported: %v", err)
 	}
-	if _, err = c.ReadSecrets(Serving); strings.Contains(err.Error(), "auth.keyFile") {
-		t.Errorf("serving reads the stack's key: %v", err)
+	if !strings.Contains(err.Error(), "database.admin.passwordFile: "+folder+"/admin can't be read") {
+		t.Errorf("a missing password of the administrator is not reported: %v", err)
+	}
+	if _, err = c.ReadSecrets(Serving); strings.Contains(err.Error(), "auth.keyFile") || strings.Contains(err.Error(), "admin") {
+		t.Errorf("serving reads the stack's key or the administrator's password: %v", err)
+	}
+}
+
+func TestWithoutAnAuthorityTheMachinesAreTrusted(t *testing.T) {
+	folder := t.TempDir()
+	c, err := Parse([]byte(strings.ReplaceAll(strings.ReplaceAll(valid, ", caFile: /s/ca.pem", ""), "/s/", folder+"/")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"db", "redis"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("password"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secrets, err := c.ReadSecrets(Serving)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, settings := range map[string]*tls.Config{"pgbouncer": secrets.DatabaseTLS, "redis": secrets.RedisTLS} {
+		if settings.RootCAs != nil || settings.ServerName != host || settings.InsecureSkipVerify {
+			t.Errorf("%s is not checked against the machine's authorities: %+v", host, settings)
+		}
 	}
 }

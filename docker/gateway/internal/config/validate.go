@@ -77,7 +77,6 @@ func validate(c Config, decoded Problems) Problems {
 	required(&all, "database.name", c.Database.Name)
 	required(&all, "database.user", c.Database.User)
 	required(&all, "database.passwordFile", c.Database.PasswordFile)
-	required(&all, "database.caFile", c.Database.CAFile)
 	if c.Database.MaxOpen < 1 {
 		all.add("database.maxOpen", "%d is less than 1", c.Database.MaxOpen)
 	}
@@ -85,10 +84,14 @@ func validate(c Config, decoded Problems) Problems {
 		all.add("database.maxIdle", "%d is not between 0 and database.maxOpen (%d)", c.Database.MaxIdle, c.Database.MaxOpen)
 	}
 	duration(&all, "database.maxLifetime", c.Database.MaxLifetime)
+	if c.Database.Admin != (Admin{}) {
+		required(&all, "database.admin.user", c.Database.Admin.User)
+		required(&all, "database.admin.passwordFile", c.Database.Admin.PasswordFile)
+		required(&all, "database.admin.database", c.Database.Admin.Database)
+	}
 
 	address(&all, "redis.address", c.Redis.Address, true)
 	required(&all, "redis.passwordFile", c.Redis.PasswordFile)
-	required(&all, "redis.caFile", c.Redis.CAFile)
 
 	if c.QueryCache.Entries < 1 {
 		all.add("queryCache.entries", "%d is less than 1", c.QueryCache.Entries)
@@ -175,6 +178,7 @@ type Secrets struct {
 	DatabaseTLS      *tls.Config
 	RedisPassword    string
 	RedisTLS         *tls.Config
+	AdminPassword    string // the database administrator's; empty where there is none
 	Key              string // the stack's API key; empty where no file is named
 }
 
@@ -184,7 +188,7 @@ type Purpose int
 const (
 	// Serving needs the passwords and certificates alone: a gateway never sees a key in clear.
 	Serving Purpose = iota
-	// Migrating needs the stack's key too, to register it.
+	// Migrating needs the stack's key too, to register it, and the administrator's password.
 	Migrating
 )
 
@@ -197,6 +201,9 @@ func (c Config) ReadSecrets(purpose Purpose) (Secrets, error) {
 	host, _, _ := net.SplitHostPort(c.Redis.Address)
 	s.RedisPassword = secret(&problems, "redis.passwordFile", c.Redis.PasswordFile)
 	s.RedisTLS = trust(&problems, "redis.caFile", c.Redis.CAFile, host)
+	if purpose == Migrating && c.Database.Admin != (Admin{}) {
+		s.AdminPassword = secret(&problems, "database.admin.passwordFile", c.Database.Admin.PasswordFile)
+	}
 	if purpose == Migrating && c.Auth.KeyFile != "" {
 		s.Key = secret(&problems, "auth.keyFile", c.Auth.KeyFile)
 		if len(s.Key) < 16 && s.Key != "" {
@@ -223,6 +230,9 @@ func secret(problems *Problems, path, file string) string {
 }
 
 func trust(problems *Problems, path, file, host string) *tls.Config {
+	if file == "" {
+		return &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	}
 	text, err := os.ReadFile(file)
 	if err != nil {
 		problems.add(path, "%s", fileError(file, err))
