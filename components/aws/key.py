@@ -27,12 +27,14 @@ class KeyArgs:
         purpose: what it encrypts, for people.
         log_groups: names of the CloudWatch log groups that are encrypted with it.
         allow_replace: the names that the stack gives free.
+        retain: whether it stays when the stack goes, because what it encrypts does: snapshots.
     """
 
     account: Account
     purpose: str
     log_groups: Sequence[str] = ()
     allow_replace: Collection[str] = ()
+    retain: bool = False
 
 
 class Key(pulumi.ComponentResource):
@@ -47,7 +49,9 @@ class Key(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=DELETION_DAYS,
             policy=_policy(args),
-            opts=pulumi.ResourceOptions(parent=self, protect=protects(key_name, args.allow_replace)),
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=protects(key_name, args.allow_replace), retain_on_delete=args.retain
+            ),
         )
         kms.Alias(
             key_name,

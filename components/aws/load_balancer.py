@@ -1,0 +1,235 @@
+"""The network load balancer before the edge: TCP and UDP 443 for clients, and a TCP port for a CDN alone.
+
+Costs about 20 USD a month, 11 USD for its three addresses, and 10 USD for each 100 GB that it sends to the
+internet. Deleted, nobody reaches the platform until a new one stands and the names point to it. It belongs to
+the stack, and not to a controller in the cluster, so that nothing of it is left when the stack goes.
+
+It keeps no access log: AWS writes one for TLS listeners only, and TLS ends in nginx, which logs every request
+with its client's address; that arrives unchanged.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_aws import ec2, lb, vpc
+from pulumi_kubernetes import apiextensions, meta
+
+from components.aws.account import Account
+from components.aws.protection import protects
+
+PORT = 443
+CDN_PORT = 8443
+"""One that CloudFront and Cloudflare both may connect to."""
+HEALTH_INTERVAL_S = 10
+HEALTH_COUNT = 2
+LONGEST_DRAIN_S = 3600
+"""The longest that AWS lets a target drain."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Who may connect."""
+
+    networks: Sequence[str] = ()
+    """As CIDR."""
+    prefix_lists: Sequence[str] = ()
+    """Ids of lists of addresses that AWS keeps."""
+
+
+@dataclass(frozen=True)
+class LoadBalancerArgs:
+    """What the load balancer needs."""
+
+    account: Account
+    cluster_name: pulumi.Input[str]
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    """The public subnets."""
+    target_group_id: pulumi.Input[str]
+    """Security group of the edge's pods: the cluster's."""
+    target_port: int
+    """Where the edge listens, TCP and UDP."""
+    clients: Addresses | None
+    """Who reaches the platform without a CDN, with HTTP/3; None where everyone comes through it."""
+    cdn: Addresses | None
+    """Where the CDN connects from; None where there is none."""
+    longest_stream_s: int
+    """How long a connection to an edge that goes away is let finish, seconds."""
+    allow_replace: Collection[str] = ()
+    """The names of protected resources that the stack gives free."""
+
+
+class LoadBalancer(pulumi.ComponentResource):
+    """A public network load balancer; the edge's pods join it by ``bind``."""
+
+    def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ollamamax:aws:LoadBalancer", name, None, opts)
+        self._args = args
+        self._name = name
+        child = pulumi.ResourceOptions(parent=self)
+        group = ec2.SecurityGroup(
+            name, description="The edge's load balancer", vpc_id=args.vpc_id, opts=child
+        )
+        groups = [group]
+        for protocol in ("tcp", "udp"):
+            self._to_the_edge(protocol, group)
+        if args.clients:
+            for protocol in ("tcp", "udp"):
+                self._let_in(protocol, group, PORT, args.clients)
+        if args.cdn:
+            # A list of AWS's counts as all of its addresses, which fill a group of their own.
+            groups.append(
+                ec2.SecurityGroup(
+                    f"{name}-cdn", description="The CDN to the edge", vpc_id=args.vpc_id, opts=child
+                )
+            )
+            self._let_in("cdn", groups[1], CDN_PORT, args.cdn)
+        self._balancer = lb.LoadBalancer(
+            name,
+            load_balancer_type="network",
+            internal=False,
+            ip_address_type="ipv4",
+            subnets=args.subnet_ids,
+            security_groups=[one.id for one in groups],
+            enable_cross_zone_load_balancing=True,
+            enable_deletion_protection=protects(name, args.allow_replace),
+            tags={"Name": f"{args.account.prefix}-{name}"},
+            opts=pulumi.ResourceOptions(parent=self, protect=protects(name, args.allow_replace)),
+        )
+        self._targets: dict[str, lb.TargetGroup] = {}
+        self._listeners: list[lb.Listener] = []
+        if args.clients:
+            self._listen(name, "TCP_UDP", PORT)
+        if args.cdn:
+            self._listen(f"{name}-cdn", "TCP", CDN_PORT)
+        self.register_outputs({"dnsName": self.dns_name})
+
+    @property
+    def dns_name(self) -> pulumi.Output[str]:
+        """Its own name."""
+        return self._balancer.dns_name
+
+    @property
+    def zone_id(self) -> pulumi.Output[str]:
+        """The zone of that name, for an alias record."""
+        return self._balancer.zone_id
+
+    def bind(
+        self,
+        service: str,
+        port: int,
+        namespace: pulumi.Input[str],
+        provider: pulumi.ProviderResource,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> list[pulumi.Resource]:
+        """Let the pods of a Kubernetes service join, and return what does so.
+
+        The cluster registers and deregisters them; it makes nothing in AWS that could be left behind.
+
+        Args:
+            service: name of the service.
+            port: its port.
+            namespace: where it is.
+            provider: the cluster's.
+            after: what must be there first, the service among it.
+        """
+        return [
+            apiextensions.CustomResource(
+                name,
+                api_version="eks.amazonaws.com/v1",
+                kind="TargetGroupBinding",
+                metadata=meta.v1.ObjectMetaArgs(name=name, namespace=namespace),
+                spec={
+                    "serviceRef": {"name": service, "port": port},
+                    "targetGroupARN": target.arn,
+                    "targetType": "ip",
+                },
+                # No data flows from a listener: only a group that has one is a load balancer's.
+                opts=pulumi.ResourceOptions(
+                    parent=self, provider=provider, depends_on=[*after, *self._listeners]
+                ),
+            )
+            for name, target in self._targets.items()
+        ]
+
+    def _to_the_edge(self, protocol: str, group: ec2.SecurityGroup) -> None:
+        """Let the load balancer, its health checks included, reach the edge's pods."""
+        pods, port = self._args.target_group_id, self._args.target_port
+        for rule, this, other in (
+            (vpc.SecurityGroupEgressRule, group.id, pods),
+            (vpc.SecurityGroupIngressRule, pods, group.id),
+        ):
+            rule(
+                f"{self._name}-to-pods-{protocol}",
+                security_group_id=this,
+                description="From the load balancer to the edge",
+                referenced_security_group_id=other,
+                ip_protocol=protocol,
+                from_port=port,
+                to_port=port,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+
+    def _let_in(self, what: str, group: ec2.SecurityGroup, port: int, who: Addresses) -> None:
+        for source in [*who.networks, *who.prefix_lists]:
+            vpc.SecurityGroupIngressRule(
+                f"{self._name}-{what}-{source}",
+                security_group_id=group.id,
+                description="To the load balancer",
+                cidr_ipv4=source if source in who.networks else None,
+                prefix_list_id=source if source in who.prefix_lists else None,
+                ip_protocol="udp" if what == "udp" else "tcp",
+                from_port=port,
+                to_port=port,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+
+    def _listen(self, name: str, protocol: str, port: int) -> None:
+        child = pulumi.ResourceOptions(parent=self)
+        args = self._args
+        target = lb.TargetGroup(
+            name,
+            vpc_id=args.vpc_id,
+            target_type="ip",
+            protocol=protocol,
+            port=args.target_port,
+            preserve_client_ip="true",
+            deregistration_delay=drain_s(args.longest_stream_s),
+            # What is still open then would hang: nobody answers any more.
+            connection_termination=True,
+            # A QUIC client that changes its port stays with the edge that has its connection.
+            stickiness=lb.TargetGroupStickinessArgs(type="source_ip", enabled=True),
+            # Of the edge alone: were a gateway's answer in it, one that is away would take every edge along.
+            health_check=lb.TargetGroupHealthCheckArgs(
+                protocol="TCP",
+                port="traffic-port",
+                interval=HEALTH_INTERVAL_S,
+                healthy_threshold=HEALTH_COUNT,
+                unhealthy_threshold=HEALTH_COUNT,
+            ),
+            # Lets the controllers of EKS Auto Mode register pods.
+            tags={"eks:eks-cluster-name": args.cluster_name},
+            opts=child,
+        )
+        self._targets[name] = target
+        self._listeners.append(
+            lb.Listener(
+                name,
+                load_balancer_arn=self._balancer.arn,
+                protocol=protocol,
+                port=port,
+                default_actions=[lb.ListenerDefaultActionArgs(type="forward", target_group_arn=target.arn)],
+                opts=child,
+            )
+        )
+
+
+def drain_s(longest_stream_s: int) -> int:
+    """Return how long a target drains, seconds: as long as the longest stream, which AWS must allow."""
+    if longest_stream_s > LONGEST_DRAIN_S:
+        raise pulumi.RunError(
+            f"longestStreamS: {longest_stream_s} is more than {LONGEST_DRAIN_S}, the longest that a load"
+            " balancer of AWS lets a stream finish: lower it"
+        )
+    return longest_stream_s
