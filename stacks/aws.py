@@ -22,6 +22,7 @@ from stacks.block import (
     Email,
     HostName,
     Label,
+    Seconds,
 )
 
 LogDays = Literal[
@@ -127,6 +128,9 @@ class CdnSettings(Block):
     api: bool = False
     """Whether ``api.ZONE`` goes through the CDN too. It then has no HTTP/3 to the origin and keeps to the
     CDN's limits of body size and read time-out."""
+    origin_keepalive_timeout_s: Seconds = 920
+    """Idle time after which the edge closes a connection of the CDN, seconds: more than Cloudflare's 900 and
+    CloudFront's 60, because the side that sends requests must close first."""
     static_max_age_s: Annotated[int, Field(ge=0, le=31_536_000)] = 31_536_000
     """How long content-hashed files are cached, seconds (report)."""
     public_max_age_s: Annotated[int, Field(ge=0, le=86_400)] = 300

@@ -4,14 +4,16 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any, get_args
 
 import pulumi
+import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from stacks import budgets
+from stacks import budgets, gguf, models
 from stacks.block import IN_WORDS
 from stacks.settings import Settings
 
@@ -30,11 +32,37 @@ def load() -> Settings:
     """
     # The CLI hands the configuration over in the environment, other hosts of the program in the runtime.
     config = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
-    prefix = f"{NAMESPACE}:"
-    raw = {
-        key.removeprefix(prefix): _decode(value) for key, value in config.items() if key.startswith(prefix)
-    }
-    return parse(raw, pulumi.get_stack())
+    return parse(_ours(config), pulumi.get_stack())
+
+
+def read(file: Path, stack: str) -> Settings:
+    """Return the settings in a stack file, for what works without deploying.
+
+    Raises:
+        SettingsError: naming every unknown key, bad value and broken budget, or why the file cannot be read.
+    """
+    try:
+        document = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise SettingsError(f"stack {stack}: cannot read {file}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"stack {stack}: {file} is no YAML: {error}") from error
+    config = document.get("config") if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        raise SettingsError(f"stack {stack}: {file} has no settings: they stand under `config:`")
+    return parse(_ours(config), stack)
+
+
+def catalogue(settings: Settings) -> models.Catalogue:
+    """Return what is known of models: the published ones, and those whose files ``settings`` name.
+
+    Raises:
+        SettingsError: naming every file that is no model.
+    """
+    known, problems = _catalogue(settings)
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return known
 
 
 def parse(raw: Mapping[str, Any], stack: str) -> Settings:
@@ -49,7 +77,8 @@ def parse(raw: Mapping[str, Any], stack: str) -> Settings:
     except ValidationError as error:
         problems = sorted(_describe(detail) for detail in _distinct(error.errors()))
     else:
-        problems = budgets.check(settings)
+        known, unreadable = _catalogue(settings)
+        problems = unreadable or budgets.check(settings, known)
         if not problems:
             return settings
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -57,8 +86,31 @@ def parse(raw: Mapping[str, Any], stack: str) -> Settings:
     raise SettingsError(f"stack {stack}: the settings have {count}:\n{lines}")
 
 
-def _decode(value: str) -> Any:  # noqa: ANN401 - whatever the stack file holds
+def _ours(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of this project among all configuration, without their namespace."""
+    prefix = f"{NAMESPACE}:"
+    return {
+        key.removeprefix(prefix): _decode(value) for key, value in config.items() if key.startswith(prefix)
+    }
+
+
+def _catalogue(settings: Settings) -> tuple[models.Catalogue, list[str]]:
+    """Return what is known of models, and the problems with the files of some."""
+    known, problems = dict(models.PUBLISHED), []
+    for index, entry in enumerate(settings.model_files):
+        try:
+            known[entry.model] = gguf.read(Path(entry.file))
+        except gguf.GgufError as error:
+            problems.append(f"modelFiles.{index}.file: {entry.file} {error}")
+        except OSError as error:
+            problems.append(f"modelFiles.{index}.file: {entry.file}: {error.strerror}")
+    return known, problems
+
+
+def _decode(value: Any) -> Any:  # noqa: ANN401 - whatever the stack file holds
     """Return what the stack file says: Pulumi hands structured values over as JSON text."""
+    if not isinstance(value, str):
+        return value
     try:
         return json.loads(value)
     except ValueError:

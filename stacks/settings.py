@@ -2,7 +2,7 @@
 
 The text under a field is its documentation: what it means, its unit, and why it has this default.
 ``docs/settings.md`` is generated from it. Settings of clusters are in ``stacks/kubernetes.py``, those of
-AWS in ``stacks/aws.py``; checks that span several settings in ``stacks/budgets.py``. Numbers marked
+AWS in ``stacks/aws.py``; checks that span several settings in ``stacks/budgets``. Numbers marked
 "report" come from the performance report.
 """
 
@@ -164,6 +164,9 @@ class EdgeSettings(Block):
     """Requests on one client connection before it is closed (report)."""
     keepalive_timeout_s: Seconds = 75
     """Idle time after which a client connection is closed, seconds (report)."""
+    tcp_keepalive_s: Seconds = 60
+    """Silence on a client's TCP connection after which the kernel probes it, seconds: a load balancer takes
+    the probe for traffic, and does not forget the connection while a model thinks."""
     header_timeout_s: Seconds = 5
     """Time in which a request's headers must arrive, seconds (report)."""
     body_timeout_s: Seconds = 5
@@ -282,13 +285,29 @@ class NodeMemorySettings(Block):
     """Use at which a node sheds its caches, MiB (report)."""
 
 
+class ModelFileSettings(Block):
+    """The file of a model whose size is not published, or not the published one."""
+
+    model: ModelName
+    """The model's Ollama name."""
+    file: str
+    """Its GGUF file, from the folder in which the command runs. Only the header is read."""
+
+
 class CostSettings(Block):
-    """What the stack may cost."""
+    """What the stack may cost, and what the estimate of it assumes."""
 
     monthly_usd: Annotated[int, Field(ge=1, le=100_000_000)]
     """Budget a month, US dollars: the expected cost must not exceed it, and an alarm watches it."""
     alarm_emails: Annotated[tuple[Email, ...], Field(min_length=1)]
     """Who is told when spending, or its forecast, passes the budget."""
+    expected_scale_percent: Annotated[int, Field(ge=0, le=100)] = 20
+    """Where autoscalers stand between their fewest and most replicas, mean over a month, percent."""
+    expected_spot_percent: Annotated[int, Field(ge=0, le=100)] = 70
+    """Part of the node hours of ``spot-first`` pools that is found on spot, percent."""
+    expected_busy_percent: Annotated[int, Field(ge=0, le=100)] = 40
+    """Part of the time in which a worker's slots generate, percent: what the tokens of a month, and so the
+    price of a million, are reckoned with."""
 
 
 class PolicySettings(Block):
@@ -309,12 +328,15 @@ class Settings(Block):
     cluster that the stack makes, with managed data stores, a CDN and names around it."""
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = ("smollm2:135m",)
     """Models that every worker holds before the platform counts as ready, by their Ollama names."""
+    model_files: tuple[ModelFileSettings, ...] = ()
+    """Files of models whose size is not published: they then count with their real size."""
     port_offset: Annotated[int, Field(ge=0, le=50_000)] = 0
     """Added to every published port (edge 8443, Prometheus 9091), so that stacks run side by side."""
     longest_generation_s: Annotated[int, Field(ge=10, le=7200)] = 600
     """Longest silence allowed between two pieces of a model's answer, seconds; every hop allows it."""
     longest_stream_s: Annotated[int, Field(ge=10, le=7200)] = 600
-    """Longest whole answer that a rollout or a scale-down on a cluster waits for, seconds."""
+    """Longest whole answer that a rollout or a scale-down on a cluster waits for, seconds. A spot node that
+    is taken away ends what runs on it after 120 s, however long this is."""
     docker: DockerSettings = DockerSettings()
     """The docker target."""
     edge: EdgeSettings = EdgeSettings()

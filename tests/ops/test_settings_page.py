@@ -56,7 +56,7 @@ def test_a_row_gives_type_limits_default_and_meaning() -> None:
 
 def test_every_budget_is_on_the_page() -> None:
     assert (
-        "gateway.replicas (…) × gateway.databasePool.maxOpen (…) = … is more than pool.maxClientConn (…)"
+        "… (…) × gateway.databasePool.maxOpen (…) = … is more than pool.maxClientConn (…)"
         in settings_page.page()
     )
 

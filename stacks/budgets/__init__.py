@@ -1,0 +1,40 @@
+"""Checks across layers: what no single setting can get wrong on its own.
+
+Each check yields sentences that name every layer and number involved, and the way out. One module a layer.
+"""
+
+from collections.abc import Callable, Iterator
+
+from stacks import models
+from stacks.budgets import autoscaling, cloud, connections, gpus, memory, spending, target, timeouts
+from stacks.settings import Settings
+
+CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
+    target.target,
+    timeouts.timeouts,
+    timeouts.load_balancer,
+    timeouts.cdn,
+    timeouts.rollouts,
+    connections.connections,
+    connections.open_files,
+    memory.memory,
+    autoscaling.autoscaling,
+    gpus.gpu_nodes,
+    gpus.gpu_sharing,
+    cloud.account,
+    cloud.network,
+    cloud.names,
+)
+MODEL_CHECKS: tuple[Callable[[Settings, models.Catalogue], Iterator[str]], ...] = (
+    memory.models_in_memory,
+    gpus.models_on_gpus,
+    autoscaling.worker_memory,
+    spending.spending,
+)
+"""Checks that need to know how large the models are."""
+
+
+def check(settings: Settings, catalogue: models.Catalogue = models.PUBLISHED) -> list[str]:
+    """Return every budget that ``settings`` breaks, one sentence each."""
+    alone = [problem for rule in CHECKS for problem in rule(settings)]
+    return alone + [problem for rule in MODEL_CHECKS for problem in rule(settings, catalogue)]

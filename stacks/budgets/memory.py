@@ -1,0 +1,65 @@
+"""Memory: what a process may use lies under what its container may use."""
+
+from collections.abc import Iterator
+
+from stacks import hardware, models
+from stacks.settings import Settings
+
+
+def memory(s: Settings) -> Iterator[str]:
+    """What a process may use lies under what its container, or its instance, has."""
+    limit = s.gateway.resources.memory_mib
+    if s.gateway.go_memory_limit_mib >= limit:
+        yield (
+            f"gateway.goMemoryLimitMib ({s.gateway.go_memory_limit_mib}) must be less than "
+            f"gateway.resources.memoryMib ({limit}): the Go runtime must collect before the kernel kills"
+        )
+    if s.node_memory.warning_mib >= s.node_memory.critical_mib:
+        yield (
+            f"nodeMemory.warningMib ({s.node_memory.warning_mib}) must be less than "
+            f"nodeMemory.criticalMib ({s.node_memory.critical_mib})"
+        )
+    if s.target != "aws" and s.cache.max_memory_mib >= s.cache.resources.memory_mib:
+        yield (
+            f"cache.maxMemoryMib ({s.cache.max_memory_mib}) must be less than "
+            f"cache.resources.memoryMib ({s.cache.resources.memory_mib})"
+        )
+    if s.aws:
+        gib = hardware.DATABASE_GIB.get(s.aws.database.instance_class, 0)
+        limit, path = gib * 1024, f"the memory of {s.aws.database.instance_class}"
+    else:
+        limit, path = s.database.resources.memory_mib, "database.resources.memoryMib"
+    if limit and s.database.shared_buffers_mib * 2 > limit:
+        yield (
+            f"database.sharedBuffersMib ({s.database.shared_buffers_mib}) must be at most half of "
+            f"{path} ({limit})"
+        )
+    busy = s.pool.replicas * (s.pool.default_pool_size + s.pool.reserve_pool_size)
+    busy += s.database.superuser_reserved_connections
+    wanted = (
+        s.database.shared_buffers_mib + s.database.maintenance_work_mem_mib + busy * s.database.work_mem_mib
+    )
+    if limit and wanted > limit:
+        yield (
+            f"database.sharedBuffersMib ({s.database.shared_buffers_mib}) + database.maintenanceWorkMemMib "
+            f"({s.database.maintenance_work_mem_mib}) + {busy} connections of PgBouncer and operators × "
+            f"database.workMemMib ({s.database.work_mem_mib}) = {wanted} is more than {path} ({limit})"
+        )
+
+
+def models_in_memory(s: Settings, catalogue: models.Catalogue) -> Iterator[str]:
+    """Without a GPU, the largest model fits the worker's memory with its KV cache, context × parallel."""
+    if s.gpu_pools:
+        return
+    worker = s.worker
+    for name in s.models:
+        model = models.find(catalogue, name)
+        wanted = model.loaded_mib(worker.context_length, worker.parallel) if model else 0
+        if model and wanted > worker.resources.memory_mib:
+            yield (
+                f"{name}: weights {model.weights_mib} MiB + KV cache "
+                f"{model.cache_mib(worker.context_length, worker.parallel)} MiB + computing "
+                f"{model.graph_mib(worker.context_length, worker.parallel)} MiB = {wanted} MiB is more than "
+                f"worker.resources.memoryMib ({worker.resources.memory_mib}): raise it, or lower "
+                f"worker.contextLength ({worker.context_length}) or worker.parallel ({worker.parallel})"
+            )

@@ -1,0 +1,91 @@
+"""How much of everything a stack's settings can ask for: arithmetic that budgets and cost share."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stacks.hardware import GENERAL_NODE, INSTANCE_TYPES, GpuInstance
+from stacks.kubernetes import GpuPoolSettings
+from stacks.settings import Settings
+
+SYSTEM_CPUS, SYSTEM_MIB = 2.0, 4096
+"""Room for what a cluster runs beside the platform's services: DNS, KEDA, metrics, the forecaster."""
+
+FILL_SHARE = 0.8
+"""How full the nodes without a GPU are: the rest is kept by the system, or too small for one more pod."""
+
+
+def most_gateways(s: Settings) -> int:
+    """Return the most gateways that run at a time."""
+    return s.gateway.autoscaling.max_replicas if s.gateway.autoscaling else s.gateway.replicas
+
+
+def most_gateways_path(s: Settings) -> str:
+    """Return the path of the setting that says so."""
+    return "gateway.autoscaling.maxReplicas" if s.gateway.autoscaling else "gateway.replicas"
+
+
+def known_types(pool: GpuPoolSettings) -> dict[str, GpuInstance]:
+    """Return those of a pool's instance types whose hardware is known, by name."""
+    return {name: INSTANCE_TYPES[name] for name in pool.instance_types if name in INSTANCE_TYPES}
+
+
+def slots_a_node(pool: GpuPoolSettings, kind: GpuInstance) -> int:
+    """Return for how many workers a node has GPUs."""
+    return kind.gpus * (pool.sharing.slices if pool.sharing else 1) // pool.gpus_per_replica
+
+
+def gpu_share_mib(pool: GpuPoolSettings, kind: GpuInstance) -> int:
+    """Return how much GPU memory a worker has to itself, MiB."""
+    if pool.sharing is None:
+        return kind.gpu.memory_mib * pool.gpus_per_replica
+    if pool.sharing.mode == "mig" and kind.gpu.slices:
+        return kind.gpu.slice_mib(pool.sharing.slices)
+    return kind.gpu.memory_mib // pool.sharing.slices
+
+
+def nodes(pool: GpuPoolSettings, kind: GpuInstance, workers: int) -> int:
+    """Return how many nodes of a type hold so many workers, within the pool's limit."""
+    return min(pool.max_nodes, -(-workers // max(1, slots_a_node(pool, kind))))
+
+
+@dataclass(frozen=True)
+class Pods:
+    """Equal pods that need no GPU."""
+
+    service: str
+    cpus: float
+    memory_mib: int
+    least: int
+    most: int
+
+
+def general_pods(s: Settings) -> Iterator[Pods]:
+    """Yield what runs on the nodes without a GPU on AWS, where database and cache are AWS's own."""
+    gateway, scaling = s.gateway.resources, s.gateway.autoscaling
+    least, most = (
+        (scaling.min_replicas, scaling.max_replicas) if scaling else (s.gateway.replicas, s.gateway.replicas)
+    )
+    yield Pods("gateway", gateway.cpus, gateway.memory_mib, least, most)
+    edge, pool, monitoring = s.edge, s.pool, s.monitoring
+    yield Pods("edge", edge.resources.cpus, edge.resources.memory_mib, edge.replicas, edge.replicas)
+    yield Pods("pool", pool.resources.cpus, pool.resources.memory_mib, pool.replicas, pool.replicas)
+    yield Pods("monitoring", monitoring.resources.cpus, monitoring.resources.memory_mib, 1, 1)
+    yield Pods("system", SYSTEM_CPUS, SYSTEM_MIB, 1, 1)
+    if not s.gpu_pools:
+        worker = s.worker
+        yield Pods(
+            "worker", worker.resources.cpus, worker.resources.memory_mib, worker.replicas, worker.replicas
+        )
+
+
+def general_nodes(s: Settings, *, most: bool = True) -> int:
+    """Return how many nodes without a GPU hold the most, or the least, that runs on them.
+
+    They are never filled to the brim, and there is one in each zone at least.
+    """
+    pods = [(pod, pod.most if most else pod.least) for pod in general_pods(s)]
+    cpus = sum(pod.cpus * count for pod, count in pods) / GENERAL_NODE.cpus
+    memory = sum(pod.memory_mib * count for pod, count in pods) / (GENERAL_NODE.memory_gib * 1024)
+    zones = len(s.aws.zones) if s.aws else 1
+    return max(zones, math.ceil(max(cpus, memory) / FILL_SHARE))

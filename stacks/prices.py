@@ -1,0 +1,208 @@
+"""List prices of AWS and Cloudflare, US dollars: dated, with their sources; estimates say that they are.
+
+They are for budgets, not for bills: taxes, discounts, savings plans and support plans are not in them.
+
+* EC2 on demand, us-east-1: the AWS Price List API as of 20 July 2026, through the table that Karpenter
+  generates from it (github.com/aws/karpenter-provider-aws, zz_generated.pricing_aws.go).
+* EC2 elsewhere: AWS keeps one factor a family and region. 1.2505 (g6, g6e in eu-central-1) is that of every
+  size in the SkyPilot catalogue (github.com/skypilot-org/skypilot-catalog, v7/aws/vms.csv); the factors of
+  p4d, p5 and g7e in Europe are estimates.
+* All else: the price pages under https://aws.amazon.com, SERVICE/pricing/ (eks, vpc, elasticloadbalancing,
+  rds/postgresql, elasticache, ebs, s3, ecr, cloudwatch, waf, route53, kms, secrets-manager, cloudfront), and
+  https://www.cloudflare.com/plans/, July 2026. Databases and caches outside us-east-1: a factor, rounded up.
+"""
+
+from dataclasses import dataclass
+
+AS_OF = "2026-07-20"
+HOURS = 730
+"""Hours of a month, as AWS reckons."""
+
+ON_DEMAND = {
+    "g4dn.xlarge": 0.526,
+    "g4dn.2xlarge": 0.752,
+    "g4dn.4xlarge": 1.204,
+    "g4dn.8xlarge": 2.176,
+    "g4dn.12xlarge": 3.912,
+    "g4dn.16xlarge": 4.352,
+    "g5.xlarge": 1.006,
+    "g5.2xlarge": 1.212,
+    "g5.4xlarge": 1.624,
+    "g5.8xlarge": 2.448,
+    "g5.12xlarge": 5.672,
+    "g5.16xlarge": 4.096,
+    "g5.24xlarge": 8.144,
+    "g5.48xlarge": 16.288,
+    "g6.xlarge": 0.8048,
+    "g6.2xlarge": 0.9776,
+    "g6.4xlarge": 1.3232,
+    "g6.8xlarge": 2.0144,
+    "g6.12xlarge": 4.6016,
+    "g6.16xlarge": 3.3968,
+    "g6.24xlarge": 6.6752,
+    "g6.48xlarge": 13.3504,
+    "gr6.4xlarge": 1.5392,
+    "gr6.8xlarge": 2.4464,
+    "g6e.xlarge": 1.861,
+    "g6e.2xlarge": 2.24208,
+    "g6e.4xlarge": 3.00424,
+    "g6e.8xlarge": 4.52856,
+    "g6e.12xlarge": 10.49264,
+    "g6e.16xlarge": 7.57719,
+    "g6e.24xlarge": 15.06559,
+    "g6e.48xlarge": 30.13118,
+    "g7e.2xlarge": 3.36312,
+    "g7e.4xlarge": 3.99816,
+    "g7e.8xlarge": 5.26824,
+    "g7e.12xlarge": 8.28608,
+    "g7e.24xlarge": 16.57216,
+    "g7e.48xlarge": 33.14432,
+    "p4d.24xlarge": 21.957642,
+    "p4de.24xlarge": 27.44705,
+    "p5.4xlarge": 6.88,
+    "p5.48xlarge": 55.04,
+    "p5en.48xlarge": 63.296,
+}
+"""Instance type → an hour on demand, Linux, us-east-1."""
+
+SPOT_SHARE = {"g": 0.45, "p": 0.7}
+"""First letter of the family → what a spot hour typically costs of an on-demand one. An estimate on the safe
+side: in the SkyPilot catalogue g6 and g6e stood at 27 to 48 % in eu-central-1, us-east-1 and us-west-2."""
+
+GENERAL_HOUR = 0.2016
+"""An hour of the node that everything without a GPU is reckoned on: m7i.xlarge on demand, us-east-1."""
+
+DATABASE_HOUR = {
+    "db.t4g.micro": 0.016,
+    "db.t4g.small": 0.032,
+    "db.t4g.medium": 0.065,
+    "db.t4g.large": 0.129,
+    "db.t4g.xlarge": 0.258,
+    "db.m6g.large": 0.159,
+    "db.m6g.xlarge": 0.318,
+    "db.m6g.2xlarge": 0.636,
+    "db.m7g.large": 0.168,
+    "db.m7g.xlarge": 0.337,
+    "db.m7g.2xlarge": 0.674,
+    "db.m7g.4xlarge": 1.348,
+    "db.r6g.large": 0.225,
+    "db.r6g.xlarge": 0.45,
+    "db.r7g.large": 0.239,
+    "db.r7g.xlarge": 0.478,
+    "db.r7g.2xlarge": 0.956,
+    "db.r7g.4xlarge": 1.911,
+}
+"""Class of RDS for PostgreSQL → an hour in one zone, us-east-1; two zones cost twice as much, disks too."""
+DATABASE_GIB_MONTH = 0.115
+
+CACHE_HOUR = {
+    "cache.t4g.micro": 0.0128,
+    "cache.t4g.small": 0.0256,
+    "cache.t4g.medium": 0.052,
+    "cache.m6g.large": 0.1192,
+    "cache.m7g.large": 0.1264,
+    "cache.m7g.xlarge": 0.252,
+    "cache.m7g.2xlarge": 0.5032,
+    "cache.r6g.large": 0.1648,
+    "cache.r7g.large": 0.1752,
+    "cache.r7g.xlarge": 0.3496,
+    "cache.r7g.2xlarge": 0.6984,
+}
+"""Node type of ElastiCache for Valkey (a fifth less than for Redis) → an hour, us-east-1."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """What a region asks, where it differs."""
+
+    gpu: float = 1.0
+    """Factor on EC2 instances with GPUs."""
+    general: float = 1.0
+    """Factor on other EC2 instances."""
+    database: float = 1.0
+    """Factor on RDS, its disks too."""
+    cache: float = 1.0
+    """Factor on ElastiCache."""
+    nat: float = 0.045
+    """NAT gateway: an hour, and a GB through it."""
+    endpoint: float = 0.01
+    """Interface endpoint in one zone, an hour."""
+    balancer: float = 0.0225
+    """Network load balancer, an hour."""
+    disk: float = 0.08
+    """EBS gp3, a GB a month."""
+    logs: float = 0.50
+    """CloudWatch logs, a GB taken in."""
+    bucket: float = 0.023
+    """S3 standard, a GB a month."""
+
+
+DEAREST = "eu-central-1"
+"""Region whose prices are taken for one that is not listed."""
+REGIONS = {
+    "us-east-1": Region(),
+    "us-west-2": Region(),
+    "eu-west-1": Region(
+        gpu=1.117,
+        general=1.115,
+        database=1.1,
+        cache=1.1,
+        nat=0.048,
+        endpoint=0.011,
+        balancer=0.0252,
+        disk=0.088,
+        logs=0.57,
+    ),
+    DEAREST: Region(
+        gpu=1.2505,
+        general=1.198,
+        database=1.18,
+        cache=1.2,
+        nat=0.052,
+        endpoint=0.012,
+        balancer=0.027,
+        disk=0.0952,
+        logs=0.63,
+        bucket=0.0245,
+    ),
+}
+
+CLUSTER_HOUR = 0.10
+"""EKS control plane, Kubernetes version in standard support."""
+AUTO_MODE_SHARE = 0.12
+"""Fee of EKS Auto Mode for each node, of its on-demand price, whatever it was bought as."""
+ADDRESS_HOUR = 0.005
+"""Public IPv4 address."""
+BALANCER_UNIT_HOUR = 0.006
+"""NLB capacity unit: 1 GB an hour, 100,000 TCP or 50,000 UDP flows."""
+TRANSFER_OUT_GB = 0.09
+"""From EC2 to the internet, first 10 TB."""
+CDN_GB = 0.085
+"""CloudFront in Europe and North America, after the first TB, which is free."""
+FIREWALL_MONTH, FIREWALL_RULE_MONTH, FIREWALL_RULES = 5.0, 1.0, 5
+"""AWS WAF: a web ACL, a rule, and the rules that a stack has."""
+CLOUDFLARE_MONTH = 25.0
+"""Plan Pro of a zone, billed monthly."""
+ZONE_MONTH = 0.50
+"""Route 53 hosted zone."""
+KEY_MONTH = 1.0
+"""Customer-managed KMS key."""
+SECRET_MONTH = 0.40
+"""Secret in Secrets Manager."""
+IMAGES_GB_MONTH = 0.10
+"""ECR storage."""
+
+
+def region(name: str) -> Region:
+    """Return the prices of a region; where they are not listed, the dearest ones."""
+    return REGIONS.get(name, REGIONS[DEAREST])
+
+
+def on_demand(instance_type: str, region_name: str) -> float:
+    """Return an hour of an instance with GPUs."""
+    return ON_DEMAND[instance_type] * region(region_name).gpu
+
+
+def spot(instance_type: str, region_name: str) -> float:
+    """Return a typical hour of it on spot."""
+    return on_demand(instance_type, region_name) * SPOT_SHARE[instance_type[0]]
