@@ -4,8 +4,8 @@ from tests.components.conftest import Graph, Plan
 
 
 def test_the_job_asks_every_worker_for_every_model(plan: Plan) -> None:
-    job = plan(models=["llama2:7b", "mistral:7b"], worker={"replicas": 3}).container("models-1")
-    assert job.inputs["command"] == ["llama2:7b", "mistral:7b"]
+    job = plan(models=["qwen2.5:0.5b", "llama3.2:1b"], worker={"replicas": 3}).container("models-1")
+    assert job.inputs["command"] == ["qwen2.5:0.5b", "llama3.2:1b"]
     assert job.env["OLLAMA_HOSTS"] == "worker-1:11434 worker-2:11434 worker-3:11434"
 
 
