@@ -33,6 +33,8 @@ class EdgeArgs:
     longest_silence_s: int
     """Longest time between two pieces of an answer, seconds."""
     certificate: ServerCertificate
+    leave_s: int = 0
+    """On a cluster, how long a stopping edge still accepts connections, seconds: till none are sent to it."""
 
 
 def describe(args: EdgeArgs) -> Service:
@@ -49,6 +51,7 @@ def describe(args: EdgeArgs) -> Service:
     return Service(
         name=NAME,
         image="edge",
+        replicas=settings.replicas,
         limits=Limits(settings.resources.memory_mib, settings.resources.cpus),
         config={
             "nginx.conf": render(
@@ -63,7 +66,12 @@ def describe(args: EdgeArgs) -> Service:
         ),
         scratch={"/tmp": 256},  # noqa: S108 - in the container
         probe=Probe(("/usr/local/bin/healthcheck",)),
-        stop=Stop(signal="SIGQUIT", grace_s=settings.drain_timeout_s + STOP_MARGIN_S),
+        stop=Stop(
+            signal="SIGQUIT",
+            grace_s=args.leave_s + settings.drain_timeout_s + STOP_MARGIN_S,
+            # nginx closes its sockets at the signal, while connections are still sent to it.
+            before=("sleep", str(args.leave_s)) if args.leave_s else None,
+        ),
         talks_to=(Peer("gateway", args.gateway_port),),
     )
 

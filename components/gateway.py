@@ -49,6 +49,7 @@ def describe(args: GatewayArgs) -> Service:
         name=NAME,
         image=IMAGE,
         replicas=settings.replicas,
+        scaling=settings.autoscaling,
         limits=Limits(settings.resources.memory_mib, settings.resources.cpus),
         command=("serve",),
         env={"GOGC": str(settings.go_gc), "GOMEMLIMIT": f"{settings.go_memory_limit_mib}MiB"},

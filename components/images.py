@@ -62,21 +62,23 @@ class BuiltImages:
         return built.repo_digest if self._registry else built.image_name
 
     def _build(self, image: str) -> docker.Image:
-        context = SOURCES / image
+        folder, _, stage = image.partition(":")
+        context, label = SOURCES / folder, image.replace(":", "-")
         build_args = {"VERSION": self._version}
         registry = self._registry
         platform = [registry.platform] if registry else []
         tag = naming.content_hash(
             context, *(f"{key}={value}" for key, value in build_args.items()), *platform
         )
-        name = naming.image_name(image, tag)
+        name = naming.image_name(label, tag)
         return docker.Image(
-            image,
+            label,
             image_name=pulumi.Output.concat(registry.prefix, "/", name) if registry else name,
             build=docker.DockerBuildArgs(
                 context=str(context),
                 dockerfile=str(context / "Dockerfile"),
                 args=build_args,
+                target=stage or None,
                 platform=registry.platform if registry else None,
             ),
             registry=_login(registry) if registry and registry.username else None,

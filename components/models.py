@@ -1,20 +1,24 @@
-"""The models: a job that pulls what the stack names onto every worker, before the platform is ready."""
+"""The models: a job that brings what the stack names to the workers, before the platform is ready."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 
-from components.service import Limits, Peer, Priority, Service, Target
+from components.service import INTERNET, Limits, Peer, Priority, Service, Target, Volume
 
 NAME = "models"
 LIMITS = Limits(memory_mib=256, cpus=1.0)
 """The job only asks; the worker downloads."""
+STORE_LIMITS = Limits(memory_mib=1024, cpus=1.0)
+"""The job downloads."""
+STORE_DIR = "/store"
+WORK_DIR = "/work"
 
 
 @dataclass(frozen=True)
 class ModelsArgs:
-    """What the models need."""
+    """What it takes to pull the models onto every worker."""
 
     names: tuple[str, ...]
     hosts: tuple[str, ...]
@@ -26,8 +30,32 @@ class ModelsArgs:
     """Home folder in that image, where the client keeps its key pair."""
 
 
-def describe(args: ModelsArgs) -> Service:
-    """Return the job that loads the models onto every worker, one after the other."""
+@dataclass(frozen=True)
+class StoreArgs:
+    """What it takes to pull the models once, into the volume that all workers share."""
+
+    names: tuple[str, ...]
+    store: str
+    """Name of that volume."""
+    size_gib: int
+    """Size of that volume, GiB; the largest model is no larger."""
+    image: str
+    """As of ``ModelsArgs``."""
+    home: str
+    """As of ``ModelsArgs``."""
+
+
+def describe(args: ModelsArgs | StoreArgs) -> Service:
+    """Return the job."""
+    match args:
+        case ModelsArgs():
+            return _onto_workers(args)
+        case StoreArgs():
+            return _into_store(args)
+
+
+def _onto_workers(args: ModelsArgs) -> Service:
+    """One worker after the other pulls every model."""
     return Service(
         name=NAME,
         image=args.image,
@@ -42,13 +70,33 @@ def describe(args: ModelsArgs) -> Service:
     )
 
 
+def _into_store(args: StoreArgs) -> Service:
+    """Every model is pulled onto a disk of the job's own, then copied: a store may take whole files only."""
+    return Service(
+        name=NAME,
+        image=args.image,
+        limits=STORE_LIMITS,
+        entrypoint=("/usr/local/bin/fill-store",),
+        command=args.names,
+        env={"OLLAMA_MODELS": WORK_DIR, "STORE": STORE_DIR},
+        volumes=(
+            Volume(args.store, STORE_DIR, shared=True),
+            Volume("work", WORK_DIR, size_gib=args.size_gib),
+        ),
+        scratch={args.home: 16, "/tmp": 16},  # noqa: S108 - in the container
+        reaches=(INTERNET,),
+        priority=Priority.BATCH,
+        runs_to_completion=True,
+    )
+
+
 class Models(pulumi.ComponentResource):
-    """Every model that the stack names, on every worker."""
+    """Every model that the stack names, for every worker."""
 
     def __init__(
         self,
         name: str,
-        args: ModelsArgs,
+        args: ModelsArgs | StoreArgs,
         target: Target,
         after: Sequence[pulumi.Resource] = (),
         opts: pulumi.ResourceOptions | None = None,

@@ -38,6 +38,7 @@ def describe(args: PoolArgs) -> Service:
     return Service(
         name=NAME,
         image="pgbouncer",
+        replicas=settings.replicas,
         limits=Limits(settings.resources.memory_mib, settings.resources.cpus),
         config={"pgbouncer.ini": render("pgbouncer/pgbouncer.ini.j2", pgbouncer=variables)},
         secrets={

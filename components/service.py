@@ -129,7 +129,8 @@ class Service:
 
     name: str
     image: str
-    """Folder under ``docker/`` that the image is built from."""
+    """Folder under ``docker/`` that the image is built from; ``FOLDER:STAGE`` is another stage of its
+    Dockerfile than the last."""
     limits: Limits
     replicas: int = 1
     scaling: AutoscalingSettings | None = None

@@ -1,7 +1,12 @@
 """The edge in the graph."""
 
+from dataclasses import replace
+
+from components import edge
 from components.edge import READ_MARGIN_S
+from stacks.settings import EdgeSettings
 from tests.components.conftest import Graph, Plan
+from tests.templates.rendered import NO_CERTIFICATE
 
 CONF = "/etc/ollamamax/nginx.conf"
 
@@ -47,6 +52,15 @@ def test_a_stopping_edge_is_killed_only_after_its_drain(plan: Plan) -> None:
     assert "worker_shutdown_timeout 50s" in conf(graph)
     assert inputs["stopSignal"] == "SIGQUIT", "TERM would cut answers off"
     assert inputs["stopTimeout"] == inputs["destroyGraceSeconds"] == 55
+
+
+def test_a_stopping_edge_on_a_cluster_serves_until_no_more_connections_come(plan: Plan) -> None:
+    settings = EdgeSettings(drain_timeout_s=50)
+    args = edge.EdgeArgs(settings, 8443, ["gateway"], 8080, 1, 1, 1, NO_CERTIFICATE, leave_s=15)
+    stop = edge.describe(args).stop
+    assert stop.before == ("sleep", "15")
+    assert stop.grace_s == 15 + 50 + edge.STOP_MARGIN_S
+    assert edge.describe(replace(args, leave_s=0)).stop.before is None
 
 
 def test_a_body_is_limited_at_the_edge_as_at_the_gateway(plan: Plan) -> None:

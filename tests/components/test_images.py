@@ -68,3 +68,13 @@ def test_a_registrys_account_is_given_to_that_registry_alone() -> None:
         "username": "pusher",
         "password": "[secret]",
     }
+
+
+def test_another_stage_of_a_dockerfile_is_another_image() -> None:
+    graph, _ = built("ollama", "ollama:cuda")
+    last, cuda = graph.of_type(IMAGE)
+    assert cuda.name == "ollama-cuda"
+    assert cuda.inputs["imageName"].startswith("ollamamax-ollama-cuda:")
+    assert cuda.inputs["build"]["context"] == last.inputs["build"]["context"] == "docker/ollama"
+    assert cuda.inputs["build"]["target"] == "cuda"
+    assert "target" not in last.inputs["build"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from components import pods
 from components.service import CONFIG_DIR, Limits, Port, Probe, Service, Stop, Volume
 from stacks.kubernetes import KubernetesSettings
-from tests.components.conftest import ROOT
+from tests.components.conftest import ROOT, Graph
 from tests.components.placing import SERVICES, SOME
 
 PLACEMENT = pods.Placement(
@@ -147,20 +147,13 @@ def test_a_short_stop_is_as_short_on_spot() -> None:
     assert spec(replace(SOME, stop=Stop(grace_s=20)), spot=True)["terminationGracePeriodSeconds"] == 20
 
 
-def test_images_stop_by_the_signal_that_their_services_ask_for() -> None:
-    """A pod cannot name the signal: the image does."""
-    signals = {
-        path.parent.name: (re.findall(r"^STOPSIGNAL (\S+)$", path.read_text(), re.MULTILINE) or ["SIGTERM"])[
-            0
-        ]
-        for path in (ROOT / "docker").glob("*/Dockerfile")
-    }
-    asked = {}
-    for path in (ROOT / "components").glob("*.py"):
-        image = re.search(r'image="(\w+)"', path.read_text())
-        if image and (found := re.search(r'Stop\(signal="(\w+)"', path.read_text())):
-            asked[image[1]] = found[1]
-    assert asked == {name: signal for name, signal in signals.items() if signal != "SIGTERM"}
+def test_images_stop_by_the_signal_that_their_services_ask_for(local: Graph) -> None:
+    """A pod does not name the signal: its image does."""
+    for one in local.containers:
+        image = one.inputs["image"].partition(":")[0].removeprefix("ollamamax-")
+        dockerfile = (ROOT / "docker" / image / "Dockerfile").read_text()
+        named = re.findall(r"^STOPSIGNAL (\S+)$", dockerfile, re.MULTILINE) or ["SIGTERM"]
+        assert [one.inputs["stopSignal"]] == named, one.name
 
 
 @pytest.mark.parametrize(
