@@ -95,7 +95,8 @@ def find(document: dict[str, Any]) -> set[Finding]:
         for file, body in zip(files, objects.values(), strict=True):
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(yaml.safe_dump(body))
-        found = set(_checkov(folder, len(plan["resource_changes"]), len(objects)))
+        workloads = sum("template" in body.get("spec", {}) for body in objects.values())
+        found = set(_checkov(folder, len(plan["resource_changes"]), workloads))
         if files:
             found.update(_kube_score(folder, files), _kubeconform(folder, files))
     for chart in export.charts(resources):
@@ -131,12 +132,13 @@ def read_waivers(file: Path = WAIVERS) -> list[Waiver]:
         raise StackError("\n".join([f"{file}:", *problems])) from error
 
 
-def _checkov(folder: Path, planned: int, objects: int) -> Iterator[Finding]:
+def _checkov(folder: Path, planned: int, workloads: int) -> Iterator[Finding]:
     """Yield what checkov finds in the plan and in the objects.
 
-    It passes over in silence what it cannot read, so what it has looked at is counted.
+    It passes over in silence what it cannot read, so what it has looked at is counted; of the objects only
+    those with pods, for of some kinds it knows nothing.
     """
-    wanted = {"terraform_plan": planned, "kubernetes": objects}
+    wanted = {"terraform_plan": planned, "kubernetes": workloads}
     words = ["--directory", ".", "--framework", *wanted, "--skip-download", "--output", "json"]
     found = json.loads(_run([_checkov_program(), *words, "--compact", "--quiet"], folder))
     reports = {
