@@ -1,0 +1,1 @@
+"""The CrossGuard pack: what no stack may deploy, checked at every preview and before every change."""

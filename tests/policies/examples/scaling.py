@@ -1,0 +1,80 @@
+"""Replica counts."""
+
+from typing import Any
+
+from policies.pods import DEPLOYMENT, STATEFUL_SET
+from policies.rule import Resource
+from policies.values import UNKNOWN
+from tests.policies.examples import after, fails, kube, passes, thing
+from tests.policies.examples.workloads import workload
+
+GROUP = "aws:eks/nodeGroup:NodeGroup"
+AUTOSCALERS = ("autoscaling/v1:HorizontalPodAutoscaler", "autoscaling/v2:HorizontalPodAutoscaler")
+SCALED_OBJECT = "keda.sh/v1alpha1:ScaledObject"
+
+
+def scaler(kind: str = SCALED_OBJECT, name: str = "scaler", target: Any = "it", **spec: Any) -> Resource:
+    """Return an autoscaler of the workload ``target``, a Deployment."""
+    of = {"name": target} if kind == SCALED_OBJECT else {"kind": "Deployment", "name": target}
+    return kube(kind, name, spec={"scaleTargetRef": of, **spec})
+
+
+def group(**sizes: int) -> Resource:
+    """Return a managed node group."""
+    return thing(GROUP, scalingConfig={"minSize": 1, "desiredSize": 2, "maxSize": 3} | sizes)
+
+
+EXAMPLES = [
+    fails(
+        "one-replica-writer",
+        workload(replicas=3),
+        scaler(),
+        says="spec.replicas is 3, and scaler moves it, too",
+    ),
+    *(
+        fails("one-replica-writer", workload(replicas=3), scaler(kind), says="spec.replicas is 3")
+        for kind in AUTOSCALERS
+    ),
+    fails(
+        "one-replica-writer",
+        workload(),
+        scaler(),
+        scaler(AUTOSCALERS[1], "other"),
+        says="several autoscalers move its replicas: other, scaler",
+    ),
+    fails(
+        "one-replica-writer",
+        workload(replicas=3),
+        after(scaler(target=UNKNOWN), spec=workload()),
+        says="spec.replicas is 3",
+    ),
+    passes("one-replica-writer", workload(), scaler()),
+    passes("one-replica-writer", workload(replicas=3), scaler(target="other")),
+    passes("one-replica-writer", workload(STATEFUL_SET, replicas=3), scaler()),
+    passes("one-replica-writer", workload(DEPLOYMENT, replicas=3)),
+    *(
+        example
+        for kind in AUTOSCALERS
+        for example in (
+            fails("scaling-limits", scaler(kind, minReplicas=3), says="spec.maxReplicas is not set"),
+            fails(
+                "scaling-limits",
+                scaler(kind, minReplicas=3, maxReplicas=2),
+                says="spec.minReplicas (3) is more than spec.maxReplicas (2)",
+            ),
+            passes("scaling-limits", scaler(kind, minReplicas=3, maxReplicas=50)),
+        )
+    ),
+    fails("scaling-limits", scaler(maxReplicaCount=3), says="spec.minReplicaCount is not set"),
+    fails(
+        "scaling-limits",
+        scaler(minReplicaCount=3, maxReplicaCount=2),
+        says="spec.minReplicaCount (3) is more",
+    ),
+    passes("scaling-limits", scaler(minReplicaCount=3, maxReplicaCount=50)),
+    fails("node-group-limits", thing(GROUP), says="minSize and maxSize are not both set"),
+    fails("node-group-limits", group(minSize=4), says="minSize 4, desiredSize 2, maxSize 3 are not in order"),
+    fails("node-group-limits", group(maxSize=101), says="scalingConfig.maxSize (101) is more than 100"),
+    fails("node-group-limits", group(), says="is more than 2", config={"maxSize": 2}),
+    passes("node-group-limits", group()),
+]
