@@ -3,7 +3,7 @@ STACK ?= local
 SERVICE ?=
 DATA ?=
 SECRETS ?=
-TIERS = $(addprefix tests/,stacks components engine templates ops gateway kubernetes second_opinion e2e)
+TIERS = $(addprefix tests/,stacks components policies engine templates ops gateway kubernetes second_opinion e2e)
 OPS = .venv/bin/python -m ops
 
 .DEFAULT_GOAL := help
@@ -50,3 +50,4 @@ second-opinion: setup ## have checkov, kube-score and kubeconform judge the stac
 
 docs: ## write the generated pages of docs/
 	@.venv/bin/python -m ops.settings_page docs/settings.md
+	@.venv/bin/python -m ops.policies_page docs/policies.md

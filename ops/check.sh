@@ -66,16 +66,17 @@ unformatted_go() {
 
 check_ruff_format() { "$BIN/ruff" format --check --quiet --diff .; }
 check_ruff() { "$BIN/ruff" check --quiet .; }
-check_mypy() { "$BIN/mypy" --no-error-summary stacks components engine ops rehearsal tests __main__.py; }
+check_mypy() { "$BIN/mypy" --no-error-summary stacks components engine ops policies rehearsal tests __main__.py; }
 check_layers() { "$BIN/lint-imports" --no-cache; }
 check_settings_page() { "$BIN/python" -m ops.settings_page --check docs/settings.md; }
+check_policies_page() { "$BIN/python" -m ops.policies_page --check docs/policies.md; }
 check_shellcheck() { shell_scripts | xargs -r -d "\n" "$BIN/shellcheck"; }
 check_hadolint() { files 'docker/*Dockerfile' | xargs -r -d "\n" "$BIN/hadolint" --no-color; }
 check_gofmt() { in_go_modules unformatted_go; }
 check_go_vet() { in_go_modules go vet ./...; }
 check_golangci_lint() { in_go_modules golangci_lint; }
 
-readonly CHECKS=(ruff_format ruff mypy layers settings_page shellcheck hadolint gofmt go_vet golangci_lint)
+readonly CHECKS=(ruff_format ruff mypy layers settings_page policies_page shellcheck hadolint gofmt go_vet golangci_lint)
 
 if [ "${1:-}" = --list ]; then
   printf '%s\n' "${CHECKS[@]}"

@@ -22,7 +22,7 @@ from policies.rule import Finding, Resource, Stack, rule, stack_rule
 from policies.values import Properties, dig, items, may_be, uncertain
 
 ZONE = "topology.kubernetes.io/zone"
-API_USER = "ollamamax.dev/kubernetes-api"
+API_USER = "ollamamax.io/kubernetes-api"
 """The explicit mark: the pod annotation that says why a pod needs the Kubernetes API."""
 ENFORCE = "pod-security.kubernetes.io/enforce"
 DISRUPTION_BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"

@@ -12,6 +12,7 @@ CHECKS = [
     "mypy",
     "layers",
     "settings_page",
+    "policies_page",
     "shellcheck",
     "hadolint",
     "gofmt",

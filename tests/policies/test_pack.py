@@ -38,10 +38,16 @@ def test_it_starts_without_the_heavy_packages() -> None:
         assert package not in loaded
 
 
+def source(package: str) -> Path:
+    """Return the file of a package; importing it would take seconds."""
+    found = importlib.util.find_spec(package)
+    assert found
+    return Path(str(found.origin))
+
+
 def tokens(package: str) -> dict[str, tuple[str, str]]:
     """Return the resource types that an SDK has, each with the module and class of it."""
-    text = importlib.util.find_spec(package).origin  # type: ignore[union-attr]
-    modules = re.findall(r'"fqn": "([\w.]+)",\s+"classes": \{(.*?)\}', Path(str(text)).read_text(), re.DOTALL)
+    modules = re.findall(r'"fqn": "([\w.]+)",\s+"classes": \{(.*?)\}', source(package).read_text(), re.DOTALL)
     return {
         token: (module, name)
         for module, classes in modules
@@ -66,10 +72,14 @@ def test_rules_name_types_that_exist() -> None:
 
 @functools.cache
 def inputs(token: str) -> set[str]:
-    """Return the names that a resource's inputs have on the wire, from the SDK's source: its import takes long."""
+    """Return the names that a resource's inputs have on the wire."""
     module, name = KNOWN[token]
-    folder = Path(str(importlib.util.find_spec(module.partition(".")[0]).origin)).parent  # type: ignore[union-attr]
-    file = folder.joinpath(*module.split(".")[1:], re.sub(r"(?<=.)([A-Z])", r"_\1", name).lower() + ".py")
+    package, *inner = module.split(".")
+    file = (
+        source(package)
+        .with_name(inner[0])
+        .joinpath(*inner[1:], re.sub(r"(?<=.)([A-Z])", r"_\1", name).lower() + ".py")
+    )
     found = re.search(r"def _internal_init\(__self__,(.*?)__props__", file.read_text(), re.DOTALL)
     assert found, file
     names = re.findall(r"^ +(\w+): ", found[1], re.MULTILINE)

@@ -1,0 +1,98 @@
+"""Writes ``docs/policies.md`` from the policy pack itself: ``python -m ops.policies_page FILE``."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import typer
+
+from policies.pack import MODULES, NAME, RULES
+from policies.rule import Rule
+from policies.workloads import API_USER
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = f"""\
+<!-- Made by `make docs` from policies/ and stacks/policies.*.json: do not edit. -->
+# Policies
+
+The pack `{NAME}` in `policies/` judges every resource of a stack as it is about to become, and the stack as a
+whole: {len(RULES)} rules. What breaks a mandatory one is in no stack: a preview lists all of it and fails, an
+update stops before the resource is touched. Advisory ones only warn. It runs under the Pulumi CLI and the
+embedded engine alike:
+
+```sh
+pulumi preview --policy-pack policies --policy-pack-config stacks/policies.prod.json
+```
+
+What a stack wants otherwise stands in `stacks/policies.<stack>.json`: a rule's level (`mandatory`, `advisory`,
+`disabled`), or an object with `enforcementLevel` and the rule's settings.
+
+```json
+{{
+  "multi-zone": "advisory",
+  "blast-radius": {{"allowReplace": ["aws:rds/instance:Instance"]}}
+}}
+```
+
+Some things are allowed where they are marked, so that a review sees the mark:
+
+* the tag `exposure=edge`, on what is meant to be reached from the internet;
+* the pod annotation `{API_USER}`, with the reason why a pod needs the Kubernetes API;
+* the setting `allowReplace` of `blast-radius`, with what may be replaced or deleted on purpose.
+
+A value that a preview does not know yet breaks no rule; the update judges it once it is known.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    return "\n".join([HEADER, *(line for module in MODULES for line in _theme(module)), *_stacks()])
+
+
+def _theme(module: ModuleType) -> Iterator[str]:
+    """Yield the lines about the rules of one module."""
+    yield f"## {(module.__doc__ or '').rstrip('.')}\n"
+    yield "| Rule | Level | What holds | Why | Remedy |"
+    yield "|---|---|---|---|---|"
+    for rule in RULES:
+        if rule in vars(module).values():
+            yield f"| `{rule.id}` | {rule.level} | {' | '.join(map(_cell, (rule.what, rule.why, _remedy(rule))))} |"
+    yield ""
+
+
+def _remedy(rule: Rule) -> str:
+    defaults = [f"`{name}` is `{json.dumps(schema['default'])}`" for name, schema in rule.settings.items()]
+    return f"{rule.remedy} Unless a stack says otherwise, {', '.join(defaults)}." if defaults else rule.remedy
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _stacks() -> Iterator[str]:
+    """Yield the lines about what stacks want otherwise."""
+    yield "## Stacks\n"
+    yield "| Stack | Rule | Otherwise |"
+    yield "|---|---|---|"
+    for file in sorted((ROOT / "stacks").glob("policies.*.json")):
+        for rule, value in json.loads(file.read_text()).items():
+            yield f"| {file.name.split('.')[1]} | `{rule}` | `{json.dumps(value)}` |"
+    yield ""
+
+
+def main(
+    file: Annotated[Path, typer.Argument(help="The page.")],
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the page is up to date.")] = False,
+) -> None:
+    """Write the page, or check it."""
+    if not check:
+        file.write_text(page())
+    elif not file.exists() or file.read_text() != page():
+        sys.exit(f"error: {file} does not match the policy pack: make docs writes it anew")
+
+
+if __name__ == "__main__":
+    typer.run(main)
