@@ -18,17 +18,17 @@ HEADER = f"""\
 <!-- Made by `make docs` from policies/ and stacks/policies.*.json: do not edit. -->
 # Policies
 
-The pack `{NAME}` in `policies/` judges every resource of a stack as it is about to become, and the stack as a
-whole: {len(RULES)} rules. What breaks a mandatory one is in no stack: a preview lists all of it and fails, an
-update stops before the resource is touched. Advisory ones only warn. It runs under the Pulumi CLI and the
-embedded engine alike:
+The pack `{NAME}` in `policies/` has {len(RULES)} rules. It judges every resource before it is touched,
+and the stack as a whole at the end. A preview lists everything that breaks a rule, and fails where one is
+mandatory; an update stops there, before the resource is touched. Advisory rules only warn. The pack runs
+under the Pulumi CLI and the embedded engine alike:
 
 ```sh
 pulumi preview --policy-pack policies --policy-pack-config stacks/policies.prod.json
 ```
 
-What a stack wants otherwise stands in `stacks/policies.<stack>.json`: a rule's level (`mandatory`, `advisory`,
-`disabled`), or an object with `enforcementLevel` and the rule's settings.
+What a stack wants otherwise stands in `stacks/policies.<stack>.json`: a rule's level (`mandatory`,
+`advisory`, `disabled`), or an object with `enforcementLevel` and the rule's settings.
 
 ```json
 {{
@@ -59,17 +59,14 @@ def _theme(module: ModuleType) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for rule in RULES:
         if rule in vars(module).values():
-            yield f"| `{rule.id}` | {rule.level} | {' | '.join(map(_cell, (rule.what, rule.why, _remedy(rule))))} |"
+            texts = (text.replace("|", "\\|") for text in (rule.what, rule.why, _remedy(rule)))
+            yield f"| `{rule.id}` | {rule.level} | {' | '.join(texts)} |"
     yield ""
 
 
 def _remedy(rule: Rule) -> str:
     defaults = [f"`{name}` is `{json.dumps(schema['default'])}`" for name, schema in rule.settings.items()]
     return f"{rule.remedy} Unless a stack says otherwise, {', '.join(defaults)}." if defaults else rule.remedy
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _stacks() -> Iterator[str]:

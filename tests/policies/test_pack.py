@@ -75,11 +75,8 @@ def inputs(token: str) -> set[str]:
     """Return the names that a resource's inputs have on the wire."""
     module, name = KNOWN[token]
     package, *inner = module.split(".")
-    file = (
-        source(package)
-        .with_name(inner[0])
-        .joinpath(*inner[1:], re.sub(r"(?<=.)([A-Z])", r"_\1", name).lower() + ".py")
-    )
+    snake = re.sub(r"(?<=.)([A-Z])", r"_\1", name).lower()
+    file = source(package).parent.joinpath(*inner, f"{snake}.py")
     found = re.search(r"def _internal_init\(__self__,(.*?)__props__", file.read_text(), re.DOTALL)
     assert found, file
     names = re.findall(r"^ +(\w+): ", found[1], re.MULTILINE)
