@@ -30,8 +30,8 @@ class Gpu:
     """Most MIG slices that it can be cut into; 0 has no MIG."""
 
     def slice_mib(self, slices: int) -> int:
-        """Return the memory of one of so many MIG slices: an eighth, a quarter or a half of the GPU."""
-        return self.memory_mib // {2: 2, 3: 4, 4: 4, 7: 8}[slices]
+        """Return the memory of one of so many MIG slices: a half, a quarter or an eighth of the GPU."""
+        return self.memory_mib // next(parts for parts in (2, 4, 8) if slices <= parts)
 
 
 @dataclass(frozen=True)
