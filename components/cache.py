@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.certificates import ServerCertificate
-from components.rendering import render, render_secret
+from components.rendering import render, render_input
 from components.service import Limits, Placed, Port, Probe, Service, Target
 from stacks.settings import CacheSettings
 
@@ -35,7 +35,7 @@ def describe(args: CacheArgs) -> Service:
             "ca.pem": args.ca_certificate,
             "tls.crt": args.certificate.certificate,
             "tls.key": args.certificate.key,
-            "redis.conf": render_secret("redis/password.conf.j2", password=args.password),
+            "redis.conf": render_input("redis/password.conf.j2", password=args.password),
         },
         ports=(Port(PORT),),
         probe=Probe(("/usr/local/bin/healthcheck",)),

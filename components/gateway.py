@@ -5,8 +5,21 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.rendering import render
-from components.service import Limits, Peer, Placed, Port, Probe, Service, Stop, Target
+from components.connections import Connection, outside, peers
+from components.rendering import render_input
+from components.service import (
+    ADMINISTRATOR,
+    SECRETS_DIR,
+    Limits,
+    Peer,
+    Placed,
+    Port,
+    Probe,
+    Service,
+    Stop,
+    Store,
+    Target,
+)
 from stacks.settings import GatewaySettings
 
 NAME = "gateway"
@@ -17,6 +30,7 @@ ADMIN_PORT = 9090
 STOP_MARGIN_S = 5
 """Time between the end of the drain and the container being killed."""
 MIGRATION_LIMITS = Limits(memory_mib=128, cpus=1.0)
+ADMIN_PASSWORD = "database-admin-password"  # noqa: S105 - the name of a file
 
 
 @dataclass(frozen=True)
@@ -30,21 +44,25 @@ class GatewayArgs:
     """Longest time between two pieces of an answer, seconds."""
     worker_services: Sequence[Peer]
     """The services that those workers belong to."""
-    database: Peer
+    database: Peer | Store
     """PostgreSQL, for migrations."""
-    pool: Peer
+    pool: Peer | Store
     """PgBouncer."""
-    cache: Peer
+    cache: Peer | Store
     """Redis."""
     ca_certificate: pulumi.Input[str]
+    """Of the stack's authority, for those of them that are services."""
     database_password: pulumi.Input[str]
+    """Of the database and the pool, where they are services."""
     cache_password: pulumi.Input[str]
+    """Of the cache, where it is a service."""
     api_key: pulumi.Input[str]
 
 
 def describe(args: GatewayArgs) -> Service:
     """Return the gateways as a service."""
     settings = args.settings
+    connections = _connections(args, args.pool)
     return Service(
         name=NAME,
         image=IMAGE,
@@ -53,12 +71,13 @@ def describe(args: GatewayArgs) -> Service:
         limits=Limits(settings.resources.memory_mib, settings.resources.cpus),
         command=("serve",),
         env={"GOGC": str(settings.go_gc), "GOMEMLIMIT": f"{settings.go_memory_limit_mib}MiB"},
-        config={"gateway.yaml": _config(args, args.pool)},
-        secrets=_secrets(args),
+        config={"gateway.yaml": _config(args, *connections)},
+        secrets=_secrets(*connections),
         ports=(Port(PORT), Port(ADMIN_PORT)),
         probe=Probe(("/ollama-distributed", "healthcheck")),
         stop=Stop(grace_s=settings.drain_timeout_s + STOP_MARGIN_S),
-        talks_to=(*args.worker_services, args.pool, args.cache),
+        talks_to=(*args.worker_services, *peers(connections)),
+        reaches=outside(connections),
         fixed_address=True,
     )
 
@@ -68,38 +87,52 @@ def describe_migrations(args: GatewayArgs) -> Service:
 
     It goes to PostgreSQL itself: a migration holds locks over a session, which a transaction pool has not.
     """
+    connections = _connections(args, args.database)
+    admin = args.database.admin if isinstance(args.database, Store) else None
     return Service(
         name=MIGRATIONS,
         image=IMAGE,
         limits=MIGRATION_LIMITS,
         command=("migrate",),
-        config={"gateway.yaml": _config(args, args.database)},
-        secrets=_secrets(args) | {"api-key": args.api_key},
-        talks_to=(args.database, args.cache),
+        config={"gateway.yaml": _config(args, *connections, admin=ADMINISTRATOR if admin else None)},
+        secrets=_secrets(*connections) | {"api-key": args.api_key},
+        vault={ADMIN_PASSWORD: admin} if admin else {},
+        talks_to=peers(connections),
+        reaches=outside(connections),
         runs_to_completion=True,
     )
 
 
-def _config(args: GatewayArgs, database: Peer) -> str:
-    return render(
+def _connections(args: GatewayArgs, database: Peer | Store) -> tuple[Connection, Connection]:
+    return (
+        Connection("database", database, args.database_password, args.ca_certificate),
+        Connection("redis", args.cache, args.cache_password, args.ca_certificate),
+    )
+
+
+def _config(
+    args: GatewayArgs, database: Connection, redis: Connection, admin: str | None = None
+) -> pulumi.Input[str]:
+    return render_input(
         "gateway/gateway.yaml.j2",
         gateway=args.settings,
         port=PORT,
         admin_port=ADMIN_PORT,
         workers=args.workers,
         longest_silence_s=args.longest_silence_s,
-        database_host=database.service,
-        database_port=database.port,
-        redis=f"{args.cache.service}:{args.cache.port}",
+        database_host=database.host,
+        database_port=database.to.port,
+        database_ca=database.ca_file,
+        admin=admin,
+        admin_password=f"{SECRETS_DIR}/{ADMIN_PASSWORD}",
+        redis_host=redis.host,
+        redis_port=redis.to.port,
+        redis_ca=redis.ca_file,
     )
 
 
-def _secrets(args: GatewayArgs) -> dict[str, pulumi.Input[str]]:
-    return {
-        "ca.pem": args.ca_certificate,
-        "database-password": args.database_password,
-        "redis-password": args.cache_password,
-    }
+def _secrets(*connections: Connection) -> dict[str, pulumi.Input[str]]:
+    return {name: content for one in connections for name, content in one.files.items()}
 
 
 class Gateway(pulumi.ComponentResource):

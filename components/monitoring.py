@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.certificates import ServerCertificate
-from components.rendering import render, render_secret
+from components.rendering import render, render_input
 from components.service import Limits, Peer, Placed, Port, Probe, Service, Target, Volume
 from stacks.settings import MonitoringSettings
 
@@ -58,7 +58,7 @@ def describe(args: MonitoringArgs) -> Service:
             "tls.crt": args.certificate.certificate,
             "tls.key": args.certificate.key,
             "prometheus-password": args.password,
-            "web.yml": render_secret("prometheus/web.yml.j2", password_bcrypt=args.password_hash),
+            "web.yml": render_input("prometheus/web.yml.j2", password_bcrypt=args.password_hash),
         },
         ports=(Port(PORT, published=PUBLISHED_PORT),),
         volumes=(Volume("data", "/var/lib/prometheus"),),

@@ -48,8 +48,7 @@ class Platform(pulumi.ComponentResource):
             "pool",
             pool.PoolArgs(
                 settings=settings.pool,
-                database_host=database.NAME,
-                database_port=database.PORT,
+                database=Peer(database.NAME, database.PORT),
                 certificate=certificates.issue(pool.NAME, [pool.NAME]),
                 ca_certificate=ca_certificate,
                 password=credentials.database,

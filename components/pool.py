@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import pulumi
 
 from components.certificates import ServerCertificate
-from components.rendering import render, render_secret
-from components.service import Limits, Peer, Placed, Port, Probe, Service, Stop, Target
+from components.connections import Connection, outside, peers
+from components.rendering import render_input
+from components.service import Limits, Peer, Placed, Port, Probe, Service, Stop, Store, Target
 from stacks.settings import PoolSettings
 
 NAME = "pgbouncer"
 PORT = 6432
+MACHINE_CA = "/etc/ssl/certs/ca-certificates.crt"
+"""What the image trusts."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,7 @@ class PoolArgs:
     """What the connection pool needs."""
 
     settings: PoolSettings
-    database_host: str
-    database_port: int
+    database: Peer | Store
     certificate: ServerCertificate
     ca_certificate: pulumi.Input[str]
     password: pulumi.Input[str]
@@ -29,28 +31,33 @@ class PoolArgs:
 def describe(args: PoolArgs) -> Service:
     """Return PgBouncer as a service."""
     settings = args.settings
-    variables = {
-        **settings.model_dump(),
-        "port": PORT,
-        "database_host": args.database_host,
-        "database_port": args.database_port,
-    }
+    database = Connection("database", args.database, args.password, args.ca_certificate)
     return Service(
         name=NAME,
         image="pgbouncer",
         replicas=settings.replicas,
         limits=Limits(settings.resources.memory_mib, settings.resources.cpus),
-        config={"pgbouncer.ini": render("pgbouncer/pgbouncer.ini.j2", pgbouncer=variables)},
+        config={
+            "pgbouncer.ini": render_input(
+                "pgbouncer/pgbouncer.ini.j2",
+                pgbouncer=settings.model_dump(),
+                port=PORT,
+                database_host=database.host,
+                database_port=database.to.port,
+                database_ca=database.ca_file or MACHINE_CA,
+            )
+        },
         secrets={
-            "ca.pem": args.ca_certificate,
+            **database.ca_files,
             "tls.crt": args.certificate.certificate,
             "tls.key": args.certificate.key,
-            "userlist.txt": render_secret("pgbouncer/userlist.txt.j2", password=args.password),
+            "userlist.txt": render_input("pgbouncer/userlist.txt.j2", password=args.password),
         },
         ports=(Port(PORT),),
         probe=Probe(("/usr/local/bin/healthcheck",)),
         stop=Stop(signal="SIGINT"),
-        talks_to=(Peer(args.database_host, args.database_port),),
+        talks_to=peers([database]),
+        reaches=outside([database]),
     )
 
 

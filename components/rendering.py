@@ -22,6 +22,8 @@ def render(template: str, **variables: object) -> str:
     return _environment.get_template(template).render(variables)
 
 
-def render_secret(template: str, **variables: pulumi.Input[object]) -> pulumi.Output[str]:
-    """Return ``template`` filled with values of which some are secret; so is the result."""
+def render_input(template: str, **variables: pulumi.Input[object]) -> pulumi.Input[str]:
+    """Return ``template`` filled with values; if some are secret, or known only later, so is the result."""
+    if not any(isinstance(value, pulumi.Output) for value in variables.values()):
+        return render(template, **variables)
     return pulumi.Output.all(**variables).apply(lambda values: render(template, **values))

@@ -17,6 +17,8 @@ CONFIG_DIR = "/etc/ollamamax"
 SECRETS_DIR = f"{CONFIG_DIR}/secrets"
 VAULT_DIR = f"{CONFIG_DIR}-vault"
 """A folder of its own: it is mounted, and nothing can be mounted into a folder that is read-only."""
+ADMINISTRATOR = "postgres"
+"""Who makes roles and databases on a PostgreSQL server, and the database there that is always to be had."""
 USER = "10001:0"
 """Every service runs as this user. Group 0 lets it read the secrets, which belong to root."""
 
@@ -194,7 +196,7 @@ class Store:
     ca_certificate: pulumi.Input[str] | None = None
     """What its certificate is checked with, PEM; None is what every machine trusts."""
     admin: VaultSecret | None = None
-    """Password of the database's administrator, who makes the platform's own role."""
+    """Password of ``ADMINISTRATOR``, who makes the platform's own role and database."""
 
 
 class Target(Protocol):

@@ -17,13 +17,11 @@ from components.aws.database_parameters import AUTHORITY, FAMILY, parameters, ro
 from components.aws.documents import allow, document
 from components.aws.key import Key, KeyArgs
 from components.aws.protection import protects
-from components.service import Outside, Store, VaultSecret
+from components.service import ADMINISTRATOR, Outside, Store, VaultSecret
 from stacks import aws
 from stacks.settings import DatabaseSettings
 
 PORT = 5432
-ADMIN = "postgres"
-"""The administrator that RDS makes, and the database that it can always connect to."""
 LOGS = ("postgresql", "upgrade")
 LOG_DAYS = 30
 INSIGHTS_DAYS = 7
@@ -119,7 +117,7 @@ class Database(pulumi.ComponentResource):
             publicly_accessible=False,
             db_subnet_group_name=subnets.name,
             vpc_security_group_ids=[group.id],
-            username=ADMIN,
+            username=ADMINISTRATOR,
             manage_master_user_password=True,
             master_user_secret_kms_key_id=key.arn,
             storage_type="gp3",

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import pulumi
 import yaml
 
+from components import gateway
+from components.service import Outside, Peer, Service, Store, VaultSecret
+from stacks.settings import GatewaySettings
 from tests.components.conftest import Graph, Plan
 
 FILE = "/etc/ollamamax/gateway.yaml"
@@ -69,3 +73,73 @@ def test_a_stopping_gateway_is_killed_only_after_its_drain(plan: Plan) -> None:
 def test_only_the_migrations_see_the_api_key(local: Graph) -> None:
     assert "/etc/ollamamax/secrets/api-key" in local.files("migrations")
     assert "/etc/ollamamax/secrets/api-key" not in local.files("gateway")
+
+
+def beside_managed_stores() -> dict[str, Any]:
+    """Return gateways and migrations, each with its settled file, where database and cache are managed."""
+    admin = VaultSecret("arn:aws:secretsmanager:::secret:admin", "password")
+    data = ("10.80.250.0/24",)
+    host = pulumi.Output.from_input("stack.rds.example.org")
+    args = gateway.GatewayArgs(
+        settings=GatewaySettings(),
+        workers=["worker:11434"],
+        longest_silence_s=600,
+        worker_services=[Peer("worker", 11434)],
+        database=Store(host, 5432, Outside(data, 5432), "of the role", "its authority", admin),
+        pool=Peer("pgbouncer", 6432),
+        cache=Store(
+            pulumi.Output.from_input("stack.cache.example.org"), 6379, Outside(data, 6379), "of valkey"
+        ),
+        ca_certificate="the stack's authority",
+        database_password="of the role",
+        cache_password="",
+        api_key="",
+    )
+    found: dict[str, Any] = {}
+
+    async def settle() -> None:
+        for service in (gateway.describe(args), gateway.describe_migrations(args)):
+            text = await pulumi.Output.from_input(service.config["gateway.yaml"]).future()
+            found[service.name] = (service, yaml.safe_load(str(text)))
+
+    def build() -> pulumi.Output[None]:
+        return pulumi.Output.from_input(settle())
+
+    pulumi.runtime.test(build)()  # type: ignore[no-untyped-call]
+    return found
+
+
+def test_a_managed_store_is_reached_beyond_the_platform_and_no_service_stands_for_it() -> None:
+    found = beside_managed_stores()
+    service, file = found["gateway"]
+    assert isinstance(service, Service)
+    assert service.talks_to == (Peer("worker", 11434), Peer("pgbouncer", 6432))
+    assert service.reaches == (Outside(("10.80.250.0/24",), 6379),)
+    assert file["redis"]["address"] == "stack.cache.example.org:6379"
+    assert "caFile" not in file["redis"], "its certificate is a public one"
+    assert file["database"]["caFile"] == "/etc/ollamamax/secrets/ca.pem", "the pool's is the stack's own"
+    migrations, file = found["migrations"]
+    assert migrations.talks_to == ()
+    assert [one.port for one in migrations.reaches] == [5432, 6379]
+    assert file["database"]["host"] == "stack.rds.example.org"
+    assert file["database"]["caFile"] == "/etc/ollamamax/secrets/database-ca.pem"
+    assert migrations.secrets["database-ca.pem"] == "its authority"
+
+
+def test_the_migrations_alone_act_as_the_administrator_of_a_managed_database() -> None:
+    found = beside_managed_stores()
+    service, file = found["gateway"]
+    assert service.vault == {}
+    assert "admin" not in file["database"]
+    migrations, file = found["migrations"]
+    assert [secret.key for secret in migrations.vault.values()] == ["password"]
+    (name,) = migrations.vault
+    assert file["database"]["admin"] == {
+        "user": "postgres",
+        "passwordFile": f"/etc/ollamamax/secrets/{name}",
+        "database": "postgres",
+    }
+
+
+def test_a_database_that_is_a_service_has_no_administrator_to_act_as(local: Graph) -> None:
+    assert "admin" not in config(local, "migrations")["database"]

@@ -1,6 +1,10 @@
 """PgBouncer in the graph."""
 
+from components import pool
+from components.service import Outside, Store
+from stacks.settings import PoolSettings
 from tests.components.conftest import Graph, Plan
+from tests.templates.rendered import NO_CERTIFICATE
 
 FILE = "/etc/ollamamax/pgbouncer.ini"
 
@@ -21,3 +25,18 @@ def test_both_sides_of_the_pool_are_encrypted(local: Graph) -> None:
     lines = local.files("pgbouncer")[FILE].splitlines()
     assert "client_tls_sslmode = require" in lines
     assert "server_tls_sslmode = verify-full" in lines
+
+
+def test_a_managed_database_is_checked_with_its_own_authority() -> None:
+    outside = Outside(("10.80.250.0/24",), 5432)
+    files = {}
+    for authority in ("its authority", None):
+        store = Store("stack.rds.example.org", 5432, outside, "", authority)
+        service = pool.describe(pool.PoolArgs(PoolSettings(), store, NO_CERTIFICATE, "the stack's", ""))
+        assert service.talks_to == ()
+        assert service.reaches == (outside,)
+        assert "ca.pem" not in service.secrets
+        files[authority] = str(service.config["pgbouncer.ini"]).splitlines()
+    assert "server_tls_ca_file = /etc/ollamamax/secrets/database-ca.pem" in files["its authority"]
+    assert "server_tls_ca_file = /etc/ssl/certs/ca-certificates.crt" in files[None]
+    assert "ollamamax = host=stack.rds.example.org port=5432 dbname=ollamamax" in files[None]

@@ -26,16 +26,18 @@ def test_a_configuration_file_is_not_html(template: str) -> None:
     assert rendering.render(template, value='<a> & "b"') == 'value <a> & "b";\n'
 
 
-def test_a_file_with_a_secret_is_secret(template: str) -> None:
+def test_a_file_is_as_secret_and_as_late_as_what_is_in_it(template: str) -> None:
     seen = {}
 
     async def look() -> None:
         for kind in (pulumi.Output.secret, pulumi.Output.from_input):
-            file = rendering.render_secret(template, value=kind("x"))
+            file = rendering.render_input(template, value=kind("x"))
+            assert isinstance(file, pulumi.Output)
             seen[kind.__name__] = (await file.future(), await file.is_secret())
 
     def build() -> pulumi.Output[None]:
         return pulumi.Output.from_input(look())
 
     pulumi.runtime.test(build)()  # type: ignore[no-untyped-call]
+    assert rendering.render_input(template, value="x") == "value x;\n"
     assert seen == {"secret": ("value x;\n", True), "from_input": ("value x;\n", False)}

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from docker.models.containers import Container
 
 from components import cache, database, edge, gateway, monitoring, naming, pool
-from components.service import CONFIG_DIR, USER, Peer, Service
+from components.service import CONFIG_DIR, USER, Outside, Peer, Service, Store, VaultSecret
 from engine.providers.docker_image import builder
 from stacks.settings import Settings
 from tests.templates.rendered import (
@@ -82,25 +82,13 @@ def identity() -> Identity:
 def services() -> Mapping[str, Service]:
     """Return every service that has templates, by name, as the default settings describe it."""
     settings = Settings(target="docker")
-    gateway_args = gateway.GatewayArgs(
-        settings=settings.gateway,
-        workers=["worker-1:11434", "worker-2:11434"],
-        worker_services=[Peer("worker", 11434)],
-        longest_silence_s=settings.longest_generation_s,
-        database=Peer("postgres", 5432),
-        pool=Peer("pgbouncer", 6432),
-        cache=Peer("redis", 6379),
-        ca_certificate="",
-        database_password="",
-        cache_password="",
-        api_key="",
-    )
+    gateway_args = _gateway(settings, Peer("postgres", 5432), Peer("redis", 6379))
     described = (
         edge_service(settings.edge),
         gateway.describe(gateway_args),
         gateway.describe_migrations(gateway_args),
         database.describe(database.DatabaseArgs(settings.database, NO_CERTIFICATE, "", "", "")),
-        pool.describe(pool.PoolArgs(settings.pool, "postgres", 5432, NO_CERTIFICATE, "", "")),
+        pool.describe(pool.PoolArgs(settings.pool, Peer("postgres", 5432), NO_CERTIFICATE, "", "")),
         cache.describe(cache.CacheArgs(settings.cache, NO_CERTIFICATE, "", "")),
         monitoring.describe(
             monitoring.MonitoringArgs(
@@ -109,6 +97,39 @@ def services() -> Mapping[str, Service]:
         ),
     )
     return {service.name: service for service in described}
+
+
+@pytest.fixture(scope="session")
+def beside_managed_stores() -> Mapping[str, Service]:
+    """Return the services that connect to a managed database and cache where there are such."""
+    settings = Settings(target="docker")
+    outside = Outside(("10.80.250.0/24",), 5432)
+    admin = VaultSecret("arn:aws:secretsmanager:::secret:admin", "password")
+    database = Store("stack.rds.example.org", 5432, outside, "", "an authority of its own", admin)
+    cache = Store("stack.cache.example.org", 6379, Outside(("10.80.250.0/24",), 6379), "")
+    gateway_args = _gateway(settings, database, cache)
+    described = (
+        gateway.describe(gateway_args),
+        gateway.describe_migrations(gateway_args),
+        pool.describe(pool.PoolArgs(settings.pool, database, NO_CERTIFICATE, "", "")),
+    )
+    return {service.name: service for service in described}
+
+
+def _gateway(settings: Settings, database: Peer | Store, cache: Peer | Store) -> gateway.GatewayArgs:
+    return gateway.GatewayArgs(
+        settings=settings.gateway,
+        workers=["worker-1:11434", "worker-2:11434"],
+        worker_services=[Peer("worker", 11434)],
+        longest_silence_s=settings.longest_generation_s,
+        database=database,
+        pool=Peer("pgbouncer", 6432),
+        cache=cache,
+        ca_certificate="",
+        database_password="",
+        cache_password="",
+        api_key="",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -131,11 +152,13 @@ def started(identity: Identity) -> Iterator[Starter]:
     @contextmanager
     def run(service: Service, *, command: Sequence[str] | None = None) -> Iterator[Container]:
         own = secret_files(service.name)
+        names = [*service.secrets, *service.vault]
         secrets = {
             "ca.pem": identity.authority,
             "tls.crt": identity.certificate,
             "tls.key": identity.key,
-            **{name: own.get(name, PASSWORD) for name in service.secrets if name.find(".") < 0},
+            **{name: identity.authority for name in names if name.endswith("ca.pem")},
+            **{name: own.get(name, PASSWORD) for name in names if name.find(".") < 0},
             **own,
         }
         container = client.containers.create(

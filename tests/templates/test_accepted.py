@@ -70,6 +70,24 @@ def test_promtool_accepts_the_files_of_prometheus(
     assert result.returncode == 0, result.stdout
 
 
+def test_pgbouncer_becomes_healthy_before_a_managed_database(
+    beside_managed_stores: Mapping[str, Service], started: Starter
+) -> None:
+    pgbouncer = beside_managed_stores["pgbouncer"]
+    with started(pgbouncer) as container:
+        wait_until_healthy(container, pgbouncer)
+
+
+@pytest.mark.parametrize("name", ["gateway", "migrations"])
+def test_the_gateway_accepts_its_file_beside_managed_stores(
+    name: str, beside_managed_stores: Mapping[str, Service], started: Starter
+) -> None:
+    with started(beside_managed_stores[name], command=["check-config"]) as container:
+        status = container.wait(timeout=30)["StatusCode"]
+        output = output_of(container)
+    assert status == 0, output
+
+
 @pytest.mark.parametrize("name", ["gateway", "migrations"])
 def test_the_gateway_accepts_its_file(name: str, services: Mapping[str, Service], started: Starter) -> None:
     with started(services[name], command=["check-config"]) as container:
