@@ -34,6 +34,7 @@ def _arguments() -> argparse.Namespace:
     for name, (text, _) in _COMMANDS.items():
         add = commands.add_parser(name, help=text, description=text).add_argument
         add("-s", "--stack", default=os.environ.get("PULUMI_STACK", ""), help="name of the stack")
+        add("--simulate", action="store_true", help="in the simulated cloud, with a state of its own")
         add("--config-file", type=Path, help="the stack's config file, instead of Pulumi.STACK.yaml")
         if name in ("preview", "up", "refresh", "destroy"):
             add(
@@ -43,6 +44,7 @@ def _arguments() -> argparse.Namespace:
                 default=[],
                 help="only this URN; * and ** match parts of it",
             )
+            add("--kubeconfig", type=Path, help="with --simulate: a cluster for the Kubernetes objects")
             add("-p", "--parallel", type=int, default=16, help="how many things are done at once")
             add("--diff", action="store_true", help="show every property that changes")
             add("--expect-no-changes", action="store_true", help="fail when anything changes")
@@ -64,6 +66,8 @@ def _arguments() -> argparse.Namespace:
 def _operation(args: argparse.Namespace, session: Session) -> int:
     preview = args.command == "preview"
     kind = "update" if args.command in ("preview", "up") else args.command
+    if args.kubeconfig and not args.simulate:
+        raise EngineError("--kubeconfig goes with --simulate; a real cluster's is the provider's own")
     if not (preview or args.yes):
         raise EngineError("--yes must be passed; `preview` shows what would change")
     with contextlib.nullcontext() if preview else session.backend.lock():
@@ -76,7 +80,7 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
     quiet = as_json or args.diff
     shown = Shown(quiet, planned=preview, live=sys.stdout.isatty())
     packs = pack_paths(args.policy_pack, args.policy_pack_config) if kind == "update" else ()
-    run = Run(session, Options(preview, args.parallel, tuple(args.target), packs), shown)
+    run = Run(session, Options(preview, args.parallel, tuple(args.target), packs, args.kubeconfig), shown)
     works: dict[str, Callable[[Deployment], None]] = {
         "update": run.program, "refresh": Deployment.refresh,
         "destroy": lambda deployment: deployment.delete(session.snapshot.resources),
@@ -84,7 +88,7 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
     before = session.snapshot.outputs
     if not as_json:
         doing = f"Previewing {kind}" if preview else said(kind, "ing").capitalize()
-        print(f"{doing} ({session.stack}):", flush=True)
+        print(f"{doing} ({session.stack}{', simulated' if run.simulation.used else ''}):", flush=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, run.interrupt)
     try:
@@ -108,7 +112,8 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
         lines = shown.plan.text(before, after) if args.diff else lines
         lines = [*run.policies.lines(), *lines]
         if not run.policies.broken:
-            lines += ["Resources:", *summary(changes, preview)]
+            mark = " (simulated)" if run.simulation.used else ""
+            lines += [line + mark for line in ("Resources:", *summary(changes, preview))]
         print(shown.masked("\n".join(lines + ([] if preview else ["", f"Duration: {math.ceil(took)}s"]))))
     changed = sum(count for op, count in changes.items() if op != "same")
     if args.expect_no_changes and changed and not run.failed:
@@ -170,7 +175,7 @@ def main() -> int:
     """Run the command line and return its exit status."""
     args = _arguments()
     try:
-        return _COMMANDS[args.command][1](args, Session(args.stack, args.config_file))
+        return _COMMANDS[args.command][1](args, Session(args.stack, args.config_file, args.simulate))
     except (EngineError, OSError) as error:  # of the system: a file that can't be read
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -31,6 +31,7 @@ class Options:
     parallel: int = 16
     targets: tuple[str, ...] = ()
     packs: tuple[tuple[Path, Path | None], ...] = ()  # of policies, with the config of each
+    kubeconfig: Path | None = None  # of the cluster that stands in for that of the program
 
 
 class StoppedError(EngineError):

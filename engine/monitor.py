@@ -9,7 +9,7 @@ import re
 import runpy
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,11 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         """Stop listening."""
         self._server.stop(grace=None)
 
-    def run(self, project: Project, stack: str, config: Config) -> None:
-        """Run the program to its end; a failure of it is a failure of the deployment."""
+    def run(self, project: Project, stack: str, config: Config, refusal: Callable[[], str]) -> None:
+        """Run the program to its end; a failure of it is a failure of the deployment.
+
+        The SDK registers nothing before the program is read to its end: then it may still be refused.
+        """
         deployment = self.deployment
         about: dict[str, Any] = {
             "project": project.name, "stack": stack, "organization": "organization", "config": config.values,
@@ -79,6 +82,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             except SystemExit as error:
                 if error.code:
                     raise RunError(f"the program ended with {error.code!r}") from error
+            if why := refusal():
+                deployment.fail(why)
 
         os.chdir(project.program.parent)
         sys.path.insert(0, str(project.program.parent))

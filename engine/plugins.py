@@ -14,6 +14,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, st
 from engine.errors import EngineError
 from engine.plan import Diff
 from engine.provider import serve
+from engine.simulated import Simulation
 from engine.state import Resource
 from engine.values import UNKNOWN, Properties, from_wire, secret, to_wire
 
@@ -104,23 +105,25 @@ class Provider:
 class Plugins:
     """Starts or finds providers; those named in PULUMI_DEBUG_PROVIDERS log to the address `engine`."""
 
-    def __init__(self, engine: str, log: Callable[[str, str], None]) -> None:
+    def __init__(self, engine: str, log: Callable[[str, str], None], simulation: Simulation) -> None:
         named = os.environ.get("PULUMI_DEBUG_PROVIDERS", "").split(",")
         self._named = {pair.partition(":")[0]: f"127.0.0.1:{pair.partition(':')[2]}" for pair in named}
         self._engine, self._log, self._started = engine, log, list[Provider]()
+        self._simulation = simulation
 
     def start(self, package: str) -> Provider:
         """Return a new, not yet configured provider of `package`."""
         from engine.providers import PROVIDERS  # here, so that commands that need no provider start fast
 
+        own = PROVIDERS | self._simulation.packages
         if package in self._named:
             provider = Provider(self._named[package], lambda: None)
             provider.call("Attach", plugin_pb2.PluginAttach(address=self._engine))
-        elif package in PROVIDERS:
-            provider = Provider(*serve(PROVIDERS[package](), self._log))
+        elif package in own:
+            provider = Provider(*serve(own[package](), self._log))
         else:
-            own = ", ".join(PROVIDERS)
-            raise EngineError(f"package {package} needs the Pulumi CLI; the embedded engine has {own}")
+            known = ", ".join(own)
+            raise EngineError(f"package {package} needs the Pulumi CLI; the embedded engine has {known}")
         self._started.append(provider)
         return provider
 

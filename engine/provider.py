@@ -53,6 +53,8 @@ class Context:
     log: Callable[[str], None] = field(default=lambda message: None)
     ignored: tuple[str, ...] = ()
     """The paths that an update leaves as they are."""
+    given: struct_pb2.Struct = field(default_factory=struct_pb2.Struct)
+    """The inputs as they came."""
 
     @property
     def type(self) -> str:
@@ -63,6 +65,11 @@ class Context:
     def name(self) -> str:
         """The resource's name in the program."""
         return self.urn.split("::", 3)[3]
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The inputs that hold a secret, which hooks see unwrapped."""
+        return frozenset(key for key, value in from_wire(self.given).items() if has_secret(value))
 
     def error(self, reason: str) -> ProviderError:
         """An error that names the resource."""
@@ -102,7 +109,7 @@ class Resource(ABC):
         found: dict[str, str] = {}
         for name in self.inputs:
             suffix = "" if name in self.in_place else "-replace"
-            found |= {at: f"{kind}{suffix}" for at, kind in _changes(before.get(name), news.get(name), name)}
+            found |= {at: f"{kind}{suffix}" for at, kind in changes(before.get(name), news.get(name), name)}
         return Diff(found)
 
     def plan(self, ctx: Context, olds: Properties, news: Properties) -> Properties | None:
@@ -147,6 +154,10 @@ class Provider:
     def configure(self, args: Properties) -> None:
         """Take the settings."""
 
+    def invoke(self, token: str, args: Properties) -> Properties:
+        """Answer a function."""
+        raise ProviderError(NEEDS_CLI.format(token))
+
     def close(self) -> None:
         """Let go of what was opened."""
 
@@ -172,17 +183,17 @@ def _problems(kind: Any, value: Any, path: str) -> Iterator[str]:
                 yield NEEDS_CLI.format(at)
 
 
-def _changes(old: Any, new: Any, path: str) -> Iterator[tuple[str, str]]:
+def changes(old: Any, new: Any, path: str) -> Iterator[tuple[str, str]]:
     """Yield property paths and how they change."""
     if old == new or (old in EMPTY and new in EMPTY):
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys() - {"__defaults"}):
             at = f"{path}.{key}" if re.fullmatch(r"[A-Za-z_$][\w$]*", key) else f'{path}["{key}"]'
-            yield from _changes(old.get(key), new.get(key), at)
+            yield from changes(old.get(key), new.get(key), at)
     elif isinstance(old, list) and isinstance(new, list):
         for index, (before, after) in enumerate(zip_longest(old, new)):
-            yield from _changes(before, after, f"{path}[{index}]")
+            yield from changes(before, after, f"{path}[{index}]")
     else:
         yield path, "add" if old is None else "delete" if new is None else "update"
 
@@ -229,8 +240,9 @@ class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
         self.provider, self.log = provider, log
 
     def _of(self, request: Any) -> tuple[Context, Resource]:
-        ignored = tuple(getattr(request, "ignoreChanges", ()))
-        ctx = Context(request.urn, functools.partial(self.log, request.urn), ignored)
+        ignored, fields = tuple(getattr(request, "ignoreChanges", ())), request.DESCRIPTOR.fields_by_name
+        given = getattr(request, next(one for one in ("news", "inputs", "properties") if one in fields))
+        ctx = Context(request.urn, functools.partial(self.log, request.urn), ignored, given)
         return ctx, self.provider.resource(ctx.type)
 
     @_guarded
@@ -308,7 +320,8 @@ class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
 
     @_guarded
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
-        raise ProviderError(NEEDS_CLI.format(request.tok))
+        answer: Any = {"return": to_wire(self.provider.invoke(request.tok, _plain(request.args)))}
+        return provider_pb2.InvokeResponse(**answer)
 
     def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
         self.provider.cancelled.set()

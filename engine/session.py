@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from engine.backend import Backend
+from engine.backend import Backend, write_file
 from engine.deployment import Deployment, Options
 from engine.display import Shown
 from engine.errors import EngineError
@@ -17,6 +17,7 @@ from engine.plugins import Plugins
 from engine.policy import About, Policies
 from engine.project import Config, Project
 from engine.secrets import Crypter, passphrase
+from engine.simulated import Simulation
 from engine.state import Journal, Snapshot, deployment_document, read_deployment
 from engine.values import Properties, freeze, secret, thaw
 
@@ -24,12 +25,14 @@ from engine.values import Properties, freeze, secret, thaw
 class Session:
     """One stack: its project and backend, and once it is open its config, secrets and state."""
 
-    def __init__(self, stack: str, config_file: Path | None) -> None:
+    def __init__(self, stack: str, config_file: Path | None, simulate: bool = False) -> None:
         if not stack:
             raise EngineError("no stack is named; use --stack NAME or set PULUMI_STACK")
         self.project, self.stack = Project.find(), stack
         self.prefix = f"urn:pulumi:{stack}::{self.project.name}"
-        self.backend = Backend(os.environ.get("PULUMI_BACKEND_URL", "file://~"), self.project.name, stack)
+        url = os.environ.get("PULUMI_BACKEND_URL", "file://~") + "/simulated" * simulate
+        self.backend = Backend(url, self.project.name, stack)
+        self.cloud = self.backend.root / "cloud" / self.project.name / stack if simulate else None
         self._own_file = config_file is not None
         shared = self.project.config_folder / f"Pulumi.{stack}.yaml"
         self._file = config_file.resolve() if config_file else shared
@@ -78,7 +81,14 @@ class Run:
     def __init__(self, session: Session, options: Options, shown: Shown) -> None:
         self._session, self._options, self._shown = session, options, shown
         self._monitor = Monitor(shown)
-        self._plugins = Plugins(self._monitor.address, lambda urn, text: shown.log("info", text, urn, True))
+        self.simulation = Simulation(
+            session.cloud, options.preview, write_file, session.snapshot.resources,
+            session.config.values.get("simulated:existing", ""), options.kubeconfig,
+        )  # fmt: skip
+        log = partial(shown.log, "info")
+        self._plugins = Plugins(
+            self._monitor.address, lambda urn, text: log(text, urn, True), self.simulation
+        )
         self._deployment: Deployment | None = None
         about = (session.project.name, session.stack, options.preview, session.config.values)
         self.policies = Policies(options.packs, About(*about, self._monitor.address), shown)
@@ -99,6 +109,8 @@ class Run:
             session.package_config(), self.policies.analyze,
         )  # fmt: skip
         try:
+            if why := self.simulation.refusal():
+                raise EngineError(why)
             work(deployment)
             journal.write()
         except EngineError as error:
@@ -110,7 +122,7 @@ class Run:
     def program(self, deployment: Deployment) -> None:
         """Run the program, then delete what it no longer has."""
         session = self._session
-        self._monitor.run(session.project, session.stack, session.config)
+        self._monitor.run(session.project, session.stack, session.config, self.simulation.refusal)
         if not deployment.failed.is_set():
             deployment.delete_unregistered()
         if not deployment.failed.is_set():
