@@ -8,6 +8,7 @@ from stacks.block import (
     IMAGE_PREFIX,
     INSTANCE_TYPE,
     RESERVATION,
+    ZONE,
     Block,
     Gibibytes,
     Label,
@@ -108,12 +109,16 @@ class GpuPoolSettings(Block):
     instance_types: Annotated[tuple[Annotated[str, Field(pattern=INSTANCE_TYPE)], ...], Field(min_length=1)]
     """Instance types of its nodes. Several, so that capacity is found."""
     management: Literal["karpenter", "node-group"] = "karpenter"
-    """Who makes its nodes: Karpenter (EKS Auto Mode), or a managed node group."""
+    """Who makes its nodes: Karpenter (EKS Auto Mode), as many as the workers need; or a managed node group,
+    which always has ``maxNodes``."""
     capacity: Literal["spot", "on-demand", "spot-first", "reserved"] = "spot-first"
     """What nodes are bought as; ``spot-first`` takes on-demand ones where there is no spot capacity,
     ``reserved`` only those of ``reservations``."""
     reservations: tuple[Annotated[str, Field(pattern=RESERVATION)], ...] = ()
-    """Capacity reservations or capacity blocks that its nodes use."""
+    """Capacity reservations or capacity blocks that its nodes use; for a node group one capacity block."""
+    zones: tuple[Annotated[str, Field(pattern=ZONE)], ...] = ()
+    """Availability zones of its nodes, where it may not be all of the stack's: GPUs, and reservations, are
+    not in every one."""
     max_nodes: Annotated[int, Field(ge=1, le=1000)] = 50
     """Most nodes: the pool's limit on the cloud bill."""
     gpus_per_replica: Annotated[int, Field(ge=1, le=16)] = 1
