@@ -73,7 +73,8 @@ class ClusterSettings(Block):
     """Addresses from which the API server is reached over the internet. None leaves the private endpoint
     alone: ``pulumi up`` then has to run inside the VPC."""
     admin_roles: tuple[Annotated[str, Field(pattern=ROLE_ARN)], ...] = ()
-    """IAM roles that administer the cluster, beside the one that creates it."""
+    """IAM roles that administer the cluster, that of whoever runs ``up`` among them: EKS knows no other. The
+    role that ``ci`` deploys with is added."""
     addons: AddonSettings = AddonSettings()
     """Versions of the add-ons."""
     log_days: LogDays = 90
@@ -146,9 +147,6 @@ class CiSettings(Block):
     """The repository; its pull requests and its branch ``main`` may preview."""
     environment: Label
     """The environment of the repository whose jobs may deploy; who may approve them is set there."""
-    create_oidc_provider: bool = True
-    """Whether the account still has to be told of GitHub's identities. An account knows them once: false for
-    the second stack in it."""
 
 
 class AwsSettings(Block):
@@ -178,3 +176,6 @@ class AwsSettings(Block):
     """The CDN; None has none, and no console."""
     ci: CiSettings | None = None
     """Who deploys the stack from GitHub Actions; None is nobody."""
+    first_in_account: bool = True
+    """Whether ``make bootstrap`` of this stack makes what an account has once: the bucket of all stacks'
+    state, and the trust in GitHub's identities. False for the second stack in an account."""

@@ -25,6 +25,13 @@ class Account:
         """How the names of the stack's resources begin; the CI's role may only touch roles named so."""
         return f"ollamamax-{self.stack}"
 
+    def ci_role(self, job: str) -> str:
+        """Return the name of the role of a CI job, ``preview`` or ``deploy``.
+
+        It does not begin with the stack's prefix: a deployment may change roles that do, and not its own.
+        """
+        return f"ollamamax-ci-{self.stack}-{job}"
+
     @property
     def tags(self) -> dict[str, str]:
         """What every resource of the stack is tagged with; its costs are found by them."""

@@ -21,7 +21,7 @@ from components.aws.key import Key, KeyArgs
 from components.aws.kubeconfig import kubeconfig
 from components.aws.protection import protects
 from components.aws.role import Role, RoleArgs
-from stacks.aws import ClusterSettings
+from stacks.aws import CiSettings, ClusterSettings
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
@@ -34,6 +34,7 @@ class ClusterArgs:
         account: where it is.
         settings: its own.
         subnet_ids: subnets of nodes and pods.
+        ci: who deploys the stack, and who previews it.
         after: what must stand before its nodes start, and after they are gone: the ways out of the subnets.
         allow_replace: the names that the stack gives free.
     """
@@ -41,6 +42,7 @@ class ClusterArgs:
     account: Account
     settings: ClusterSettings
     subnet_ids: Sequence[pulumi.Input[str]]
+    ci: CiSettings | None = None
     after: Sequence[pulumi.Resource] = ()
     allow_replace: Collection[str] = ()
 
@@ -89,7 +91,9 @@ class Cluster(pulumi.ComponentResource):
                 public_access_cidrs=sorted(map(str, settings.public_access)) or None,
             ),
             access_config=eks.ClusterAccessConfigArgs(
-                authentication_mode="API", bootstrap_cluster_creator_admin_permissions=True
+                authentication_mode="API",
+                # Who administers it is listed, and does not depend on who happened to make it.
+                bootstrap_cluster_creator_admin_permissions=False,
             ),
             encryption_config=eks.ClusterEncryptionConfigArgs(
                 provider=eks.ClusterEncryptionConfigProviderArgs(key_arn=key.arn), resources=["secrets"]
@@ -104,7 +108,8 @@ class Cluster(pulumi.ComponentResource):
                 parent=self, protect=protected, depends_on=[roles, logs, *args.after]
             ),
         )
-        self._admins()
+        for role, policy in self._people().items():
+            self._admit(role, policy)
         self._provider = pulumi_kubernetes.Provider(
             name, kubeconfig=self.kubeconfig, enable_server_side_apply=True, opts=child
         )
@@ -186,19 +191,30 @@ class Cluster(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
         )
 
-    def _admins(self) -> None:
+    def _people(self) -> dict[str, str]:
+        """Return whom the cluster knows: roles, and the access policy that each has."""
         account = self._args.account
-        for arn in sorted(self._args.settings.admin_roles):
-            owner, _, role = arn.split(":", 4)[4].partition(":role/")
-            name = f"admin-{owner}-{role}"
-            entry = eks.AccessEntry(
-                name, cluster_name=self.name, principal_arn=arn, type="STANDARD", opts=self._child
+        people = dict.fromkeys(sorted(self._args.settings.admin_roles), "AmazonEKSClusterAdminPolicy")
+        if self._args.ci:
+            people[account.global_arn("iam", f"role/{account.ci_role('deploy')}")] = (
+                "AmazonEKSClusterAdminPolicy"
             )
-            eks.AccessPolicyAssociation(
-                name,
-                cluster_name=self.name,
-                principal_arn=entry.principal_arn,
-                policy_arn=f"arn:{account.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
-                access_scope=eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
-                opts=self._child,
+            people[account.global_arn("iam", f"role/{account.ci_role('preview')}")] = (
+                "AmazonEKSAdminViewPolicy"
             )
+        return people
+
+    def _admit(self, arn: str, policy: str) -> None:
+        owner, _, role = arn.split(":", 4)[4].partition(":role/")
+        name = f"{owner}-{role}"
+        entry = eks.AccessEntry(
+            name, cluster_name=self.name, principal_arn=arn, type="STANDARD", opts=self._child
+        )
+        eks.AccessPolicyAssociation(
+            name,
+            cluster_name=self.name,
+            principal_arn=entry.principal_arn,
+            policy_arn=f"arn:{self._args.account.partition}:eks::aws:cluster-access-policy/{policy}",
+            access_scope=eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
+            opts=self._child,
+        )

@@ -23,6 +23,11 @@ def deny(
     return _statement("Deny", {"Action": list(actions), "Resource": list(resources)}, condition)
 
 
+def deny_elsewhere(actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> Statement:
+    """Return a statement that denies ``actions`` on all but ``resources`` whatever else allows them."""
+    return _statement("Deny", {"Action": list(actions), "NotResource": list(resources)}, None)
+
+
 def let(
     principal: Mapping[str, pulumi.Input[str]],
     actions: Sequence[str],

@@ -6,7 +6,7 @@ from typing import Any
 from components.aws.account import Account
 from components.aws.cluster import Cluster, ClusterArgs
 from components.aws.documents import allow, document
-from stacks.aws import ClusterSettings
+from stacks.aws import CiSettings, ClusterSettings
 from tests.components.aws.conftest import of, statements
 from tests.components.conftest import Graph, Registered, record_of
 
@@ -109,14 +109,32 @@ def test_a_version_that_ends_is_left_behind_rather_than_paid_for(account: Accoun
     assert cluster(made(account)).inputs["upgradePolicy"] == {"supportType": "STANDARD"}
 
 
-def test_the_listed_roles_administer_the_cluster(account: Account) -> None:
+def people(graph: Graph) -> dict[str, str]:
+    """Return whom the cluster knows, and the access policy of each."""
+    entries = {one.inputs["principalArn"] for one in of(graph, "eks/accessEntry:AccessEntry").values()}
+    policies = of(graph, "eks/accessPolicyAssociation:AccessPolicyAssociation").values()
+    found = {one.inputs["principalArn"]: one.inputs["policyArn"].rpartition("/")[2] for one in policies}
+    assert entries == found.keys()
+    assert all(one.inputs["accessScope"] == {"type": "cluster"} for one in policies)
+    return found
+
+
+def test_the_listed_roles_administer_the_cluster_and_nobody_else(account: Account) -> None:
     graph = made(account, admin_roles=ADMINS)
-    assert cluster(graph).inputs["accessConfig"]["authenticationMode"] == "API"
-    entries = of(graph, "eks/accessEntry:AccessEntry")
-    assert sorted(entry.inputs["principalArn"] for entry in entries.values()) == sorted(ADMINS)
-    for policy in of(graph, "eks/accessPolicyAssociation:AccessPolicyAssociation").values():
-        assert policy.inputs["policyArn"].endswith(":cluster-access-policy/AmazonEKSClusterAdminPolicy")
-        assert policy.inputs["accessScope"] == {"type": "cluster"}
+    assert cluster(graph).inputs["accessConfig"] == {
+        "authenticationMode": "API",
+        "bootstrapClusterCreatorAdminPermissions": False,
+    }
+    assert people(graph) == dict.fromkeys(ADMINS, "AmazonEKSClusterAdminPolicy")
+
+
+def test_ci_deploys_to_the_cluster_and_previews_without_changing_it(account: Account) -> None:
+    ci = CiSettings(repository="example/ollamamax", environment="production")
+    graph = record_of(lambda: Cluster("cluster", ClusterArgs(account, ClusterSettings(), SUBNETS, ci)))
+    assert people(graph) == {
+        "arn:aws:iam::111122223333:role/ollamamax-ci-prod-deploy": "AmazonEKSClusterAdminPolicy",
+        "arn:aws:iam::111122223333:role/ollamamax-ci-prod-preview": "AmazonEKSAdminViewPolicy",
+    }
 
 
 def test_objects_in_the_cluster_are_made_by_its_own_provider(account: Account) -> None:

@@ -2,7 +2,7 @@
 
 import pulumi
 
-from components.aws.documents import allow, assumed_by, deny, document, let
+from components.aws.documents import allow, assumed_by, deny, deny_elsewhere, document, let
 from tests.components.aws.conftest import statements
 
 
@@ -18,12 +18,14 @@ def test_a_statement_says_what_it_was_given() -> None:
         document(
             allow(["s3:GetObject"], [pulumi.Output.from_input("arn:one")], condition),
             deny(["s3:*"], ["*"]),
+            deny_elsewhere(["s3:Get*"], ["arn:three"]),
             let({"AWS": "arn:two"}, ["kms:*"], ["*"]),
         )
     )
     assert statements(text) == [
         {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:one"], "Condition": condition},
         {"Effect": "Deny", "Action": ["s3:*"], "Resource": ["*"]},
+        {"Effect": "Deny", "Action": ["s3:Get*"], "NotResource": ["arn:three"]},
         {"Effect": "Allow", "Principal": {"AWS": "arn:two"}, "Action": ["kms:*"], "Resource": ["*"]},
     ]
 
