@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from stacks import capacity, models, prices
 from stacks.aws import AwsSettings
-from stacks.hardware import GpuInstance
+from stacks.hardware import BASE_DISK_MIB_S, NODE_DISK_MIB_S, GpuInstance
 from stacks.kubernetes import AutoscalingSettings, GpuPoolSettings
 from stacks.settings import CostSettings, Settings
 
@@ -138,10 +138,12 @@ def _pool_item(aws: AwsSettings, cost: CostSettings, pool: GpuPoolSettings) -> I
     fee = prices.AUTO_MODE_SHARE if pool.management == "karpenter" else 0.0
 
     def month(name: str, kind: GpuInstance, workers: int, on_spot: float) -> float:
-        count = pool.max_nodes if pool.capacity == "reserved" else capacity.nodes(pool, kind, workers)
+        always_on = pool.capacity == "reserved" or pool.management == "node-group"
+        count = pool.max_nodes if always_on else capacity.nodes(pool, kind, workers)
         listed, spot = prices.on_demand(name, aws.region), prices.spot(name, aws.region)
         hour = on_spot * spot + (1 - on_spot) * listed + fee * listed
-        return count * (hour * prices.HOURS + pool.disk_gib * region.disk)
+        disk = pool.disk_gib + (NODE_DISK_MIB_S - BASE_DISK_MIB_S) / 2
+        return count * (hour * prices.HOURS + disk * region.disk)
 
     def pick(choose: Callable[[Iterator[float]], float], workers: int, on_spot: float) -> float:
         return choose(month(name, kind, workers, on_spot) for name, kind in types.items()) if types else 0.0

@@ -27,7 +27,7 @@ class Gpu:
     bandwidth: int
     """Memory bandwidth, GB/s: what the speed of generating depends on."""
     slices: int = 0
-    """Most MIG slices that it can be cut into; 0 has no MIG."""
+    """Most MIG slices that it can be cut into; 0 has no MIG, or none that EKS's node images can set up."""
 
     def slice_mib(self, slices: int) -> int:
         """Return the memory of one of so many MIG slices: a half, a quarter or an eighth of the GPU."""
@@ -65,6 +65,12 @@ class GpuInstance(Instance):
 GENERAL_NODE = Instance(4, 16)
 """m7i.xlarge, on which everything without a GPU is reckoned: EKS Auto Mode chooses among such instances."""
 
+NODE_DISK_IOPS, NODE_DISK_MIB_S = 3000, 500
+"""Speed of a GPU node's disk: four times the base throughput, because a node is of use only once it has
+pulled gigabytes of images."""
+BASE_DISK_MIB_S = 125
+"""Throughput of a gp3 disk that costs nothing more; each MiB a second beyond it costs as half a GiB does."""
+
 MIG_SLICES = (2, 3, 4, 7)
 """Into how many equal slices a GPU can be cut."""
 
@@ -72,7 +78,7 @@ T4 = Gpu("T4", 15_360, 320)
 A10G = Gpu("A10G", 22_888, 600)
 L4 = Gpu("L4", 22_888, 300)
 L40S = Gpu("L40S", 45_776, 864)
-RTX_PRO_6000 = Gpu("RTX PRO 6000", 97_250, 1597, slices=4)
+RTX_PRO_6000 = Gpu("RTX PRO 6000", 97_250, 1597)
 A100_40 = Gpu("A100 40 GB", 40_536, 1555, slices=7)
 A100_80 = Gpu("A100 80 GB", 81_221, 2039, slices=7)
 H100 = Gpu("H100", 81_079, 3350, slices=7)

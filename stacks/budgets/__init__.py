@@ -21,6 +21,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     autoscaling.autoscaling,
     gpus.gpu_nodes,
     gpus.gpu_sharing,
+    gpus.node_groups,
     cloud.account,
     cloud.network,
     cloud.names,

@@ -30,6 +30,15 @@ def account(s: Settings) -> Iterator[str]:
             )
     if s.aws is None:
         return
+    for pool in s.gpu_pools:
+        for zone in pool.zones:
+            if zone not in s.aws.zones:
+                yield f"gpuPools[{pool.name}].zones: {zone} is none of aws.zones ({', '.join(s.aws.zones)})"
+    if not s.aws.cluster.admin_roles and s.aws.ci is None:
+        yield (
+            f"aws.cluster.adminRoles is empty, and there is no aws.ci: nobody could place anything in the "
+            f"cluster of account {s.aws.account_id}: name the IAM role that runs up"
+        )
     for zone in s.aws.zones:
         if zone[:-1] != s.aws.region:
             yield f"aws.zones: {zone} is not in aws.region {s.aws.region}"

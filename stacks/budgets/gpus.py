@@ -67,13 +67,31 @@ def gpu_sharing(s: Settings) -> Iterator[str]:
             if not kind.gpu.slices:
                 yield (
                     f"gpuPools[{pool.name}].sharing: {kind.gpu.name} of {name} has no MIG: use time-slicing, "
-                    "or a type with A100, H100, H200 or RTX PRO 6000"
+                    "or a type with A100, H100 or H200"
                 )
             elif sharing.slices not in MIG_SLICES or sharing.slices > kind.gpu.slices:
                 yield (
                     f"gpuPools[{pool.name}].sharing.slices ({sharing.slices}): {kind.gpu.name} of {name} is "
                     f"cut into {', '.join(str(n) for n in MIG_SLICES if n <= kind.gpu.slices)}"
                 )
+
+
+def node_groups(s: Settings) -> Iterator[str]:
+    """A managed node group is bought in one way, and a capacity block holds one type of instance."""
+    for pool in s.gpu_pools:
+        if pool.management != "node-group":
+            continue
+        if pool.capacity == "spot-first":
+            yield (
+                f"gpuPools[{pool.name}].capacity ({pool.capacity}) needs management: karpenter: a node group "
+                "is bought in one way: set spot or on-demand"
+            )
+        if pool.capacity == "reserved" and len(pool.reservations) + len(pool.instance_types) > 2:
+            yield (
+                f"gpuPools[{pool.name}]: a node group uses one capacity block of one type, not "
+                f"{len(pool.reservations)} reservations and {len(pool.instance_types)} instanceTypes: make a "
+                "pool for each"
+            )
 
 
 def models_on_gpus(s: Settings, catalogue: models.Catalogue) -> Iterator[str]:
