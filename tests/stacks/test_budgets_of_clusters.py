@@ -25,6 +25,7 @@ def aws(**blocks: Any) -> Settings:
                 "account_id": "111122223333",
                 "region": "eu-central-1",
                 "zones": ("eu-central-1a", "eu-central-1b", "eu-central-1c"),
+                "cluster": {"admin_roles": ("arn:aws:iam::111122223333:role/admin",)},
                 "dns": {"zone": "llm.example.org", "certificate_email": "platform@example.org"},
                 **blocks.pop("aws", {}),
             },

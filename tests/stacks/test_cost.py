@@ -38,6 +38,10 @@ def settings(*pools: dict[str, Any], region: str = "us-east-1", **blocks: Any) -
     )
 
 
+DISK = 100 * 0.08 + (500 - 125) * 0.04
+"""A node's disk for a month: its size, and its speed beyond what is free."""
+
+
 def pool(**changes: Any) -> dict[str, Any]:
     return {
         "models": ("mistral:7b",),
@@ -56,19 +60,20 @@ def item(s: Settings, name: str) -> cost.Range:
 
 def test_a_worker_costs_its_node_its_disk_and_the_fee() -> None:
     month = item(settings(pool()), "GPU pool p0")
-    expected = 730 * 0.8048 * 1.12 + 100 * 0.08
+    expected = 730 * 0.8048 * 1.12 + DISK
     assert month.least == pytest.approx(expected)
     assert month == cost.always(month.least)
 
 
-def test_a_node_group_pays_no_fee() -> None:
-    month = item(settings(pool(management="node-group")), "GPU pool p0")
-    assert month.least == pytest.approx(730 * 0.8048 + 100 * 0.08)
+def test_a_node_group_pays_no_fee_and_always_has_its_nodes() -> None:
+    month = item(settings(pool(management="node-group", max_nodes=2)), "GPU pool p0")
+    assert month.least == pytest.approx(2 * (730 * 0.8048 + DISK))
+    assert month == cost.always(month.least)
 
 
 def test_spot_first_is_spot_at_the_least_and_on_demand_at_the_most() -> None:
     month = item(settings(pool(capacity="spot-first"), cost={"expected_spot_percent": 70}), "GPU pool p0")
-    listed, fee = 730 * 0.8048, 730 * 0.8048 * 0.12 + 8
+    listed, fee = 730 * 0.8048, 730 * 0.8048 * 0.12 + DISK
     assert month.least == pytest.approx(0.45 * listed + fee)
     assert month.expected == pytest.approx((0.7 * 0.45 + 0.3) * listed + fee)
     assert month.most == pytest.approx(listed + fee)
@@ -76,7 +81,7 @@ def test_spot_first_is_spot_at_the_least_and_on_demand_at_the_most() -> None:
 
 def test_what_is_reserved_is_paid_for_whether_used_or_not() -> None:
     month = item(settings(pool(capacity="reserved", max_nodes=4)), "GPU pool p0")
-    assert month.least == pytest.approx(4 * (730 * 0.8048 * 1.12 + 8))
+    assert month.least == pytest.approx(4 * (730 * 0.8048 * 1.12 + DISK))
     assert month == cost.always(month.least)
 
 
