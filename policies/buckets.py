@@ -52,20 +52,21 @@ def bucket_acl(found: Resource) -> Iterator[str]:
 
 @stack_rule(
     "bucket-encryption",
-    why="A key of one's own decides who can read, and says who did; Amazon's default key does neither.",
-    remedy="Add a BucketServerSideEncryptionConfiguration with sseAlgorithm aws:kms and kmsMasterKeyId.",
+    why="What is encrypted, and with which key, should not depend on what a service does by default.",
+    remedy="Add a BucketServerSideEncryptionConfiguration: sseAlgorithm aws:kms with kmsMasterKeyId, or "
+    "AES256 where other services have to write to the bucket.",
 )
 def bucket_encryption(stack: Stack) -> Iterator[Finding]:
-    """Every bucket is encrypted with a KMS key."""
+    """Every bucket says what encrypts it."""
     for bucket, configurations in _about(stack, ENCRYPTION):
         if not configurations:
             yield bucket, "it has no encryption configuration"
     for found in stack.of(ENCRYPTION):
         for one in items(found.props.get("rules")):
             default = dig(one, "applyServerSideEncryptionByDefault")
-            kms = dig(default, "sseAlgorithm") in ("aws:kms", "aws:kms:dsse", UNKNOWN)
-            if default is not UNKNOWN and not (kms and dig(default, "kmsMasterKeyId")):
-                yield found, "its rule names no KMS key"
+            algorithm = dig(default, "sseAlgorithm")
+            if not may_be(algorithm, "AES256") and not dig(default, "kmsMasterKeyId"):
+                yield found, f"its algorithm is {algorithm}, and it names no key"
 
 
 @stack_rule(
@@ -110,11 +111,10 @@ def bucket_versioning(stack: Stack) -> Iterator[Finding]:
 @rule(
     "force-destroy",
     why="One destroy, or one rename, takes everything in it along.",
-    remedy="Leave forceDestroy (forceDelete) away: what is not empty then refuses to go.",
-    on=(BUCKET, "aws:ecr/repository:Repository"),
+    remedy="Leave forceDestroy away: a bucket that is not empty then refuses to go.",
+    on=(BUCKET,),
 )
 def force_destroy(found: Resource) -> Iterator[str]:
-    """No bucket or repository is deleted with what is in it."""
-    for switch in ("forceDestroy", "forceDelete"):
-        if found.props.get(switch) is True:
-            yield f"{switch} is true"
+    """No bucket is deleted with what is in it."""
+    if found.props.get("forceDestroy") is True:
+        yield "forceDestroy is true"

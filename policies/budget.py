@@ -38,9 +38,7 @@ def database_connections(found: Resource) -> Iterator[str]:
 def monthly_cost(found: Resource) -> Iterator[str]:
     """A stack is expected to cost no more a month than its budget."""
     expected, most, limit = _numbers(found, "monthlyCostUsd", "expected", "max", "budget")
-    if expected is None or limit is None:
-        yield "its input budget.monthlyCostUsd does not say expected and budget"
-    elif expected > limit:
+    if expected is not None and expected > limit:
         yield f"it is expected to cost {expected} USD a month, at most {most}; its budget is {limit}"
 
 
@@ -50,9 +48,13 @@ def monthly_cost(found: Resource) -> Iterator[str]:
     remedy="Add an aws.budgets.Budget with the stack's number and a notification.",
 )
 def cost_alarm(stack: Stack) -> Iterator[Finding]:
-    """A stack in the cloud has an alarm on what it really costs."""
-    if any(one.type.startswith("aws:") for one in stack.resources) and not stack.of(ALARM):
-        yield None, "no Budget watches its cost"
+    """A stack in the cloud says what it is expected to cost, and has an alarm on what it really does."""
+    if any(one.type.startswith("aws:") for one in stack.resources):
+        for found in stack.of(PLATFORM):
+            if None in _numbers(found, "monthlyCostUsd", "expected", "budget"):
+                yield found, "its input budget.monthlyCostUsd does not say expected and budget"
+        if not stack.of(ALARM):
+            yield None, "no Budget watches its cost"
     for found in stack.of(ALARM):
         if not found.props.get("notifications"):
             yield found, "it notifies nobody"

@@ -30,14 +30,14 @@ PRECIOUS = (
 @rule(
     "blast-radius",
     why="A small edit can ask the cloud for a replacement, which deletes data or the whole platform first.",
-    remedy="Set protect=True in its options. To replace or delete it on purpose, name its type or URN in "
-    "this rule's setting allowReplace, in the stack's policy file, for that one change.",
+    remedy="Set protect=True in its options. To replace or delete it on purpose, name it in "
+    "the stack's setting policy.allowReplace (this rule's allowReplace), for that one change.",
     on=PRECIOUS,
     settings={"allowReplace": {"type": "array", "items": {"type": "string"}, "default": []}},
 )
 def blast_radius(found: Resource) -> Iterator[str]:
     """No data store, cluster, node pool, key, zone or load balancer is replaced or deleted unnoticed."""
-    if not found.protect and not {found.type, found.urn} & set(found.config["allowReplace"]):
+    if not found.protect and not {found.type, found.name, found.urn} & set(found.config["allowReplace"]):
         yield "it is not protected"
 
 

@@ -20,7 +20,6 @@ BLOCKED = dict.fromkeys(
     ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True
 )
 KMS = {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": UNKNOWN}
-REPOSITORY = "aws:ecr/repository:Repository"
 
 
 def block(**props: Any) -> Resource:
@@ -87,8 +86,11 @@ EXAMPLES = [
     passes("bucket-acl", thing("aws:s3/bucketAcl:BucketAcl", acl="private")),
     passes("bucket-acl", BUCKET),
     fails("bucket-encryption", BUCKET, says="it has no encryption configuration"),
-    fails("bucket-encryption", BUCKET, encryption(sseAlgorithm="AES256"), says="its rule names no KMS key"),
-    fails("bucket-encryption", BUCKET, encryption(sseAlgorithm="aws:kms"), says="its rule names no KMS key"),
+    fails(
+        "bucket-encryption", BUCKET, encryption(sseAlgorithm="aws:kms"), says="aws:kms, and it names no key"
+    ),
+    fails("bucket-encryption", BUCKET, encryption(), says="its algorithm is None, and it names no key"),
+    passes("bucket-encryption", BUCKET, encryption(sseAlgorithm="AES256")),
     passes("bucket-encryption", BUCKET, encryption(**KMS)),
     fails("bucket-tls-only", BUCKET, says="no policy of it denies requests without TLS"),
     fails("bucket-tls-only", BUCKET, policy(allow()), says="no policy of it denies requests without TLS"),
@@ -112,7 +114,5 @@ EXAMPLES = [
     fails("bucket-versioning", BUCKET, versioning("Suspended"), says="it keeps no versions"),
     passes("bucket-versioning", BUCKET, versioning("Enabled")),
     fails("force-destroy", thing("aws:s3/bucket:Bucket", forceDestroy=True), says="forceDestroy is true"),
-    fails("force-destroy", thing(REPOSITORY, forceDelete=True), says="forceDelete is true"),
     passes("force-destroy", BUCKET),
-    passes("force-destroy", thing(REPOSITORY, forceDelete=False)),
 ]

@@ -18,6 +18,7 @@ EXAMPLES = [
             fails("blast-radius", thing(kind), says="it is not protected"),
             passes("blast-radius", thing(kind, "it", {"protect": True})),
             passes("blast-radius", thing(kind), config={"allowReplace": [kind]}),
+            passes("blast-radius", thing(kind), config={"allowReplace": ["it"]}),
             passes(
                 "blast-radius", thing(kind), config={"allowReplace": [f"urn:pulumi:dev::demo::{kind}::it"]}
             ),
