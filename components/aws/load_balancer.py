@@ -19,6 +19,8 @@ from components.aws.account import Account
 from components.aws.protection import protects
 
 PORT = 443
+EXPOSED = {"exposure": "edge"}
+"""The tag by which the policies know what is meant to be reached from the internet."""
 CDN_PORT = 8443
 """One that CloudFront and Cloudflare both may connect to."""
 HEALTH_INTERVAL_S = 10
@@ -94,7 +96,7 @@ class LoadBalancer(pulumi.ComponentResource):
             security_groups=[one.id for one in groups],
             enable_cross_zone_load_balancing=True,
             enable_deletion_protection=protects(name, args.allow_replace),
-            tags={"Name": f"{args.account.prefix}-{name}"},
+            tags={"Name": f"{args.account.prefix}-{name}", **EXPOSED},
             opts=pulumi.ResourceOptions(parent=self, protect=protects(name, args.allow_replace)),
         )
         self._targets: dict[str, lb.TargetGroup] = {}
@@ -182,6 +184,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 ip_protocol="udp" if what == "udp" else "tcp",
                 from_port=port,
                 to_port=port,
+                tags=EXPOSED,
                 opts=pulumi.ResourceOptions(parent=self),
             )
 

@@ -8,6 +8,7 @@ from pulumi_kubernetes import Provider
 
 from components.aws.account import Account
 from components.aws.load_balancer import Addresses, LoadBalancer, LoadBalancerArgs, drain_s
+from policies.exposure import EDGE
 from tests.components.conftest import Graph, Registered, record_of
 
 BALANCER = "aws:lb/loadBalancer:LoadBalancer::edge"
@@ -153,3 +154,11 @@ def test_it_survives_a_lost_zone_and_a_hasty_update() -> None:
     freed = balancer(allow_replace=["edge"])
     assert freed[BALANCER].inputs["enableDeletionProtection"] is False
     assert not freed[BALANCER].protect
+
+
+def test_what_the_internet_reaches_carries_the_mark_that_the_policies_ask_for() -> None:
+    graph = balancer()
+    from_networks = [rule for rule in rules(graph) if "cidrIpv4" in rule.inputs]
+    assert len(from_networks) == 2
+    for one in (graph[BALANCER], *from_networks):
+        assert one.inputs["tags"].items() >= EDGE.items()
