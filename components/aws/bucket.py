@@ -32,6 +32,8 @@ class BucketArgs:
     """Age at which objects are deleted, days; None keeps them."""
     statements: Sequence[Statement] = ()
     """What its policy allows beyond the account's own roles."""
+    name: str | None = None
+    """Its name among all buckets of AWS; None is one of the stack's."""
     allow_replace: Collection[str] = ()
     """The names of protected resources that the stack gives free."""
 
@@ -44,7 +46,7 @@ class Bucket(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self._bucket = bucket = s3.Bucket(
             name,
-            bucket=bucket_name(args.account, name),
+            bucket=args.name or bucket_name(args.account, name),
             opts=pulumi.ResourceOptions(parent=self, protect=protects(name, args.allow_replace)),
         )
         s3.BucketVersioning(

@@ -44,6 +44,8 @@ class Registered:
     delete_before_replace: bool
     protect: bool
     """Whether an update may neither delete nor replace it."""
+    provider: str
+    """Key of the provider that it was told to use; empty for the default one."""
     retain_on_delete: bool
     """Whether it stays when the program no longer has it."""
     inputs: dict[str, Any]
@@ -154,6 +156,7 @@ class Recorder(mocks.MockMonitor):
             depends_on=tuple(sorted({_key(urn) for urn in request.dependencies})),
             delete_before_replace=request.deleteBeforeReplace,
             protect=request.protect,
+            provider=_key(request.provider.rpartition("::")[0]),
             retain_on_delete=request.retainOnDelete,
             inputs=_plain(json_format.MessageToDict(request.object)),
         )
