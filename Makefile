@@ -3,6 +3,7 @@ STACK ?= local
 SERVICE ?=
 DATA ?=
 SECRETS ?=
+SIMULATE ?=
 TIERS = $(addprefix tests/,stacks components policies engine templates ops gateway kubernetes second_opinion e2e)
 OPS = .venv/bin/python -m ops
 
@@ -13,13 +14,13 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## prepare this machine: Python environment, Docker daemon, base image
-	@ops/setup.sh
+	@ops/setup.sh --stack $(STACK)
 
-up: setup ## bring the stack up and prove it with a completion over HTTP/3 (STACK=local)
-	@$(OPS) up --stack $(STACK)
+up: setup ## bring the stack up and prove it with a completion over HTTP/3 (STACK=local); SIMULATE=1 a cloud's
+	@$(OPS) up --stack $(STACK) $(if $(SIMULATE),--simulate)
 
 down: ## take the stack down, keeping its data; DATA=1 removes the data too
-	@$(OPS) down --stack $(STACK) $(if $(DATA),--data)
+	@$(OPS) down --stack $(STACK) $(if $(DATA),--data) $(if $(SIMULATE),--simulate)
 
 preview: setup ## show what up would change
 	@$(OPS) preview --stack $(STACK)

@@ -18,17 +18,21 @@ from ops.stack import Stack, StackError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 StackName = Annotated[str, typer.Option("--stack", "-s", help="The stack: stacks/Pulumi.<stack>.yaml.")]
+Simulate = Annotated[bool, typer.Option("--simulate", help="Change a simulated cloud, not the real one.")]
 STATUS_WIDTH = 120
 
 
 @app.command()
-def up(stack: StackName = "local") -> None:
+def up(stack: StackName = "local", simulate: Simulate = False) -> None:
     """Bring the stack up, then prove it with one completion over HTTP/3."""
     started = time.monotonic()
-    platform = Stack(stack)
+    platform = Stack(stack, simulate=simulate)
     typer.echo(f"{_elapsed(started)} stack {stack}: deploying with {platform.engine_name}")
     platform.prepare()
     platform.up()
+    if platform.simulated:
+        typer.echo(f"{_elapsed(started)} simulated: nothing runs, so there is nothing to ask")
+        return
     typer.echo(f"{_elapsed(started)} asking for one completion")
     outputs = platform.outputs(show_secrets=True)
     result = smoke_test.run(outputs, lambda text: typer.echo(text, nl=False))
@@ -47,9 +51,10 @@ def up(stack: StackName = "local") -> None:
 def down(
     stack: StackName = "local",
     data: Annotated[bool, typer.Option("--data", help="Remove volumes, secrets and CA too.")] = False,
+    simulate: Simulate = False,
 ) -> None:
     """Take the stack down. Data volumes, their secrets and the CA stay for the next up."""
-    platform = Stack(stack)
+    platform = Stack(stack, simulate=simulate)
     platform.prepare()
     platform.destroy(data=data)
 

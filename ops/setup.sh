@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prepares a machine: uv and the locked Python environment, a Docker daemon, the base image.
 #
-# Usage: ops/setup.sh [--python-only]
+# Usage: ops/setup.sh [--stack NAME]     a stack that is placed elsewhere needs no daemon here
 #
 # Uses what is there. As root on Debian or Ubuntu it installs what is missing; elsewhere it says
 # what to install. Running it again changes nothing.
@@ -64,8 +64,13 @@ prepare_docker() {
   docker/base/build.sh
 }
 
+stack=local
+if [ "${1:-}" = --stack ]; then
+  stack=${2:?--stack needs a name}
+fi
 prepare_python
-if [ "${1:-}" != --python-only ]; then
+# A simulated cloud builds no images; one that the Pulumi CLI deploys to gets them from here.
+if command -v pulumi >/dev/null || ! grep -qsE '^ *ollamamax:target: *aws *$' "stacks/Pulumi.$stack.yaml"; then
   prepare_docker
 fi
 say "machine ready"

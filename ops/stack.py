@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from stacks import shared_state
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "ollamamax"
 PRIVATE = 0o600
@@ -34,10 +36,12 @@ class Stack:
     Attributes:
         name: the stack's name; its settings are in ``stacks/Pulumi.<name>.yaml``.
         root: the checkout.
+        simulate: whether ``up`` and ``down`` of a cloud stack are to change a simulated cloud.
     """
 
     name: str
     root: Path = ROOT
+    simulate: bool = False
 
     @property
     def state(self) -> Path:
@@ -52,8 +56,17 @@ class Stack:
     @property
     def models(self) -> tuple[str, ...]:
         """The models that the stack file names; empty where it leaves the default."""
-        config = yaml.safe_load(self.settings_file.read_text()).get("config") or {}
-        return tuple(config.get(f"{PROJECT}:models") or ())
+        return tuple(self._setting("models") or ())
+
+    @property
+    def in_cloud(self) -> bool:
+        """Whether the stack's parts are a cloud's, which the embedded engine can only simulate."""
+        return bool(self._setting("target") == "aws")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether commands look at, and change, a simulated cloud."""
+        return self.in_cloud and (self.simulate or not self.cli)
 
     @property
     def config_file(self) -> Path:
@@ -63,12 +76,14 @@ class Stack:
     @property
     def cli(self) -> str | None:
         """The Pulumi CLI on the PATH, or None: then the embedded engine does the work."""
-        return shutil.which("pulumi")
+        return None if self.simulate else shutil.which("pulumi")
 
     @property
     def engine_name(self) -> str:
         """What deploys this stack, in words."""
-        return f"the Pulumi CLI ({self.cli})" if self.cli else "the embedded engine (no pulumi on the PATH)"
+        if self.cli:
+            return f"the Pulumi CLI ({self.cli})"
+        return f"the embedded engine ({'simulated' if self.simulate else 'no pulumi on the PATH'})"
 
     def prepare(self) -> None:
         """Make the state folder, the passphrase and the stack's configuration, where they are missing.
@@ -95,18 +110,21 @@ class Stack:
         if not passphrase.exists() and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
             _write_private(passphrase, secrets.token_urlsafe(32))
         salt = self._salt(self.config_file)
-        if self.cli and not self._checkpoint.exists():
+        if self.cli and self.in_cloud:
+            salt = [f"secretsprovider: {shared_state.secrets_provider(self.name, self._region)}"]
+        elif self.cli and not self._checkpoint.exists():
             salt = self._initialise()
         text = self.settings_file.read_text().rstrip("\n")
         _write_private(self.config_file, "\n".join([text, *salt, ""]))
+        _write_private(self._policy_file, json.dumps(self._policy_levels()))
 
     def up(self) -> None:
         """Bring the stack to what its settings say."""
-        self._run(["up", "--yes", *(["--skip-preview"] if self.cli else [])])
+        self._run(["up", "--yes", *(["--skip-preview"] if self.cli else []), *self._policies])
 
     def preview(self) -> None:
-        """Show what ``up`` would change."""
-        self._run(["preview", "--diff"])
+        """Show what ``up`` would change, and what the policies say of it."""
+        self._run(["preview", "--diff", *self._policies])
 
     def plan(self) -> dict[str, Any]:
         """Return what ``up`` would change as the engine's own document."""
@@ -115,6 +133,11 @@ class Stack:
 
     def destroy(self, *, data: bool) -> None:
         """Remove what runs; with ``data`` everything, volumes and secrets included."""
+        if self.in_cloud and not data:
+            raise StackError(
+                f"down of stack {self.name} would delete its data stores too, after a last snapshot: say so "
+                f"with make down STACK={self.name} DATA=1"
+            )
         targets = [] if data else [word for urn in RUNNING_PARTS for word in ("--target", urn)]
         self._run(["destroy", "--yes", *(["--skip-preview"] if self.cli else []), *targets])
 
@@ -125,6 +148,37 @@ class Stack:
         done = self._run(words, capture=True)
         outputs: dict[str, Any] = json.loads(done)
         return outputs
+
+    def _setting(self, *path: str) -> Any:  # noqa: ANN401 - whatever the stack file holds
+        """Return what the stack file says at ``path``; None where it leaves the default."""
+        value = yaml.safe_load(self.settings_file.read_text()).get("config") or {}
+        for name in (f"{PROJECT}:{path[0]}", *path[1:]):
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+    @property
+    def _policy_file(self) -> Path:
+        return self.state / f"policies.{self.name}.json"
+
+    @property
+    def _policies(self) -> list[str]:
+        return ["--policy-pack", str(self.root / "policies"), "--policy-pack-config", str(self._policy_file)]
+
+    def _policy_levels(self) -> dict[str, Any]:
+        """Return the configuration of the policy pack: what only warns here, and what may be replaced."""
+        levels: dict[str, Any] = dict.fromkeys(self._setting("policy", "advisory") or (), "advisory")
+        return levels | {"protected-data": {"allowReplace": self._setting("policy", "allowReplace") or []}}
+
+    @property
+    def _backend(self) -> str:
+        """Where the state is: shared for a cloud stack, in this checkout for what is local or simulated."""
+        if self.in_cloud and self.cli:
+            return shared_state.backend(str(self._setting("aws", "accountId")), self._region)
+        return f"file://{self.state}"
+
+    @property
+    def _region(self) -> str:
+        return str(self._setting("aws", "region"))
 
     @property
     def _checkpoint(self) -> Path:
@@ -154,17 +208,20 @@ class Stack:
         """
         program = [self.cli, "--non-interactive"] if self.cli else [sys.executable, "-m", "engine"]
         stack = [] if words[:2] == ["stack", "init"] else ["--stack", self.name]
-        config = ["--config-file", str(self.config_file)] if words[0] in {"up", "preview", "destroy"} else []
+        changing = words[0] in {"up", "destroy"}
+        config = ["--config-file", str(self.config_file)] if changing or words[0] == "preview" else []
+        # Without the CLI a cloud is only simulated: to look at that is harmless, to change it is asked for.
+        simulate = ["--simulate"] if (self.simulate if changing else self.simulated) else []
         env = {
             **os.environ,
-            "PULUMI_BACKEND_URL": f"file://{self.state}",
+            "PULUMI_BACKEND_URL": self._backend,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "VIRTUAL_ENV": str(self.root / ".venv"),
         }
         if "PULUMI_CONFIG_PASSPHRASE" not in env:
             env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.state / "passphrase")
         done = subprocess.run(  # noqa: S603 - our own words
-            [*program, *words, *stack, *config],
+            [*program, *words, *stack, *config, *simulate],
             cwd=self.root,
             env=env,
             stdout=subprocess.PIPE if capture else None,
