@@ -65,19 +65,21 @@ def test_the_certificate_is_the_stacks_own(platform: Platform) -> None:
 
 
 def test_streams_arrive_piece_by_piece_and_uncompressed(platform: Platform) -> None:
-    times = []
-    body = {**HELLO, "options": {"num_predict": 64}}
-    with httpx.stream(
-        "POST",
-        f"{platform.url}/api/chat",
-        json=body,
-        headers={**platform.headers, "Accept-Encoding": "br, gzip"},
-        verify=platform.trust,
-    ) as answer:
-        assert answer.status_code == 200
-        assert "content-encoding" not in answer.headers
-        times = [time.monotonic() for _ in answer.iter_raw()]
-    assert len(times) > 3, "64 tokens are some 7 kB: buffered, they would come in two pieces"
+    def pieces() -> int:
+        with httpx.stream(
+            "POST",
+            f"{platform.url}/api/chat",
+            json={**HELLO, "options": {"num_predict": 64}},
+            headers={**platform.headers, "Accept-Encoding": "br, gzip"},
+            verify=platform.trust,
+        ) as answer:
+            assert answer.status_code == 200
+            assert "content-encoding" not in answer.headers
+            return sum(1 for _ in answer.iter_raw())
+
+    # A busy machine lets pieces pile up before they are read; buffers never let more than two through.
+    most = max(pieces() for _ in range(5))
+    assert most > 3, "64 tokens are some 7 kB: buffered, they would come in two pieces"
 
 
 def test_large_json_is_compressed_on_request(platform: Platform) -> None:
