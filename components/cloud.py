@@ -1,14 +1,12 @@
 """The cloud: the managed parts on AWS that a platform stands on, wired together here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from components import naming
 from components.aws.account import Account
-from components.aws.addons import Addons, AddonsArgs
 from components.aws.budget import Budget, BudgetArgs
 from components.aws.cluster import Cluster, ClusterArgs
 from components.aws.database import Database, DatabaseArgs
@@ -16,13 +14,17 @@ from components.aws.gpu_pools import GpuPools, GpuPoolsArgs
 from components.aws.load_balancer import Addresses, LoadBalancer, LoadBalancerArgs
 from components.aws.model_store import ModelStore, ModelStoreArgs
 from components.aws.network import Network, NetworkArgs
+from components.aws.node_groups import NodeGroups, NodeGroupsArgs
 from components.aws.registry import Registry, RegistryArgs
 from components.aws.valkey import Valkey, ValkeyArgs
 from components.images import BuiltImages
-from components.images import Registry as ImageRegistry
+from components.images import Registry as Push
 from components.kubernetes_target import KubernetesTarget, KubernetesTargetArgs
 from components.service import Placed, Store
+from stacks.aws import AwsSettings
 from stacks.settings import Settings
+
+SPOT = ("spot", "spot-first")
 
 
 @dataclass(frozen=True)
@@ -30,26 +32,29 @@ class CloudArgs:
     """What the cloud needs.
 
     Attributes:
-        settings: all of the stack's; those of ``aws`` must be there.
+        settings: all of the stack's.
+        aws: those of the managed parts.
         stack: the stack's name.
         version: the platform's, stamped on images and objects.
+        images: names of the images that are built here, as the registry has them.
         database_password: of the platform's own role.
-        cache_password: of Valkey.
-        images: names of the images that are built here.
-        migrations, models: the services, by name, that set the database up and fill the model store.
-        workers: the services, by name, that read the model store.
+        cache_password: of the cache.
+        migrations: the service that sets the database up.
+        models: the service that fills the model store.
+        workers: the services that read it.
+        edge_port: where the edge listens.
     """
 
     settings: Settings
+    aws: AwsSettings
     stack: str
     version: str
+    images: Sequence[str]
     database_password: pulumi.Input[str]
     cache_password: pulumi.Input[str]
-    images: Sequence[str]
     migrations: str
     models: str
     workers: Sequence[str]
-    edge: str
     edge_port: int
 
 
@@ -57,26 +62,165 @@ class Cloud(pulumi.ComponentResource):
     """Network, cluster and data stores of one stack, and the target that places services on the cluster."""
 
     def __init__(self, name: str, args: CloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        settings = args.settings.aws
-        if settings is None:
-            raise ValueError("target aws without its settings")  # the budgets have refused it
-        self._account = account = Account(args.stack, settings.account_id, settings.region)
         self._args = args
+        self._account = account = Account(args.stack, args.aws.account_id, args.aws.region)
         provider = aws.Provider(
             "aws",
-            region=settings.region,
-            allowed_account_ids=[settings.account_id],
+            region=account.region,
+            allowed_account_ids=[account.id],
             default_tags=aws.ProviderDefaultTagsArgs(tags=account.tags),
             opts=opts,
         )
-        child_of = pulumi.ResourceOptions(providers=[provider])
-        super().__init__("ollamamax:index:Cloud", name, None, pulumi.ResourceOptions.merge(opts, child_of))
+        options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider]))
+        super().__init__("ollamamax:index:Cloud", name, None, options)
         child = pulumi.ResourceOptions(parent=self)
-        allow_replace = args.settings.policy.allow_replace
-        network = Network(
+        free = args.settings.policy.allow_replace
+        self._network = network = Network(
             "network",
-            NetworkArgs(
-                account, settings.network, settings.zones, cluster_name=account.prefix, allow_replace=allow_replace
+            NetworkArgs(account, args.aws.network, args.aws.zones, account.prefix, free),
+            child,
+        )
+        self._cluster = cluster = Cluster(
+            "cluster",
+            ClusterArgs(account, args.aws.cluster, network.private_subnet_ids, [network], free),
+            child,
+        )
+        self._store = ModelStore(
+            "models", ModelStoreArgs(account, args.aws.model_versions_days, free), child
+        )
+        inside = {
+            "vpc_id": network.vpc_id,
+            "subnet_ids": network.data_subnet_ids,
+            "subnet_cidrs": network.data_cidrs,
+            "client_group_id": cluster.security_group_id,
+            "allow_replace": free,
+        }
+        self._database = Database(
+            "database",
+            DatabaseArgs(
+                args.aws.database,
+                args.settings.database,
+                account,
+                password=args.database_password,
+                **inside,
+            ),
+            child,
+        )
+        self._cache = Valkey(
+            "cache", ValkeyArgs(args.aws.cache, account, password=args.cache_password, **inside), child
+        )
+        self._target = self._on_cluster(child)
+        self._balancer = self._before_the_edge(child)
+        if args.settings.cost:
+            Budget("budget", BudgetArgs(account, args.settings.cost), child)
+        self.register_outputs({"cluster": cluster.name})
+
+    @property
+    def target(self) -> KubernetesTarget:
+        """Places services on the cluster."""
+        return self._target
+
+    @property
+    def database(self) -> Store:
+        """The managed database."""
+        return self._database.store
+
+    @property
+    def cache(self) -> Store:
+        """The managed cache."""
+        return self._cache.store
+
+    def publish(self, service: str, placed: Placed) -> None:
+        """Let the load balancer send clients to the edge, a ``service`` that is ``placed``."""
+        self._balancer.bind(
+            service,
+            self._args.edge_port,
+            self._target.namespace,
+            self._cluster.provider,
+            after=placed.replicas,
+        )
+
+    def _on_cluster(self, child: pulumi.ResourceOptions) -> KubernetesTarget:
+        """Return the target, with nodes to run on, images to run and the rights of the pods."""
+        args, account, cluster, network = self._args, self._account, self._cluster, self._network
+        settings, free = args.settings, args.settings.policy.allow_replace
+        registry = Registry("registry", RegistryArgs(account, args.images, free), child)
+        pools = GpuPools(
+            "gpu-pools",
+            GpuPoolsArgs(
+                account,
+                settings.gpu_pools,
+                args.aws.zones,
+                cluster.node_role_name,
+                cluster.security_group_id,
+                cluster.provider,
+                free,
+            ),
+            child,
+        )
+        groups = NodeGroups(
+            "node-groups",
+            NodeGroupsArgs(
+                account,
+                settings.gpu_pools,
+                cluster.name,
+                args.aws.cluster.version,
+                dict(zip(args.aws.zones, network.private_subnet_ids, strict=True)),
+                free,
+            ),
+            child,
+        )
+        rights = {
+            args.migrations: self._database.admin_policy,
+            args.models: self._store.write_policy,
+            **dict.fromkeys(args.workers, self._store.read_policy),
+        }
+        grants = [
+            cluster.grant(
+                service,
+                namespace=settings.kubernetes.namespace,
+                service_account=service,
+                policy=policy,
+            )
+            for service, policy in rights.items()
+        ]
+        return KubernetesTarget(
+            "kubernetes",
+            KubernetesTargetArgs(
+                settings.kubernetes,
+                args.stack,
+                args.version,
+                BuiltImages(
+                    registry,
+                    args.version,
+                    Push(registry.prefix, registry.username, registry.password),
+                    after=[registry],
+                ),
+                cluster.provider,
+                shared_volumes={"models": self._store.volume},
+                spot_pools=frozenset(pool.name for pool in settings.gpu_pools if pool.capacity in SPOT),
+            ),
+            after=[cluster, *pools.node_pools, *groups.node_pools, *grants],
+            opts=child,
+        )
+
+    def _before_the_edge(self, child: pulumi.ResourceOptions) -> LoadBalancer:
+        args, network = self._args, self._network
+        cdn = args.aws.cdn
+        clients = None if cdn and cdn.api else Addresses(networks=[str(one) for one in args.aws.clients])
+        return LoadBalancer(
+            "edge",
+            LoadBalancerArgs(
+                self._account,
+                self._cluster.name,
+                network.vpc_id,
+                network.public_subnet_ids,
+                self._cluster.security_group_id,
+                args.edge_port,
+                clients=clients,
+                cdn=None,
+                longest_stream_s=args.settings.longest_stream_s,
+                allow_replace=args.settings.policy.allow_replace,
             ),
             child,
         )
