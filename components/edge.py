@@ -32,7 +32,8 @@ class EdgeArgs:
     max_body_bytes: int
     longest_silence_s: int
     """Longest time between two pieces of an answer, seconds."""
-    certificate: ServerCertificate
+    certificate: ServerCertificate | str
+    """Or the secret of the cluster in which an authority there keeps it."""
     leave_s: int = 0
     """On a cluster, how long a stopping edge still accepts connections, seconds: till none are sent to it."""
 
@@ -48,6 +49,7 @@ def describe(args: EdgeArgs) -> Service:
         "max_body_bytes": args.max_body_bytes,
         "upstream_read_timeout_s": args.longest_silence_s + READ_MARGIN_S,
     }
+    own = args.certificate if isinstance(args.certificate, ServerCertificate) else None
     return Service(
         name=NAME,
         image="edge",
@@ -60,7 +62,8 @@ def describe(args: EdgeArgs) -> Service:
                 gateways=[f"{address}:{args.gateway_port}" for address in args.gateways],
             )
         },
-        secrets={"tls.crt": args.certificate.certificate, "tls.key": args.certificate.key},
+        secrets={"tls.crt": own.certificate, "tls.key": own.key} if own else {},
+        issued_certificate=None if own else str(args.certificate),
         ports=tuple(
             Port(PORT, protocol, published=PORT, exposure=Exposure.PUBLIC) for protocol in ("tcp", "udp")
         ),

@@ -79,6 +79,7 @@ def describe(args: GatewayArgs) -> Service:
         talks_to=(*args.worker_services, *peers(connections)),
         reaches=outside(connections),
         fixed_address=True,
+        headless=True,
     )
 
 

@@ -186,6 +186,12 @@ class KubernetesTarget(pulumi.ComponentResource):
         if service.ports:
             spec = manifests.cluster_service(service, stack, self._args.settings)
             around.append(core.Service(name, metadata=metadata, spec=spec, opts=opts))
+        if service.headless and service.fixed_address:
+            all_ = f"{name}-each"
+            spec = manifests.each(service, stack)
+            around.append(
+                core.Service(all_, metadata=self._cluster.metadata(all_), spec=spec, opts=opts)
+            )
         return around
 
     def _admit(self, service: Service, parent: pulumi.Resource) -> list[pulumi.Resource]:

@@ -109,14 +109,26 @@ def is_public(port: Port) -> bool:
     return port.published is not None and port.exposure is Exposure.PUBLIC
 
 
+def each(service: Service, stack: str) -> Manifest:
+    """Return the specification of a Service whose name resolves to the addresses of all replicas."""
+    return {
+        "selector": selector(service.name, stack),
+        "ports": service_ports(service),
+        "type": "ClusterIP",
+        "clusterIP": "None",
+    }
+
+
 def cluster_service(service: Service, stack: str, settings: KubernetesSettings) -> Manifest:
     """Return the specification of the service's Service."""
+    if service.headless and not service.fixed_address:
+        return each(service, stack)
     spec: Manifest = {"selector": selector(service.name, stack), "ports": service_ports(service)}
     if any(is_public(port) for port in service.ports):
         # Without the hop over another node the client's address is kept.
         local = {"externalTrafficPolicy": "Local"} if settings.edge_service == "LoadBalancer" else {}
         return spec | {"type": settings.edge_service} | local
-    return spec | {"type": "ClusterIP"} | ({"clusterIP": "None"} if service.headless else {})
+    return spec | {"type": "ClusterIP"}
 
 
 def autoscaler(service: Service, scaling: AutoscalingSettings) -> Manifest:

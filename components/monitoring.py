@@ -24,9 +24,11 @@ class MonitoringArgs:
     settings: MonitoringSettings
     stack: str
     gateways: Sequence[str]
-    """The gateways' hosts."""
+    """The gateways' hosts; on a cluster the one name that resolves to all of them."""
     gateway_port: int
     """Their admin port."""
+    resolve: bool
+    """Whether such a name has to be looked up again and again."""
     certificate: ServerCertificate
     ca_certificate: pulumi.Input[str]
     password: pulumi.Input[str]
@@ -48,7 +50,9 @@ def describe(args: MonitoringArgs) -> Service:
             "prometheus.yml": render(
                 "prometheus/prometheus.yml.j2",
                 prometheus=settings,
-                gateway_metrics=[f"{host}:{args.gateway_port}" for host in args.gateways],
+                gateways=args.gateways,
+                gateway_port=args.gateway_port,
+                resolve=args.resolve,
                 stack=args.stack,
             ),
             "promtool.yml": render("prometheus/promtool.yml.j2"),

@@ -17,9 +17,14 @@ def container_name(stack: str, service: str, index: int) -> str:
     return f"ollamamax-{stack}-{service}-{index}"
 
 
+def repository(image: str) -> str:
+    """Return the name of an image that this project builds, without its tag."""
+    return f"ollamamax-{image}"
+
+
 def image_name(image: str, tag: str) -> str:
     """Return the name of an image that this project builds."""
-    return f"ollamamax-{image}:{tag}"
+    return f"{repository(image)}:{tag}"
 
 
 def fixed_address(subnet: IPv4Network, service: str, index: int) -> str:

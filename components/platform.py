@@ -1,15 +1,21 @@
-"""The platform: every component, wired together here and nowhere else."""
+"""The platform: every service, wired together here and nowhere else."""
+
+from collections.abc import Sequence
 
 import pulumi
 
-from components import cache, database, edge, gateway, models, monitoring, pool, worker
+from components import cache, database, edge, gateway, models, monitoring, naming, pool, worker
 from components.certificates import Certificates
 from components.credentials import Credentials
-from components.docker_target import DockerTarget, DockerTargetArgs
-from components.service import Peer
+from components.ground import GroundArgs, Names, lay
+from components.service import Peer, Store, Target
+from stacks import budgets
 from stacks.settings import Settings
 
 MEBIBYTE = 1024 * 1024
+HTTPS = 443
+LEAVE_S = 30
+"""How long a stopping edge on a cluster goes on accepting: longer than a load balancer takes to notice."""
 
 
 class Platform(pulumi.ComponentResource):
@@ -19,93 +25,53 @@ class Platform(pulumi.ComponentResource):
         self, name: str, settings: Settings, version: str, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Build the platform that ``settings`` describe; ``version`` is stamped on its images."""
-        super().__init__("ollamamax:index:Platform", name, None, opts)
-        stack = pulumi.get_stack()
-        child = pulumi.ResourceOptions(parent=self)
+        # Policies see a component's inputs: so they can hold the stack to its budgets.
+        super().__init__("ollamamax:index:Platform", name, {"budget": budgets.figures(settings)}, opts)
+        self._stack = pulumi.get_stack()
+        self._child = child = pulumi.ResourceOptions(parent=self)
         self._settings = settings
-        self._credentials = credentials = Credentials("credentials", child)
-        self._certificates = certificates = Certificates("certificates", stack, child)
-        ca_certificate = certificates.ca_certificate
-        target = DockerTarget(
-            "docker",
-            DockerTargetArgs(settings.docker, stack, version, settings.port_offset),
-            child,
-        )
+        self._credentials = Credentials("credentials", child)
+        self._certificates = certificates = Certificates("certificates", self._stack, child)
+        ground = lay(GroundArgs(settings, self._stack, version, self._credentials, _names(settings)), child)
+        self._target = target = ground.target
 
-        postgres = database.Database(
-            "database",
-            database.DatabaseArgs(
-                settings=settings.database,
-                certificate=certificates.issue(database.NAME, [database.NAME]),
-                ca_certificate=ca_certificate,
-                password=credentials.database,
-                admin_password=credentials.database_admin,
-            ),
-            target,
-            child,
-        )
+        at_database, database_ready = self._database(ground.database)
+        at_cache, cache_ready = self._cache(ground.cache)
         pgbouncer = pool.Pool(
             "pool",
             pool.PoolArgs(
                 settings=settings.pool,
-                database=Peer(database.NAME, database.PORT),
+                database=at_database,
                 certificate=certificates.issue(pool.NAME, [pool.NAME]),
-                ca_certificate=ca_certificate,
-                password=credentials.database,
+                ca_certificate=self.ca_certificate,
+                password=self._credentials.database,
             ),
             target,
-            after=postgres.placed.replicas,
+            after=database_ready,
             opts=child,
         )
-        redis = cache.Cache(
-            "cache",
-            cache.CacheArgs(
-                settings=settings.cache,
-                certificate=certificates.issue(cache.NAME, [cache.NAME]),
-                ca_certificate=ca_certificate,
-                password=credentials.cache,
-            ),
-            target,
-            child,
-        )
-        placed_workers = worker.Worker(
-            "worker",
-            worker.WorkerArgs(settings.worker, drain_timeout_s=settings.gateway.drain_timeout_s),
-            target,
-            child,
-        )
-        worker_hosts = worker.hosts(settings.worker)
-        workers = Peer(worker.NAME, worker.PORT)
-        loaded = models.Models(
-            "models",
-            models.ModelsArgs(
-                settings.models, worker_hosts, workers, image=worker.IMAGE, home=worker.HOME_DIR
-            ),
-            target,
-            after=placed_workers.placed.replicas,
-            opts=child,
-        )
+        hosts, services, serving = self._on_machine() if self._one_machine else self._on_cluster()
         gateways = gateway.Gateway(
             "gateway",
             gateway.GatewayArgs(
                 settings=settings.gateway,
-                workers=worker_hosts,
+                workers=hosts,
                 longest_silence_s=settings.longest_generation_s,
-                worker_services=[workers],
-                database=Peer(database.NAME, database.PORT),
+                worker_services=services,
+                database=at_database,
                 pool=Peer(pool.NAME, pool.PORT),
-                cache=Peer(cache.NAME, cache.PORT),
-                ca_certificate=ca_certificate,
-                database_password=credentials.database,
-                cache_password=credentials.cache,
-                api_key=credentials.api_key,
+                cache=at_cache,
+                ca_certificate=self.ca_certificate,
+                database_password=self._credentials.database,
+                cache_password=self._credentials.cache,
+                api_key=self._credentials.api_key,
             ),
             target,
-            after_migrations=[*postgres.placed.replicas, *redis.placed.replicas],
-            after=[*pgbouncer.placed.replicas, *loaded.jobs],
+            after_migrations=[*database_ready, *cache_ready],
+            after=[*pgbouncer.placed.replicas, *serving],
             opts=child,
         )
-        edge.Edge(
+        placed = edge.Edge(
             "edge",
             edge.EdgeArgs(
                 settings=settings.edge,
@@ -115,23 +81,27 @@ class Platform(pulumi.ComponentResource):
                 max_header_bytes=settings.gateway.max_header_bytes,
                 max_body_bytes=settings.gateway.max_body_mib * MEBIBYTE,
                 longest_silence_s=settings.longest_generation_s,
-                certificate=certificates.issue(edge.NAME, settings.edge.names),
+                certificate=ground.certificate or certificates.issue(edge.NAME, settings.edge.names),
+                leave_s=0 if self._one_machine else LEAVE_S,
             ),
             target,
             after=gateways.placed.replicas,
             opts=child,
-        )
+        ).placed
+        ground.publish(placed)
+        each = [f"{gateway.NAME}-{index}" for index in range(1, settings.gateway.replicas + 1)]
         monitoring.Monitoring(
             "monitoring",
             monitoring.MonitoringArgs(
                 settings=settings.monitoring,
-                stack=stack,
-                gateways=[f"{gateway.NAME}-{index}" for index in range(1, settings.gateway.replicas + 1)],
+                stack=self._stack,
+                gateways=each if self._one_machine else [f"{gateway.NAME}-each"],
                 gateway_port=gateway.ADMIN_PORT,
+                resolve=not self._one_machine,
                 certificate=certificates.issue(monitoring.NAME, [monitoring.NAME]),
-                ca_certificate=ca_certificate,
-                password=credentials.monitoring,
-                password_hash=credentials.monitoring_hash,
+                ca_certificate=self.ca_certificate,
+                password=self._credentials.monitoring,
+                password_hash=self._credentials.monitoring_hash,
             ),
             target,
             child,
@@ -141,7 +111,9 @@ class Platform(pulumi.ComponentResource):
     @property
     def url(self) -> str:
         """Where clients reach the platform."""
-        return f"https://{self._settings.edge.names[0]}:{self._edge_port}"
+        aws, port = self._settings.aws, self._edge_port
+        host = f"api.{aws.dns.zone}" if aws else self._settings.edge.names[0]
+        return f"https://{host}" if port == HTTPS else f"https://{host}:{port}"
 
     @property
     def ca_certificate(self) -> pulumi.Output[str]:
@@ -155,7 +127,10 @@ class Platform(pulumi.ComponentResource):
 
     @property
     def dashboards(self) -> dict[str, pulumi.Input[str]]:
-        """Pages for people, by name, with the account that opens them; the password is secret."""
+        """Pages for people, by name, with the account that opens them; the password is secret.
+
+        On a cluster they are reached through ``kubectl port-forward``.
+        """
         port = monitoring.PUBLISHED_PORT + self._settings.port_offset
         return {
             "prometheus": f"https://localhost:{port}",
@@ -164,5 +139,112 @@ class Platform(pulumi.ComponentResource):
         }
 
     @property
+    def _one_machine(self) -> bool:
+        return self._settings.target == "docker"
+
+    @property
     def _edge_port(self) -> int:
-        return edge.PORT + self._settings.port_offset
+        """The port that clients see."""
+        return HTTPS if self._settings.aws else edge.PORT + self._settings.port_offset
+
+    def _database(self, there: Store | None) -> tuple[Peer | Store, Sequence[pulumi.Resource]]:
+        """Return where PostgreSQL is, and what is ready once it is; place it unless it is there."""
+        if there:
+            return there, []
+        placed = database.Database(
+            "database",
+            database.DatabaseArgs(
+                settings=self._settings.database,
+                certificate=self._certificates.issue(database.NAME, [database.NAME]),
+                ca_certificate=self.ca_certificate,
+                password=self._credentials.database,
+                admin_password=self._credentials.database_admin,
+            ),
+            self._target,
+            self._child,
+        ).placed
+        return Peer(database.NAME, database.PORT), placed.replicas
+
+    def _cache(self, there: Store | None) -> tuple[Peer | Store, Sequence[pulumi.Resource]]:
+        """Return where Redis is, and what is ready once it is; place it unless it is there."""
+        if there:
+            return there, []
+        placed = cache.Cache(
+            "cache",
+            cache.CacheArgs(
+                settings=self._settings.cache,
+                certificate=self._certificates.issue(cache.NAME, [cache.NAME]),
+                ca_certificate=self.ca_certificate,
+                password=self._credentials.cache,
+            ),
+            self._target,
+            self._child,
+        ).placed
+        return Peer(cache.NAME, cache.PORT), placed.replicas
+
+    def _on_machine(self) -> tuple[Sequence[str], Sequence[Peer], Sequence[pulumi.Resource]]:
+        """Place the workers, each with its own models; return their hosts, services and what is ready then."""
+        settings = self._settings
+        hosts, service = worker.hosts(settings.worker), Peer(worker.NAME, worker.PORT)
+        placed = worker.Worker(
+            "worker",
+            worker.WorkerArgs(settings.worker, drain_timeout_s=settings.gateway.drain_timeout_s),
+            self._target,
+            self._child,
+        ).placed
+        loaded = models.Models(
+            "models",
+            models.ModelsArgs(
+                settings.models, hosts, service, image=worker.IMAGE, home=worker.HOME_DIR
+            ),
+            self._target,
+            after=placed.replicas,
+            opts=self._child,
+        )
+        return hosts, [service], loaded.jobs
+
+    def _on_cluster(self) -> tuple[Sequence[str], Sequence[Peer], Sequence[pulumi.Resource]]:
+        """Place the store of models, then the workers that read it; return as for one machine."""
+        settings = self._settings
+        names = tuple(sorted({model for pool in settings.gpu_pools for model in pool.models}))
+        filled = models.Models(
+            "models",
+            models.StoreArgs(
+                names or settings.models,
+                worker.STORE.name,
+                settings.kubernetes.model_store.size_gib,
+                image=worker.IMAGE,
+                home=worker.HOME_DIR,
+            ),
+            self._target,
+            opts=self._child,
+        )
+        described: list[worker.ClusterWorkerArgs | worker.WorkerPoolArgs] = [
+            worker.WorkerPoolArgs(
+                pool,
+                max_queue=settings.worker.max_queue,
+                load_timeout_s=settings.kubernetes.startup_timeout_s,
+                longest_stream_s=settings.longest_stream_s,
+            )
+            for pool in settings.gpu_pools
+        ] or [worker.ClusterWorkerArgs(settings.worker, settings.models, settings.longest_stream_s)]
+        services, serving = [], list[pulumi.Resource]()
+        for args in described:
+            name = worker.describe(args).name
+            placed = worker.Worker(name, args, self._target, self._child, after=filled.jobs).placed
+            services.append(Peer(name, worker.PORT))
+            serving += placed.replicas
+        return [f"{one.service}:{one.port}" for one in services], services, serving
+
+
+def _names(settings: Settings) -> Names:
+    pools = [worker.pool_name(pool.name) for pool in settings.gpu_pools]
+    images = ("edge", "gateway", "ollama", "ollama-cuda", "pgbouncer", "prometheus")
+    return Names(
+        images=[naming.repository(image) for image in images],
+        migrations=gateway.MIGRATIONS,
+        models=models.NAME,
+        workers=pools or [worker.NAME],
+        edge=edge.NAME,
+        edge_port=edge.PORT,
+    )

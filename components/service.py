@@ -166,7 +166,8 @@ class Service:
     fixed_address: bool = False
     """Whether a replica keeps its address when it is replaced."""
     headless: bool = False
-    """Whether its clients choose among the replicas themselves: its name resolves to all their addresses."""
+    """Whether clients choose among the replicas themselves: its name resolves to all their addresses, and the
+    name with ``-each`` behind it where the address is fixed."""
     node_pool: str | None = None
     """On a cluster, the pool of nodes that it runs on."""
     priority: Priority = Priority.SERVING

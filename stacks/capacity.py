@@ -89,3 +89,13 @@ def general_nodes(s: Settings, *, most: bool = True) -> int:
     memory = sum(pod.memory_mib * count for pod, count in pods) / (GENERAL_NODE.memory_gib * 1024)
     zones = len(s.aws.zones) if s.aws else 1
     return max(zones, math.ceil(max(cpus, memory) / FILL_SHARE))
+
+
+def server_connections(s: Settings) -> int:
+    """Return how many connections all PgBouncers together may open to the database."""
+    return s.pool.replicas * (s.pool.default_pool_size + s.pool.reserve_pool_size)
+
+
+def free_connections(s: Settings) -> int:
+    """Return how many connections the database has for them."""
+    return s.database.max_connections - s.database.superuser_reserved_connections

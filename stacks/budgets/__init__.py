@@ -3,9 +3,9 @@
 Each check yields sentences that name every layer and number involved, and the way out. One module a layer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from stacks import models
+from stacks import capacity, cost, models
 from stacks.budgets import autoscaling, cloud, connections, gpus, memory, spending, target, timeouts
 from stacks.settings import Settings
 
@@ -39,3 +39,19 @@ def check(settings: Settings, catalogue: models.Catalogue = models.PUBLISHED) ->
     """Return every budget that ``settings`` breaks, one sentence each."""
     alone = [problem for rule in CHECKS for problem in rule(settings)]
     return alone + [problem for rule in MODEL_CHECKS for problem in rule(settings, catalogue)]
+
+
+def figures(settings: Settings, catalogue: models.Catalogue = models.PUBLISHED) -> Mapping[str, Mapping[str, int]]:
+    """Return the numbers that policies hold the stack to: connections, and US dollars a month."""
+    month = cost.estimate(settings, catalogue).total if settings.aws else cost.NOTHING
+    return {
+        "databaseConnections": {
+            "wanted": capacity.server_connections(settings),
+            "limit": capacity.free_connections(settings),
+        },
+        "monthlyCostUsd": {
+            "expected": round(month.expected),
+            "max": round(month.most),
+            "budget": settings.cost.monthly_usd if settings.cost else 0,
+        },
+    }

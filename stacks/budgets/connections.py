@@ -32,8 +32,7 @@ def connections(s: Settings) -> Iterator[str]:
             f"gateway.databasePool.maxIdle ({pool.max_idle}) is more than "
             f"gateway.databasePool.maxOpen ({pool.max_open})"
         )
-    servers = s.pool.replicas * (s.pool.default_pool_size + s.pool.reserve_pool_size)
-    free = s.database.max_connections - s.database.superuser_reserved_connections
+    servers, free = capacity.server_connections(s), capacity.free_connections(s)
     if servers > free:
         yield (
             f"pool.replicas ({s.pool.replicas}) × (pool.defaultPoolSize ({s.pool.default_pool_size}) + "
