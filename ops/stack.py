@@ -165,9 +165,10 @@ class Stack:
         return ["--policy-pack", str(self.root / "policies"), "--policy-pack-config", str(self._policy_file)]
 
     def _policy_levels(self) -> dict[str, Any]:
-        """Return the configuration of the policy pack: what only warns here, and what may be replaced."""
-        levels: dict[str, Any] = dict.fromkeys(self._setting("policy", "advisory") or (), "advisory")
-        return levels | {"protected-data": {"allowReplace": self._setting("policy", "allowReplace") or []}}
+        """Return the configuration of the policy pack: the stack's levels, and what may be replaced."""
+        file = self.root / "stacks" / f"policies.{self.name}.json"
+        levels: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        return levels | {"blast-radius": {"allowReplace": self._setting("policy", "allowReplace") or []}}
 
     @property
     def _backend(self) -> str:

@@ -314,10 +314,8 @@ class CostSettings(Block):
 
 
 class PolicySettings(Block):
-    """How the policies of ``policies/`` bind this stack."""
+    """What the policies of ``policies/`` let pass here; their levels are in ``stacks/policies.<stack>.json``."""
 
-    advisory: tuple[str, ...] = ()
-    """Names of mandatory policies that only warn here."""
     allow_replace: tuple[str, ...] = ()
     """The explicit word for a dangerous change: what of the data stores, clusters, node pools and zones may
     be replaced or deleted by the next update, by resource name. Empty it again afterwards."""
