@@ -85,29 +85,35 @@ class Cloud(pulumi.ComponentResource):
             ClusterArgs(account, args.aws.cluster, network.private_subnet_ids, [network], free),
             child,
         )
-        self._store = ModelStore(
-            "models", ModelStoreArgs(account, args.aws.model_versions_days, free), child
-        )
-        inside = {
-            "vpc_id": network.vpc_id,
-            "subnet_ids": network.data_subnet_ids,
-            "subnet_cidrs": network.data_cidrs,
-            "client_group_id": cluster.security_group_id,
-            "allow_replace": free,
-        }
+        self._store = ModelStore("models", ModelStoreArgs(account, args.aws.model_versions_days, free), child)
         self._database = Database(
             "database",
             DatabaseArgs(
                 args.aws.database,
                 args.settings.database,
                 account,
-                password=args.database_password,
-                **inside,
+                network.vpc_id,
+                network.data_subnet_ids,
+                network.data_cidrs,
+                cluster.security_group_id,
+                args.database_password,
+                free,
             ),
             child,
         )
         self._cache = Valkey(
-            "cache", ValkeyArgs(args.aws.cache, account, password=args.cache_password, **inside), child
+            "cache",
+            ValkeyArgs(
+                args.aws.cache,
+                account,
+                network.vpc_id,
+                network.data_subnet_ids,
+                network.data_cidrs,
+                cluster.security_group_id,
+                args.cache_password,
+                free,
+            ),
+            child,
         )
         self._target = self._on_cluster(child)
         self._balancer = self._before_the_edge(child)
@@ -129,6 +135,11 @@ class Cloud(pulumi.ComponentResource):
     def cache(self) -> Store:
         """The managed cache."""
         return self._cache.store
+
+    @property
+    def certificate(self) -> str | None:
+        """The cluster's secret with the certificate of the edge's public name."""
+        return None
 
     def publish(self, service: str, placed: Placed) -> None:
         """Let the load balancer send clients to the edge, a ``service`` that is ``placed``."""

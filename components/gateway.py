@@ -9,7 +9,7 @@ from components.connections import Connection, outside, peers
 from components.rendering import render_input
 from components.service import (
     ADMINISTRATOR,
-    SECRETS_DIR,
+    VAULT_DIR,
     Limits,
     Peer,
     Placed,
@@ -125,7 +125,7 @@ def _config(
         database_port=database.to.port,
         database_ca=database.ca_file,
         admin=admin,
-        admin_password=f"{SECRETS_DIR}/{ADMIN_PASSWORD}",
+        admin_password=f"{VAULT_DIR}/{ADMIN_PASSWORD}",
         redis_host=redis.host,
         redis_port=redis.to.port,
         redis_ca=redis.ca_file,

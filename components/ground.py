@@ -55,7 +55,7 @@ class Ground:
 def lay(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
     """Return the ground that the settings name.
 
-    What only clusters need is imported when it is needed: it takes seconds that one machine does not have to wait.
+    What only clusters need is imported only for them: it takes seconds that one machine need not wait.
     """
     match args.settings.target:
         case "docker":

@@ -189,9 +189,7 @@ class KubernetesTarget(pulumi.ComponentResource):
         if service.headless and service.fixed_address:
             all_ = f"{name}-each"
             spec = manifests.each(service, stack)
-            around.append(
-                core.Service(all_, metadata=self._cluster.metadata(all_), spec=spec, opts=opts)
-            )
+            around.append(core.Service(all_, metadata=self._cluster.metadata(all_), spec=spec, opts=opts))
         return around
 
     def _admit(self, service: Service, parent: pulumi.Resource) -> list[pulumi.Resource]:

@@ -8,7 +8,7 @@ from components import cache, database, edge, gateway, models, monitoring, namin
 from components.certificates import Certificates
 from components.credentials import Credentials
 from components.ground import GroundArgs, Names, lay
-from components.service import Peer, Store, Target
+from components.service import Peer, Store
 from stacks import budgets
 from stacks.settings import Settings
 
@@ -183,7 +183,7 @@ class Platform(pulumi.ComponentResource):
         return Peer(cache.NAME, cache.PORT), placed.replicas
 
     def _on_machine(self) -> tuple[Sequence[str], Sequence[Peer], Sequence[pulumi.Resource]]:
-        """Place the workers, each with its own models; return their hosts, services and what is ready then."""
+        """Place the workers, each with its own models; return their hosts and services, and what is ready."""
         settings = self._settings
         hosts, service = worker.hosts(settings.worker), Peer(worker.NAME, worker.PORT)
         placed = worker.Worker(
@@ -194,9 +194,7 @@ class Platform(pulumi.ComponentResource):
         ).placed
         loaded = models.Models(
             "models",
-            models.ModelsArgs(
-                settings.models, hosts, service, image=worker.IMAGE, home=worker.HOME_DIR
-            ),
+            models.ModelsArgs(settings.models, hosts, service, image=worker.IMAGE, home=worker.HOME_DIR),
             self._target,
             after=placed.replicas,
             opts=self._child,

@@ -314,7 +314,7 @@ class CostSettings(Block):
 
 
 class PolicySettings(Block):
-    """What the policies of ``policies/`` let pass here; their levels are in ``stacks/policies.<stack>.json``."""
+    """What the policies let pass here; their levels are in ``stacks/policies.<stack>.json``."""
 
     allow_replace: tuple[str, ...] = ()
     """The explicit word for a dangerous change: what of the data stores, clusters, node pools and zones may

@@ -41,7 +41,9 @@ def check(settings: Settings, catalogue: models.Catalogue = models.PUBLISHED) ->
     return alone + [problem for rule in MODEL_CHECKS for problem in rule(settings, catalogue)]
 
 
-def figures(settings: Settings, catalogue: models.Catalogue = models.PUBLISHED) -> Mapping[str, Mapping[str, int]]:
+def figures(
+    settings: Settings, catalogue: models.Catalogue = models.PUBLISHED
+) -> Mapping[str, Mapping[str, int]]:
     """Return the numbers that policies hold the stack to: connections, and US dollars a month."""
     month = cost.estimate(settings, catalogue).total if settings.aws else cost.NOTHING
     return {

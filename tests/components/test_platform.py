@@ -327,7 +327,9 @@ def test_a_changed_source_changes_its_image_and_its_containers(
 def test_a_changed_setting_changes_what_it_is_about(
     local: Graph, plan: Plan, settings: dict[str, Any], containers: set[str]
 ) -> None:
-    assert changed(local, plan(**settings)) == {f"{CONTAINER}::{name}" for name in containers}
+    # The platform's own inputs are the numbers that policies hold it to; nothing depends on them.
+    different = changed(local, plan(**settings)) - {"ollamamax:index:Platform::platform"}
+    assert different == {f"{CONTAINER}::{name}" for name in containers}
 
 
 @pytest.fixture

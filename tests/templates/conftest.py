@@ -92,7 +92,15 @@ def services() -> Mapping[str, Service]:
         cache.describe(cache.CacheArgs(settings.cache, NO_CERTIFICATE, "", "")),
         monitoring.describe(
             monitoring.MonitoringArgs(
-                settings.monitoring, "local", ["gateway-1", "gateway-2"], 9090, False, NO_CERTIFICATE, "", "", ""
+                settings.monitoring,
+                "local",
+                ["gateway-1", "gateway-2"],
+                9090,
+                False,
+                NO_CERTIFICATE,
+                "",
+                "",
+                "",
             )
         ),
     )
