@@ -202,7 +202,7 @@ class Cloud(pulumi.ComponentResource):
                 args.stack,
                 args.version,
                 BuiltImages(
-                    registry,
+                    self,
                     args.version,
                     Push(registry.prefix, registry.username, registry.password),
                     after=[registry],

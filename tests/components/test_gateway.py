@@ -136,7 +136,7 @@ def test_the_migrations_alone_act_as_the_administrator_of_a_managed_database() -
     (name,) = migrations.vault
     assert file["database"]["admin"] == {
         "user": "postgres",
-        "passwordFile": f"/etc/ollamamax/secrets/{name}",
+        "passwordFile": f"/etc/ollamamax-vault/{name}",
         "database": "postgres",
     }
 
