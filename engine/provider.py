@@ -23,7 +23,7 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from engine.values import UNKNOWN, Properties, Secret, from_wire, has_secret, has_unknown, reveal, to_wire
+from engine.values import UNKNOWN, Properties, Secret, from_wire, has_secret, reveal, to_wire
 
 Found = tuple[str, Properties] | tuple[str, Properties, Properties] | None
 WORKERS = 64
@@ -113,7 +113,7 @@ class Resource(ABC):
         return Diff(found)
 
     def plan(self, ctx: Context, olds: Properties, news: Properties) -> Properties | None:
-        """Return the outputs that `news`, all of them known, will give, None when only doing it can tell."""
+        """Return the outputs that `news` will give, unknown where it is; None when only doing it can tell."""
         return None
 
     @abstractmethod
@@ -347,7 +347,7 @@ def _wired(values: Properties, inputs: Properties) -> struct_pb2.Struct:
 
 def _planned(ctx: Context, resource: Resource, olds: Properties, news: Properties) -> struct_pb2.Struct:
     """Outputs for a preview."""
-    told = None if has_unknown(news) else resource.plan(ctx, reveal(olds), reveal(news))
+    told = resource.plan(ctx, reveal(olds), reveal(news))
     return to_wire({**olds, **news}) if told is None else _wired(told, news)
 
 

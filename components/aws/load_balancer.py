@@ -71,7 +71,7 @@ class LoadBalancer(pulumi.ComponentResource):
         self._name = name
         child = pulumi.ResourceOptions(parent=self)
         group = ec2.SecurityGroup(
-            name, description="The edge's load balancer", vpc_id=args.vpc_id, opts=child
+            name, description="Load balancer of the edge", vpc_id=args.vpc_id, opts=child
         )
         groups = [group]
         for protocol in ("tcp", "udp"):

@@ -109,7 +109,7 @@ class KubernetesObject(Resource):
 
     def plan(self, ctx: Context, olds: Properties, news: Properties) -> Properties | None:
         """Let the API server validate and complete it, as far as it knows kind and namespace already."""
-        if not self.cluster.known:
+        if not self.cluster.known or has_unknown(news):
             return None
         manager = _manager(ctx, olds, news)
         try:

@@ -13,6 +13,7 @@ OPERATIONS = {
     "cloudwatch:EventTarget": "events.PutTargets.Targets.each events.PutTargets",
     "cloudwatch:LogGroup": "logs.CreateLogGroup logs.PutRetentionPolicy",
     "cloudwatch:MetricAlarm": "cloudwatch.PutMetricAlarm",
+    "ec2:DefaultSecurityGroup": "ec2.AuthorizeSecurityGroupIngress",
     "ec2:Eip": "ec2.AllocateAddress",
     "ec2:FlowLog": "ec2.CreateFlowLogs",
     "ec2:RouteTableAssociation": "ec2.AssociateRouteTable",

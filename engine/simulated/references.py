@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from engine.simulated.cloud import Cloud, Thing, texts
-from engine.values import Properties
+from engine.values import UNKNOWN, Properties
 
 _ID = re.compile(r"(acl|dopt|eipalloc|eni|fl|igw|lt|nat|rtb|rtbassoc|sg|sgr|subnet|vpc|vpce)-[0-9a-f]{8,}")
 _OTHERS = re.compile(r"arn:.*:(root$|role/aws-service-role/|role/aws-reserved/)|.*[*$?]")
@@ -30,6 +30,9 @@ _NAMED = {
     "zoneId": ("route53:.*", "aws:route53/zone:Zone"),
 }  # fmt: skip
 """Inputs that hold a name: in which kinds, and the type that they name."""
+
+_ELSEWHERE = {("eks:AccessEntry", "principalArn"), ("eks:AccessPolicyAssociation", "principalArn")}
+"""Inputs that name what stacks do not make: the roles of people and of pipelines."""
 
 _GIVEN = re.compile(r"default([.:-].*)?")
 """Names of what AWS has made: `default.postgres17`."""
@@ -79,6 +82,8 @@ def dangling(cloud: Cloud, kind: str, account: str, inputs: Properties) -> Itera
     """Yield the inputs of a resource of `AREA:NAME` that name what neither is there nor is planned."""
     for path, text in texts(inputs):
         kinds, type_ = _NAMED.get(path, ("", ""))
+        if text == UNKNOWN or (kind, path) in _ELSEWHERE:
+            continue
         if re.fullmatch(kinds, kind) and not _GIVEN.fullmatch(text):
             type_ = type_.format(kind.partition(":")[0])
             there = (text in (one.id, *map(one.outputs.get, ("arn", "name"))) for one in cloud.of(type_))

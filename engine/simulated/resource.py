@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.provider import Context, Diff, ProviderError, changes
 from engine.simulated import api, sdk
@@ -105,6 +105,15 @@ class CloudResource(StoredResource):
         )
         return Diff(found, bool(chosen) and before.get(self._type.name) == news[self._type.name])
 
+    def plan(self, ctx: Context, olds: Properties, news: Properties) -> Properties | None:
+        """Return what is known before: parts of a nested output that the cloud fills in are not."""
+        kinds = sdk.outputs(self._type.cls)
+        given = {key: value for key, value in news.items() if key in kinds}
+        return {
+            **olds,
+            **{key: _later(kinds[key].kind, value, olds.get(key)) for key, value in given.items()},
+        }
+
     def made(self, inputs: Properties, seed: str) -> tuple[str, Properties]:
         """Return the id and the outputs that inputs get."""
         place = self._package.place(inputs.get("region", ""))
@@ -162,3 +171,14 @@ class CloudResource(StoredResource):
             theirs = one.outputs.get("cidrBlock")
             if one.outputs.get("vpcId") == beside and theirs and mine.overlaps(ipaddress.IPv4Network(theirs)):
                 yield f"cidrBlock {json.dumps(block)} overlaps {theirs} of {one.id}"
+
+
+def _later(kind: Any, given: Any, before: Any) -> Any:
+    """Return a nested output as it is known before the thing is made or changed."""
+    if not sdk.is_object(kind) or not isinstance(given, dict):
+        return given
+    old = before if isinstance(before, dict) else {}
+    return {
+        key: _later(about.kind, given[key], old.get(key)) if key in given else old.get(key, UNKNOWN)
+        for key, about in sdk.outputs(kind).items()
+    }
