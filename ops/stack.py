@@ -13,6 +13,9 @@ from typing import Any
 
 import yaml
 
+import stacks
+from stacks import Settings
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "ollamamax"
 PRIVATE = 0o600
@@ -76,11 +79,7 @@ class Stack:
         Raises:
             StackError: if there is no stack file of this name, or the state folder cannot be written.
         """
-        if not self.settings_file.exists():
-            known = sorted(p.name.split(".")[1] for p in (self.root / "stacks").glob("Pulumi.*.yaml"))
-            raise StackError(
-                f"STACK={self.name}: no {self.settings_file.name} in stacks/; there are: {', '.join(known)}"
-            )
+        self._check_name()
         try:
             self._prepare_state()
         except OSError as error:
@@ -88,6 +87,23 @@ class Stack:
                 f"cannot write {error.filename or self.state}: {error.strerror}; the state is kept in "
                 f"{self.state}: make it a folder that can be written, with space left"
             ) from error
+
+    def settings(self) -> Settings:
+        """Return the stack's settings.
+
+        Raises:
+            StackError: if there is no stack file of this name.
+            SettingsError: if it does not describe a platform.
+        """
+        self._check_name()
+        return stacks.read(self.settings_file, self.name)
+
+    def _check_name(self) -> None:
+        if not self.settings_file.exists():
+            known = sorted(p.name.split(".")[1] for p in (self.root / "stacks").glob("Pulumi.*.yaml"))
+            raise StackError(
+                f"STACK={self.name}: no {self.settings_file.name} in stacks/; there are: {', '.join(known)}"
+            )
 
     def _prepare_state(self) -> None:
         self.state.mkdir(mode=0o700, exist_ok=True)
