@@ -55,5 +55,4 @@ second-opinion: setup ## have checkov, kube-score and kubeconform judge the stac
 	@.venv/bin/python -m ops.second_opinion $(STACK)
 
 docs: ## write the generated pages of docs/
-	@.venv/bin/python -m ops.settings_page docs/settings.md
-	@.venv/bin/python -m ops.policies_page docs/policies.md
+	@.venv/bin/python -m ops.settings_page docs/settings.md && .venv/bin/python -m ops.policies_page docs/policies.md

@@ -21,7 +21,7 @@ Client = Callable[[str], Any]
 """Name of a service → its client."""
 NO_CREDENTIALS = (
     "no credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of an account that may "
-    "call sts:GetCallerIdentity, servicequotas:GetServiceQuota and ec2:Describe*"
+    "call sts:GetCallerIdentity, servicequotas:Get* and ec2:Describe*"
 )
 
 
