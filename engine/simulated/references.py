@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from engine.simulated.cloud import Cloud, Thing, texts
-from engine.values import Properties
+from engine.values import UNKNOWN, Properties
 
 _ID = re.compile(r"(acl|dopt|eipalloc|eni|fl|igw|lt|nat|rtb|rtbassoc|sg|sgr|subnet|vpc|vpce)-[0-9a-f]{8,}")
 _OTHERS = re.compile(r"arn:.*:(root$|role/aws-service-role/|role/aws-reserved/)|.*[*$?]")
@@ -30,6 +30,9 @@ _NAMED = {
     "zoneId": ("route53:.*", "aws:route53/zone:Zone"),
 }  # fmt: skip
 """Inputs that hold a name: in which kinds, and the type that they name."""
+
+_ELSEWHERE = ("principalArn",)
+"""Inputs that hold the roles of people, which no stack makes."""
 
 _GIVEN = re.compile(r"default([.:-].*)?")
 """Names of what AWS has made: `default.postgres17`."""
@@ -78,6 +81,8 @@ _PROTECTED = ("deletionProtection", "deletionProtectionEnabled", "enableDeletion
 def dangling(cloud: Cloud, kind: str, account: str, inputs: Properties) -> Iterator[str]:
     """Yield the inputs of a resource of `AREA:NAME` that name what neither is there nor is planned."""
     for path, text in texts(inputs):
+        if text == UNKNOWN or path in _ELSEWHERE:
+            continue
         kinds, type_ = _NAMED.get(path, ("", ""))
         if re.fullmatch(kinds, kind) and not _GIVEN.fullmatch(text):
             type_ = type_.format(kind.partition(":")[0])
