@@ -8,7 +8,7 @@ TIERS = $(addprefix tests/,stacks components policies engine templates ops gatew
 OPS = .venv/bin/python -m ops
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview status logs smoke outputs test test-long check second-opinion docs
+.PHONY: help setup up down preview cost preflight status logs smoke outputs test test-long check second-opinion docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ down: ## take the stack down, keeping its data; DATA=1 removes the data too
 
 preview: setup ## show what up would change
 	@$(OPS) preview --stack $(STACK)
+
+cost: ## say what the stack costs a month, from list prices
+	@$(OPS) cost --stack $(STACK)
+
+preflight: ## ask the AWS account for what the stack needs, and print what to request
+	@$(OPS) preflight --stack $(STACK)
 
 status: ## show the stack's containers and their health
 	@$(OPS) status --stack $(STACK)
@@ -50,5 +56,4 @@ second-opinion: setup ## have checkov, kube-score and kubeconform judge the stac
 	@.venv/bin/python -m ops.second_opinion $(STACK)
 
 docs: ## write the generated pages of docs/
-	@.venv/bin/python -m ops.settings_page docs/settings.md
-	@.venv/bin/python -m ops.policies_page docs/policies.md
+	@.venv/bin/python -m ops.settings_page docs/settings.md && .venv/bin/python -m ops.policies_page docs/policies.md

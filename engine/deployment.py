@@ -144,9 +144,9 @@ class Deployment:
 
     @property
     def registered(self) -> list[tuple[Resource, Resource | None]]:
-        """What the program registered, each with its provider."""
-        news = self._news
-        return [(one, news.get(one.provider.rpartition("::")[0])) for one in news.values()]
+        """What the program registered and is there, each with its provider."""
+        there = [one for one in self._news.values() if one.urn not in self.skipped]
+        return [(one, self._news.get(one.provider.rpartition("::")[0])) for one in there]
 
     def fail(self, message: str, urn: str = "") -> None:
         """Report an error and let nothing new begin."""

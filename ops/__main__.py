@@ -13,8 +13,11 @@ from docker.errors import DockerException
 from rich.console import Console
 from rich.table import Table
 
+from ops import cost as estimate
+from ops import preflight as account
 from ops import smoke as smoke_test
 from ops.stack import Stack, StackError
+from stacks import SettingsError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 StackName = Annotated[str, typer.Option("--stack", "-s", help="The stack: stacks/Pulumi.<stack>.yaml.")]
@@ -80,6 +83,24 @@ def outputs(
 def smoke(stack: StackName = "local") -> None:
     """Send one chat over HTTP/3 and print protocol, node and time to first token."""
     typer.echo(smoke_test.run(Stack(stack).outputs(show_secrets=True), lambda _: None).line)
+
+
+@app.command()
+def cost(
+    stack: StackName = "local",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what the stack costs a month: at least, as expected, at most."""
+    settings = Stack(stack).settings()
+    typer.echo(json.dumps(estimate.document(settings), indent=2) if as_json else estimate.table(settings))
+
+
+@app.command()
+def preflight(stack: StackName = "local") -> None:
+    """Ask the AWS account for the quotas and instance types that the stack needs; print what to request."""
+    report = account.run(Stack(stack).settings(), stack)
+    typer.echo(report.text)
+    raise typer.Exit(0 if report.ok else 1)
 
 
 @app.command()
@@ -152,7 +173,7 @@ def main() -> int:
     """Run the command line; one message and status 1 for what can be foreseen."""
     try:
         app()
-    except (StackError, smoke_test.SmokeError, DockerException) as error:
+    except (SettingsError, StackError, smoke_test.SmokeError, DockerException) as error:
         typer.echo(f"error: {error}", err=True)
         return 1
     return 0

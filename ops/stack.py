@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from stacks import shared_state
+import stacks
+from stacks import Settings, shared_state
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "ollamamax"
@@ -91,11 +92,7 @@ class Stack:
         Raises:
             StackError: if there is no stack file of this name, or the state folder cannot be written.
         """
-        if not self.settings_file.exists():
-            known = sorted(p.name.split(".")[1] for p in (self.root / "stacks").glob("Pulumi.*.yaml"))
-            raise StackError(
-                f"STACK={self.name}: no {self.settings_file.name} in stacks/; there are: {', '.join(known)}"
-            )
+        self._check_name()
         try:
             self._prepare_state()
         except OSError as error:
@@ -103,6 +100,23 @@ class Stack:
                 f"cannot write {error.filename or self.state}: {error.strerror}; the state is kept in "
                 f"{self.state}: make it a folder that can be written, with space left"
             ) from error
+
+    def settings(self) -> Settings:
+        """Return the stack's settings.
+
+        Raises:
+            StackError: if there is no stack file of this name.
+            SettingsError: if it does not describe a platform.
+        """
+        self._check_name()
+        return stacks.read(self.settings_file, self.name)
+
+    def _check_name(self) -> None:
+        if not self.settings_file.exists():
+            known = sorted(p.name.split(".")[1] for p in (self.root / "stacks").glob("Pulumi.*.yaml"))
+            raise StackError(
+                f"STACK={self.name}: no {self.settings_file.name} in stacks/; there are: {', '.join(known)}"
+            )
 
     def _prepare_state(self) -> None:
         self.state.mkdir(mode=0o700, exist_ok=True)

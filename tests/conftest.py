@@ -1,9 +1,13 @@
-"""What all tests share: golden files."""
+"""What all tests share: golden files, and how hypothesis runs."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")  # a busy machine is slow, and nothing is wrong with the code
 
 Golden = Callable[[Path, str], None]
 

@@ -31,8 +31,8 @@ _NAMED = {
 }  # fmt: skip
 """Inputs that hold a name: in which kinds, and the type that they name."""
 
-_ELSEWHERE = {("eks:AccessEntry", "principalArn"), ("eks:AccessPolicyAssociation", "principalArn")}
-"""Inputs that name what stacks do not make: the roles of people and of pipelines."""
+_ELSEWHERE = ("principalArn",)
+"""Inputs that hold the roles of people, which no stack makes."""
 
 _GIVEN = re.compile(r"default([.:-].*)?")
 """Names of what AWS has made: `default.postgres17`."""
@@ -81,9 +81,9 @@ _PROTECTED = ("deletionProtection", "deletionProtectionEnabled", "enableDeletion
 def dangling(cloud: Cloud, kind: str, account: str, inputs: Properties) -> Iterator[str]:
     """Yield the inputs of a resource of `AREA:NAME` that name what neither is there nor is planned."""
     for path, text in texts(inputs):
-        kinds, type_ = _NAMED.get(path, ("", ""))
-        if text == UNKNOWN or (kind, path) in _ELSEWHERE:
+        if text == UNKNOWN or path in _ELSEWHERE:
             continue
+        kinds, type_ = _NAMED.get(path, ("", ""))
         if re.fullmatch(kinds, kind) and not _GIVEN.fullmatch(text):
             type_ = type_.format(kind.partition(":")[0])
             there = (text in (one.id, *map(one.outputs.get, ("arn", "name"))) for one in cloud.of(type_))

@@ -11,6 +11,7 @@ from stacks.settings import Settings
 
 CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     target.target,
+    target.unused,
     timeouts.timeouts,
     timeouts.load_balancer,
     timeouts.cdn,

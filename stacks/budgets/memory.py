@@ -14,6 +14,11 @@ def memory(s: Settings) -> Iterator[str]:
             f"gateway.goMemoryLimitMib ({s.gateway.go_memory_limit_mib}) must be less than "
             f"gateway.resources.memoryMib ({limit}): the Go runtime must collect before the kernel kills"
         )
+    if limit >= s.node_memory.critical_mib:
+        yield (
+            f"gateway.resources.memoryMib ({limit}) must be less than nodeMemory.criticalMib "
+            f"({s.node_memory.critical_mib}): a node would shed its caches while all keep to their limits"
+        )
     if s.node_memory.warning_mib >= s.node_memory.critical_mib:
         yield (
             f"nodeMemory.warningMib ({s.node_memory.warning_mib}) must be less than "

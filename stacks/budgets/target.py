@@ -2,7 +2,12 @@
 
 from collections.abc import Iterator
 
+from pydantic.alias_generators import to_camel
+
 from stacks.settings import Settings
+
+OF_A_POOL = {"replicas", "resources", "parallel", "context_length"}
+"""Settings of workers that each GPU pool has of its own."""
 
 
 def target(s: Settings) -> Iterator[str]:
@@ -20,8 +25,6 @@ def target(s: Settings) -> Iterator[str]:
             f"kubernetes.context: is missing: target {s.target} needs the name of the cluster's context in "
             "the kubeconfig"
         )
-    if s.target == "aws" and s.kubernetes.context is not None:
-        yield f"kubernetes.context ({s.kubernetes.context}): target aws makes its own cluster: leave it out"
     if s.target != "docker":
         return
     if s.edge.replicas > 1:
@@ -38,3 +41,20 @@ def target(s: Settings) -> Iterator[str]:
             f"gateway.autoscaling (up to {s.gateway.autoscaling.max_replicas}) must be left out with target "
             "docker: gateway.replicas says how many"
         )
+
+
+def unused(s: Settings) -> Iterator[str]:
+    """Nothing is given that the target does not look at."""
+    of_aws = {
+        "cache": ({"resources", "max_memory_mib", "max_clients"}, "aws.cache.nodeType decides"),
+        "database": ({"resources"}, "aws.database.instanceClass decides"),
+        "kubernetes": ({"context", "registry", "edge_service"}, "the stack makes its own"),
+    }
+    for name in sorted({"docker", "kubernetes"} & s.model_fields_set):
+        if (name == "docker") != (s.target == "docker"):
+            yield f"{name}: is given, and not used with target {s.target}: leave it out"
+    for name, (fields, instead) in of_aws.items() if s.target == "aws" else ():
+        for field in sorted(fields & getattr(s, name).model_fields_set):
+            yield f"{name}.{to_camel(field)}: is given, and not used with target aws: {instead}"
+    for field in sorted(OF_A_POOL & s.worker.model_fields_set) if s.gpu_pools else ():
+        yield f"worker.{to_camel(field)}: is given, and not used with gpuPools: each pool has its own"

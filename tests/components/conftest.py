@@ -15,7 +15,7 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import resource_pb2
 
 from components.platform import Platform
-from stacks.loading import parse
+from stacks.loading import parse, read
 
 ROOT = Path(__file__).parents[2]
 SECRET = "[secret]"
@@ -27,6 +27,16 @@ JOBS = {"migrations-1", "models-1"}
 """The containers that run to completion."""
 CARRIER = "-files"
 """How the names of the containers end that carry a service's files into a volume."""
+MANAGED: dict[str, dict[str, Any]] = {
+    "cluster": {
+        "certificateAuthority": {"data": "CLUSTER CA"},
+        "endpoint": "https://cluster.example",
+        "vpcConfig": {"clusterSecurityGroupId": "sg-cluster"},
+    },
+    "database": {"address": "database.example", "masterUserSecrets": [{"secretArn": "arn:secret"}]},
+    "cache": {"primaryEndpointAddress": "cache.example"},
+}
+"""What AWS answers about managed parts, by the resource's name."""
 _TAG = re.compile(r"(ollamamax-[a-z]+):[0-9a-f]{12}\b")
 
 
@@ -216,6 +226,21 @@ def local(images: Path) -> Graph:
     """Return the graph of stack ``local`` with all defaults."""
     with chdir(images):
         return record()
+
+
+@pytest.fixture(scope="session")
+def cluster(images: Path) -> Graph:
+    """Return the graph of a stack on a cluster that exists, with all defaults."""
+    with chdir(images):
+        return record("somewhere", target="kubernetes", kubernetes={"context": "somewhere"})
+
+
+@pytest.fixture(scope="session")
+def cloud(images: Path) -> Graph:
+    """Return the graph of stack ``prod``."""
+    settings = read(ROOT / "stacks" / "Pulumi.prod.yaml", "prod")
+    with chdir(images):
+        return record_of(lambda: Platform("platform", settings, "0.0.0"), "prod", MANAGED)
 
 
 def without_tags(text: str) -> str:

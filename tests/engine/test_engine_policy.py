@@ -137,6 +137,20 @@ def test_an_update_of_what_is_there_is_stopped_too(bench: Bench, pack: Path) -> 
     assert [one["size"] for one in bench.cloud.things().values()] == [1]
 
 
+def test_what_the_stack_s_policies_find_fails_the_update_at_its_end(bench: Bench, pack: Path) -> None:
+    bench.program("for name in 'abc':\n    Thing(name, size=1)")
+    out = bench.up(*flags(bench, {"few": "mandatory"}), status=1).stdout
+    assert "- [mandatory]  few  (fake:index:Thing: c)" in out
+    assert len(bench.cloud.things()) == 3
+    assert set(bench.resources) == set("abc"), "what is there is in the state"
+
+
+def test_the_stack_s_policies_see_what_is_there_and_no_more(bench: Bench, pack: Path) -> None:
+    bench.program('Thing("a", size=1)\nThing("b", size=1)')
+    bench.up(*flags(bench), "--target", "**::a")
+    assert set(json.loads((pack / "stack").read_text())) == {"a"}
+
+
 def test_what_keeps_to_the_policies_passes(bench: Bench, pack: Path) -> None:
     bench.program('Thing("a", size=1)')
     out = bench.up(*flags(bench)).stdout

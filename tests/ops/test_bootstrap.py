@@ -1,7 +1,11 @@
 """The program that makes what a stack on AWS needs before its first update."""
 
 import json
+import os
 import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +58,31 @@ def test_a_cloud_stacks_state_and_roles_are_made_in_its_account(
 def test_a_stack_without_a_cloud_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(pulumi.RunError, match="target docker shares no state"):
         made("local", monkeypatch)
+
+
+def engine(stack: str, folder: Path, *words: str) -> str:
+    """Run the embedded engine on the program, with a simulated cloud of its own in ``folder``."""
+    config = folder / f"Pulumi.{stack}.yaml"
+    if not config.exists():
+        shutil.copy(ROOT / "stacks" / config.name, config)
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", *words, "-s", stack, "--config-file", config, "--simulate"],
+        cwd=PROGRAM,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PULUMI_BACKEND_URL": f"file://{folder}",
+            "PULUMI_CONFIG_PASSPHRASE": "of the tests",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_can_be_run_as_often_as_one_likes(tmp_path: Path) -> None:
+    engine("prod", tmp_path, "preview")
+    assert "simulated" in engine("prod", tmp_path, "up", "--yes")
+    engine("prod", tmp_path, "up", "--yes", "--expect-no-changes")

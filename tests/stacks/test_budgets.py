@@ -93,14 +93,15 @@ def test_postgresql_takes_every_connection_of_pgbouncer(
 @example(soft=64, hard=64)
 def test_go_collects_before_the_kernel_kills(soft: int, hard: int) -> None:
     found = problems(gateway={"go_memory_limit_mib": soft, "resources": {"memory_mib": hard, "cpus": 1.0}})
-    assert bool(found) == (soft >= hard)
+    assert bool(about(found, f"goMemoryLimitMib ({soft})", f"memoryMib ({hard})")) == (soft >= hard)
+    assert bool(about(found, f"memoryMib ({hard})", "nodeMemory.criticalMib (5120)")) == (hard >= 5120)
 
 
 @given(warning=mebibytes, critical=mebibytes)
 @example(warning=64, critical=64)
 def test_a_node_warns_before_it_sheds(warning: int, critical: int) -> None:
     found = problems(node_memory={"warning_mib": warning, "critical_mib": critical})
-    assert bool(found) == (warning >= critical)
+    assert bool(about(found, f"warningMib ({warning})", f"criticalMib ({critical})")) == (warning >= critical)
 
 
 @given(data=mebibytes, limit=mebibytes)

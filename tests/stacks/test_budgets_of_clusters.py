@@ -3,7 +3,6 @@
 from typing import Any
 
 from hypothesis import example, given
-from hypothesis import settings as run
 from hypothesis import strategies as st
 
 from stacks import addresses, budgets, capacity, hardware, models
@@ -133,7 +132,6 @@ def test_a_node_holds_as_many_workers_as_it_has_gpus_for(
     assert bool(about(s, "× resources.cpus")) == (workers * cpus > node.pod_cpus)
 
 
-@run(deadline=None)
 @given(
     names=st.lists(st.sampled_from(sorted(models.PUBLISHED)), min_size=1, max_size=3, unique=True),
     kinds=st.lists(st.sampled_from(sorted(hardware.INSTANCE_TYPES)), min_size=1, max_size=3, unique=True),

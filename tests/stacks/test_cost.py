@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as run
 from hypothesis import strategies as st
 
 import stacks
@@ -176,7 +175,6 @@ stacks_of_pools = st.builds(
 )
 
 
-@run(deadline=None)
 @given(s=stacks_of_pools)
 def test_the_least_is_at_most_the_expected_is_at_most_the_most(s: Settings) -> None:
     estimate = cost.estimate(s)
@@ -184,7 +182,6 @@ def test_the_least_is_at_most_the_expected_is_at_most_the_most(s: Settings) -> N
         assert 0 <= month.least <= month.expected + 1e-9 <= month.most + 2e-9
 
 
-@run(deadline=None)
 @given(s=stacks_of_pools, low=st.integers(0, 20), high=st.integers(0, 20))
 def test_more_replicas_never_cost_less(s: Settings, low: int, high: int) -> None:
     def more(entry: Any) -> Any:

@@ -214,6 +214,30 @@ def test_a_problem_names_the_stack(load_config: Callable[[dict[str, str]], Setti
         load_config({})
 
 
+def test_a_stack_file_is_read_as_the_program_reads_it(load_file: Callable[[Path], Settings]) -> None:
+    for file in sorted((ROOT / "stacks").glob("Pulumi.*.yaml")):
+        assert stacks.read(file, "s") == load_file(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "stack s: cannot read {file}: No such file or directory"),
+        ("config: [", "stack s: {file} is no YAML: "),
+        ("", "stack s: {file} has no settings: they stand under `config:`"),
+        ("config: []", "stack s: {file} has no settings: they stand under `config:`"),
+        ("config: {}", "stack s: the settings have 1 problem:\n  target: is missing"),
+    ],
+)
+def test_a_file_that_is_no_stack_file_is_one_message(tmp_path: Path, text: str | None, problem: str) -> None:
+    file = tmp_path / "Pulumi.s.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        stacks.read(file, "s")
+    assert str(refused.value).startswith(problem.format(file=file))
+
+
 def test_a_problem_ends_the_program_without_a_traceback() -> None:
     assert issubclass(SettingsError, pulumi.RunError), "Pulumi prints a RunError's message alone"
 
