@@ -82,7 +82,7 @@ class Cloud(pulumi.ComponentResource):
         )
         self._cluster = cluster = Cluster(
             "cluster",
-            ClusterArgs(account, args.aws.cluster, network.private_subnet_ids, [network], free),
+            ClusterArgs(account, args.aws.cluster, network.private_subnet_ids, args.aws.ci, [network], free),
             child,
         )
         self._store = ModelStore("models", ModelStoreArgs(account, args.aws.model_versions_days, free), child)

@@ -38,7 +38,7 @@ class Simulated:
     def config(self) -> Path:
         return self.folder / f"Pulumi.{self.stack}.yaml"
 
-    def set(self, change: Callable[[dict[str, Any]], None]) -> None:
+    def write(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Write the stack's tracked settings with ``change`` made to them, and the salt."""
         document = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{self.stack}.yaml").read_text())
         settings = {key.removeprefix("ollamamax:"): value for key, value in document["config"].items()}
@@ -88,7 +88,7 @@ class Simulated:
 
     def changes(self, change: Callable[[dict[str, Any]], None] = lambda settings: None) -> set[Step]:
         """Return what a preview would do after ``change`` of the settings."""
-        self.set(change)
+        self.write(change)
         return set(steps(self.preview()))
 
 
@@ -104,6 +104,6 @@ def steps(document: dict[str, Any]) -> Iterator[Step]:
 def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     """Return a cloud stack that is up in its simulated cloud; tests only preview changes of it."""
     stack = Simulated(request.param, tmp_path_factory.mktemp(request.param))
-    stack.set(lambda settings: None)
+    stack.write(lambda settings: None)
     stack.up()
     return stack

@@ -230,9 +230,12 @@ def local(images: Path) -> Graph:
 
 @pytest.fixture(scope="session")
 def cluster(images: Path) -> Graph:
-    """Return the graph of a stack on a cluster that exists, with all defaults."""
+    """Return the graph of a stack on a cluster that exists."""
+    drain = {"drainTimeoutS": 620}
     with chdir(images):
-        return record("somewhere", target="kubernetes", kubernetes={"context": "somewhere"})
+        return record(
+            "somewhere", target="kubernetes", kubernetes={"context": "somewhere"}, gateway=drain, edge=drain
+        )
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.components.conftest import Graph
+from tests.components.conftest import ROOT, Graph
 
 CLUSTERS_ONLY = ("pulumi_aws", "pulumi_cloudflare", "pulumi_kubernetes", "botocore")
 
@@ -15,7 +15,8 @@ def test_a_machine_places_its_own_data_stores(local: Graph) -> None:
 
 
 def test_a_cluster_places_its_own_data_stores(cluster: Graph) -> None:
-    assert {"postgres", "redis"} <= {one.name for one in cluster.values() if "StatefulSet" in one.type}
+    assert "kubernetes:apps/v1:StatefulSet::postgres" in cluster
+    assert "kubernetes:apps/v1:Deployment::redis" in cluster
 
 
 def test_a_cloud_has_managed_data_stores_and_places_none(cloud: Graph) -> None:
@@ -31,4 +32,4 @@ def test_a_cluster_is_named_by_its_context(cluster: Graph) -> None:
 @pytest.mark.parametrize("package", CLUSTERS_ONLY)
 def test_one_machine_does_not_wait_for_the_sdks_of_clusters(package: str) -> None:
     program = f"import components.platform, sys; sys.exit('{package}' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
