@@ -100,13 +100,15 @@ def simulated(stack: str, settings_file: Path) -> list[dict[str, Any]]:
 def _up(program: Path, stack: str, settings_file: Path) -> list[dict[str, Any]]:
     """Bring a program up in a simulated cloud of its own, and return its resources."""
     with tempfile.TemporaryDirectory() as state:
+        settings = Path(state) / settings_file.name  # the engine writes its salt into it
+        settings.write_text(settings_file.read_text())
         env = {
             **os.environ,
             "PULUMI_BACKEND_URL": f"file://{state}",
             "PULUMI_CONFIG_PASSPHRASE": "nothing here lasts",
             "PYTHONPATH": str(ROOT),
         }
-        options = ["--simulate", "--stack", stack, "--config-file", str(settings_file)]
+        options = ["--simulate", "--stack", stack, "--config-file", str(settings)]
 
         def engine(*words: str) -> str:
             done = subprocess.run(  # noqa: S603 - our own words
