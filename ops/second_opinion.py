@@ -138,7 +138,8 @@ def find(resources: list[dict[str, Any]]) -> set[Finding]:
         for file, body in zip(files, objects.values(), strict=True):
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(yaml.safe_dump(body))
-        workloads = sum("template" in body.get("spec", {}) for body in objects.values())
+        templates = [body.get("spec", {}).get("template", {}) for body in objects.values()]
+        workloads = sum("containers" in template.get("spec", {}) for template in templates)
         found = set(_checkov(folder, len(plan["resource_changes"]), workloads))
         if files:
             found.update(_kube_score(folder, files), _kubeconform(folder, files))
