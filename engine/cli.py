@@ -108,9 +108,9 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
     else:
         after = session.snapshot.outputs
         outputs = list(outputs_lines(before, after))
-        lines = ["", "Outputs:", *outputs, ""] if outputs else [""]
-        lines = shown.plan.text(before, after) if args.diff else lines
-        lines = [*run.policies.lines(), *lines]
+        policies = list(run.policies.lines())
+        lines = ["", *policies, *(["Outputs:", *outputs, ""] if outputs else [])]
+        lines = [*shown.plan.text(before, after), *policies] if args.diff else lines
         if not run.policies.broken:
             mark = " (simulated)" if run.simulation.used else ""
             lines += [line + mark for line in ("Resources:", *summary(changes, preview))]

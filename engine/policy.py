@@ -123,7 +123,7 @@ class Policies:
     def lines(self) -> Iterator[str]:
         """Yield the section `Policies:` of an operation's display."""
         if self._packs:
-            yield from ("", "Policies:")
+            yield "Policies:"
         for pack in self._packs:
             violations = sorted(pack.violations)
             broken = pack.failed or not all(one.advisory for one in violations)
@@ -131,6 +131,8 @@ class Policies:
             for one in violations:
                 yield f"        - {one.title}"
                 yield from (f"          {line}" for line in one.message.splitlines())
+        if self._packs:
+            yield ""
 
     def diagnostics(self) -> Iterator[dict[str, str]]:
         """Yield the violations as diagnostics of a JSON document."""
@@ -196,7 +198,9 @@ class Pack:
         try:
             project = yaml.safe_load(file.read_text())
             runtime = project["runtime"]
-        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        except OSError as error:
+            raise EngineError(f"{self.title}: {file}: {error.strerror}") from error
+        except (yaml.YAMLError, KeyError, TypeError) as error:
             raise EngineError(f"{self.title}: {file} does not describe one: {error!r}") from error
         runtime = runtime if isinstance(runtime, dict) else {"name": runtime}
         if runtime.get("name") != "python":
@@ -293,7 +297,9 @@ def _read_config(file: Path) -> _Config:
             key: {"enforcementLevel": one} if isinstance(one, str) else dict(one)
             for key, one in document.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise EngineError(f"--policy-pack-config {file}: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError) as error:
         raise EngineError(
             f"--policy-pack-config {file}: not an object of levels and objects: {error}"
         ) from error

@@ -1,15 +1,14 @@
-"""A plan in other tools' languages: a Terraform plan document, and Kubernetes manifests.
+"""A stack in other tools' languages: a Terraform plan document, and Kubernetes manifests.
 
-The input is what an engine knows of a stack's resources: the document of ``preview --json``, or of an export.
-AWS's and Cloudflare's Pulumi providers are bridged from Terraform's, so every name has its original there;
-what differs is spelling, and that a block which stands once is not a list.
+The input is an engine's export of a stack that was brought up, if only in a simulated cloud: every value is
+known then, also what one resource takes from another. AWS's and Cloudflare's Pulumi providers are bridged
+from Terraform's, so every name has its original there; what differs is spelling, and that a block which
+stands once is not a list.
 """
 
 import re
 from typing import Any
 
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""How engines write a value that is known only once its resource exists."""
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The key by which engines mark an object as something else, here always a secret."""
 MASK = "[secret]"
@@ -55,6 +54,7 @@ AWS_TYPES = {
     "elasticache/replicationGroup": "aws_elasticache_replication_group",
     "elasticache/subnetGroup": "aws_elasticache_subnet_group",
     "iam/instanceProfile": "aws_iam_instance_profile",
+    "iam/openIdConnectProvider": "aws_iam_openid_connect_provider",
     "iam/policy": "aws_iam_policy",
     "iam/role": "aws_iam_role",
     "iam/rolePolicy": "aws_iam_role_policy",
@@ -99,12 +99,9 @@ class ExportError(Exception):
     """A resource cannot be exported; the message names it and says what to add."""
 
 
-def resources(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the cloud's and the cluster's resources in a preview's or an export's document."""
-    if "deployment" in document:
-        found = document["deployment"]["resources"]
-    else:
-        found = [step["newState"] for step in document.get("steps", []) if "newState" in step]
+def resources(exported: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the cloud's and the cluster's resources in an exported stack."""
+    found = exported["deployment"]["resources"]
     return [one for one in found if one["type"].partition(":")[0] not in ELSEWHERE]
 
 
@@ -125,11 +122,8 @@ def terraform_plan(found: list[dict[str, Any]]) -> dict[str, Any]:
             _snake(key): [addresses[urn] for urn in urns if urn in addresses]
             for key, urns in one.get("propertyDependencies", {}).items()
         }
-        values = dict(
-            _argument(name, value, kind, uses.get(_snake(name), []))
-            for name, value in one["inputs"].items()
-            if not name.startswith("__")  # Pulumi's own bookkeeping
-        )
+        own = {key: value for key, value in one["inputs"].items() if not key.startswith("__")}
+        values = _block(_masked(own), kind)
         planned.append({**head, "values": values})
         change = {"actions": ["create"], "before": None, "after": values, "after_unknown": {}}
         changes.append({**head, "change": change})
@@ -178,48 +172,36 @@ def charts(found: list[dict[str, Any]]) -> list[str]:
     return [f"Release/{_name(one)}" for one in found if one["type"] == CHART]
 
 
-def _argument(name: str, value: Any, kind: str, uses: list[str]) -> tuple[str, Any]:  # noqa: ANN401 - any JSON
-    """Return an argument under Terraform's name, with what is unknown replaced by what it refers to."""
+def _block(arguments: dict[str, Any], kind: str) -> dict[str, Any]:
+    return dict(_argument(name, value, kind) for name, value in arguments.items())
+
+
+def _argument(name: str, value: Any, kind: str) -> tuple[str, Any]:  # noqa: ANN401 - any JSON
+    """Return an argument as Terraform would name and nest it."""
     name = _snake(name)
+    blocks = kind.startswith("aws_")  # Cloudflare's provider has objects in their place
     match value:
-        case dict() if SIGNATURE in value:
-            return name, MASK
-        case dict() if name in MAPS:
-            return name, {key: _argument(name, inner, kind, uses)[1] for key, inner in value.items()}
-        case dict():
-            block = _block(value, kind, uses)
-            return name, [block] if kind.startswith("aws_") else block
+        case dict() if name not in MAPS:
+            return name, [_block(value, kind)] if blocks else _block(value, kind)
         case [dict(), *_]:
-            blocks = [_block(inner, kind, uses) for inner in value]
-            return (_singular(name) if kind.startswith("aws_") else name), blocks
-        case list():
-            return name, [_argument(name, inner, kind, uses)[1] for inner in value]
-        case str() if value == UNKNOWN:
-            return name, f"{uses[0]}.id" if uses else "known after apply"
+            return _singular(name) if blocks else name, [_block(inner, kind) for inner in value]
     return name, value
 
 
-def _block(arguments: dict[str, Any], kind: str, uses: list[str]) -> dict[str, Any]:
-    return dict(_argument(name, value, kind, uses) for name, value in arguments.items())
-
-
 def _object(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return a Kubernetes object with plausible text for what is unknown or secret."""
-    body: dict[str, Any] = _filled(inputs, "")
-    masked = {part: {"masked": ""} for part in ("data", "stringData") if body.get(part) == MASK}
-    return body | masked
+    """Return a Kubernetes object with its secrets masked, those of a Secret one by one."""
+    body: dict[str, Any] = _masked(inputs)
+    return body | {part: {"masked": ""} for part in ("data", "stringData") if body.get(part) == MASK}
 
 
-def _filled(value: Any, key: str) -> Any:  # noqa: ANN401 - any JSON
+def _masked(value: Any) -> Any:  # noqa: ANN401 - any JSON
     match value:
         case dict() if SIGNATURE in value:
             return MASK
         case dict():
-            return {name: _filled(inner, name) for name, inner in value.items()}
+            return {key: _masked(inner) for key, inner in value.items()}
         case list():
-            return [_filled(inner, key) for inner in value]
-        case str() if value == UNKNOWN:
-            return f"registry.example/unknown@sha256:{'0' * 64}" if key == "image" else "unknown"
+            return [_masked(inner) for inner in value]
     return value
 
 

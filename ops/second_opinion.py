@@ -20,6 +20,7 @@ import typer
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+import stacks
 from ops import export, schemas
 from ops.stack import ROOT, Stack, StackError
 from rehearsal import controlplane
@@ -27,6 +28,7 @@ from rehearsal import controlplane
 KUBE_SCORE = "github.com/zegl/kube-score/cmd/kube-score@v1.20.0"
 KUBECONFORM = "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0"
 CHECKOV = ROOT / "ops" / "checkov"
+BOOTSTRAP = ROOT / "bootstrap"
 CUSTOM_KINDS = {
     "github.com/cert-manager/cert-manager@v1.19.1": "deploy/crds",
     "github.com/kedacore/keda/v2@v2.21.0": "config/crd/bases",
@@ -77,16 +79,57 @@ class Judged:
     """Waivers that waive nothing, as ``check resource``."""
 
 
-def find(document: dict[str, Any]) -> set[Finding]:
-    """Return what the tools find in the resources of an engine's document (see `export.resources`).
+def simulated(stack: str, settings_file: Path) -> list[dict[str, Any]]:
+    """Return all that a stack would have on AWS, Cloudflare and its cluster, what it needs before included.
+
+    It is brought up in the simulated cloud, so that nothing is unknown: a preview knows no policy in which
+    the ARN of a new resource stands.
 
     Raises:
-        StackError: if there is nothing to judge, a tool cannot be had, or did not look at everything.
+        StackError: if there is nothing to judge, or the engine fails; it has said why.
+        SettingsError: if the settings do not describe a platform.
+    """
+    target = stacks.read(settings_file, stack).target
+    if target == "docker":
+        raise StackError(f"stack {stack}: nothing to judge: target docker has no cloud and no cluster")
+    # Only stacks on AWS share a state, and so need a bootstrap.
+    programs = [ROOT, BOOTSTRAP] if target == "aws" else [ROOT]
+    return [one for program in programs for one in _up(program, stack, settings_file)]
+
+
+def _up(program: Path, stack: str, settings_file: Path) -> list[dict[str, Any]]:
+    """Bring a program up in a simulated cloud of its own, and return its resources."""
+    with tempfile.TemporaryDirectory() as state:
+        settings = Path(state) / settings_file.name  # the engine writes its salt into it
+        settings.write_text(settings_file.read_text())
+        env = {
+            **os.environ,
+            "PULUMI_BACKEND_URL": f"file://{state}",
+            "PULUMI_CONFIG_PASSPHRASE": "nothing here lasts",
+            "PYTHONPATH": str(ROOT),
+        }
+        options = ["--simulate", "--stack", stack, "--config-file", str(settings)]
+
+        def engine(*words: str) -> str:
+            done = subprocess.run(  # noqa: S603 - our own words
+                [sys.executable, "-m", "engine", *words, *options],
+                cwd=program, env=env, stdout=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise StackError(f"engine {' '.join(words)} failed:\n{done.stdout}")
+            return done.stdout
+
+        engine("up", "--yes")
+        return export.resources(json.loads(engine("export")))
+
+
+def find(resources: list[dict[str, Any]]) -> set[Finding]:
+    """Return what the tools find in resources, as an engine exports them.
+
+    Raises:
+        StackError: if a tool cannot be had, or did not look at everything.
         ExportError: if a resource cannot be told in Terraform's words.
     """
-    resources = export.resources(document)
-    if not resources:
-        raise StackError("nothing to judge: the stack has no resource on AWS, Cloudflare or a cluster")
     plan, objects = export.terraform_plan(resources), export.manifests(resources)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -95,12 +138,15 @@ def find(document: dict[str, Any]) -> set[Finding]:
         for file, body in zip(files, objects.values(), strict=True):
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(yaml.safe_dump(body))
-        workloads = sum("template" in body.get("spec", {}) for body in objects.values())
+        templates = [body.get("spec", {}).get("template", {}) for body in objects.values()]
+        workloads = sum("containers" in template.get("spec", {}) for template in templates)
         found = set(_checkov(folder, len(plan["resource_changes"]), workloads))
         if files:
             found.update(_kube_score(folder, files), _kubeconform(folder, files))
     for chart in export.charts(resources):
-        found.add(Finding(chart, "chart", "its objects are in no plan: nobody looked at them", "export"))
+        found.add(
+            Finding(chart, "chart", "its objects are not in the stack: nobody looked at them", "export")
+        )
     return found
 
 
@@ -265,9 +311,9 @@ def main(stack: Annotated[str, typer.Argument(help="The stack: stacks/Pulumi.<st
     """Have checkov, kube-score and kubeconform judge what a stack would make."""
     try:
         platform, waivers = Stack(stack), read_waivers()
-        platform.prepare()
-        judged = judge(find(platform.plan()), stack, waivers)
-    except (StackError, export.ExportError, controlplane.ControlPlaneError) as error:
+        platform.check_name()
+        judged = judge(find(simulated(stack, platform.settings_file)), stack, waivers)
+    except (StackError, stacks.SettingsError, export.ExportError, controlplane.ControlPlaneError) as error:
         sys.exit(f"error: {error}")
     for one in judged.open:
         typer.echo(f"{one.resource}: {one.check} ({one.tool}): {one.message}")

@@ -92,7 +92,7 @@ class Stack:
         Raises:
             StackError: if there is no stack file of this name, or the state folder cannot be written.
         """
-        self._check_name()
+        self.check_name()
         try:
             self._prepare_state()
         except OSError as error:
@@ -108,10 +108,11 @@ class Stack:
             StackError: if there is no stack file of this name.
             SettingsError: if it does not describe a platform.
         """
-        self._check_name()
+        self.check_name()
         return stacks.read(self.settings_file, self.name)
 
-    def _check_name(self) -> None:
+    def check_name(self) -> None:
+        """Raise StackError if there is no stack file of this name."""
         if not self.settings_file.exists():
             known = sorted(p.name.split(".")[1] for p in (self.root / "stacks").glob("Pulumi.*.yaml"))
             raise StackError(
@@ -139,11 +140,6 @@ class Stack:
     def preview(self) -> None:
         """Show what ``up`` would change, and what the policies say of it."""
         self._run(["preview", "--diff", *self._policies])
-
-    def plan(self) -> dict[str, Any]:
-        """Return what ``up`` would change as the engine's own document."""
-        plan: dict[str, Any] = json.loads(self._run(["preview", "--json"], capture=True))
-        return plan
 
     def destroy(self, *, data: bool) -> None:
         """Remove what runs; with ``data`` everything, volumes and secrets included."""

@@ -27,6 +27,28 @@ CONTENTS = (
     "ssm:GetParameter*",
 )
 """What AWS's read-only policy allows and no plan needs: what programs of the account wrote."""
+SERVICES = (
+    "acm",
+    "budgets",
+    "cloudfront",
+    "cloudwatch",
+    "ec2",
+    "ecr",
+    "eks",
+    "elasticache",
+    "elasticloadbalancing",
+    "kms",
+    "logs",
+    "rds",
+    "route53",
+    "s3",
+    "secretsmanager",
+    "servicequotas",
+    "wafv2",
+)
+"""What a stack is made of: a deployment uses these services and no other."""
+GLOBAL_REGION = "us-east-1"
+"""Where the services without regions are, and what a CDN reads."""
 ROLE_ACTIONS = (
     "iam:AttachRolePolicy",
     "iam:CreateRole",
@@ -81,14 +103,13 @@ class CiRoles(pulumi.ComponentResource):
             "preview",
             "Previews of pull requests and of the main branch",
             subjects=[f"repo:{repository}:pull_request", f"repo:{repository}:ref:refs/heads/main"],
-            managed="ReadOnlyAccess",
             policy=self._read_only(),
+            managed="ReadOnlyAccess",
         )
         self._deploy = self._role(
             "deploy",
             "Deployments",
             subjects=[f"repo:{repository}:environment:{args.settings.environment}"],
-            managed="PowerUserAccess",
             policy=self._deployer(),
         )
         self.register_outputs({"preview": self.preview, "deploy": self.deploy})
@@ -110,7 +131,12 @@ class CiRoles(pulumi.ComponentResource):
         return f"arn:{account.partition}:s3:::{shared_state.bucket(account.id, account.region)}"
 
     def _role(
-        self, job: str, description: str, subjects: list[str], managed: str, policy: pulumi.Output[str]
+        self,
+        job: str,
+        description: str,
+        subjects: list[str],
+        policy: pulumi.Output[str],
+        managed: str | None = None,
     ) -> iam.Role:
         account = self._args.account
         token = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subjects}
@@ -124,9 +150,10 @@ class CiRoles(pulumi.ComponentResource):
             assume_role_policy=document(trust),
             opts=self._child,
         )
-        iam.RolePolicyAttachment(
-            job, role=role.name, policy_arn=account.managed_policy(managed), opts=self._child
-        )
+        if managed:
+            iam.RolePolicyAttachment(
+                job, role=role.name, policy_arn=account.managed_policy(managed), opts=self._child
+            )
         iam.RolePolicy(job, name=job, role=role.name, policy=policy, opts=self._child)
         return role
 
@@ -151,9 +178,15 @@ class CiRoles(pulumi.ComponentResource):
         )
 
     def _deployer(self) -> pulumi.Output[str]:
-        """Return what a deployment does beyond AWS's policy, and what it must leave alone."""
+        """Return what a deployment does, and what it must leave alone."""
         account = self._args.account
         return document(
+            allow(
+                [f"{service}:*" for service in SERVICES],
+                ["*"],
+                {"StringEquals": {"aws:RequestedRegion": sorted({account.region, GLOBAL_REGION})}},
+            ),
+            allow(["iam:CreateServiceLinkedRole"], [account.global_arn("iam", "role/aws-service-role/*")]),
             allow(ROLE_ACTIONS, [account.global_arn("iam", f"role/{account.prefix}-*")]),
             deny(
                 ["s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:PutBucket*", "s3:PutLifecycleConfiguration"],

@@ -34,17 +34,17 @@ class ClusterArgs:
         account: where it is.
         settings: its own.
         subnet_ids: subnets of nodes and pods.
-        ci: who deploys the stack, and who previews it.
         after: what must stand before its nodes start, and after they are gone: the ways out of the subnets.
         allow_replace: the names that the stack gives free.
+        ci: who deploys the stack from GitHub Actions; None is nobody.
     """
 
     account: Account
     settings: ClusterSettings
     subnet_ids: Sequence[pulumi.Input[str]]
-    ci: CiSettings | None = None
     after: Sequence[pulumi.Resource] = ()
     allow_replace: Collection[str] = ()
+    ci: CiSettings | None = None
 
 
 class Cluster(pulumi.ComponentResource):

@@ -16,7 +16,7 @@ from engine.simulated.api import Shape
 from engine.simulated.limits import PROSE, TAG_KEY, TAG_VALUE, TAGS, near
 from engine.values import UNKNOWN, Properties
 
-FEW = 12
+FEW = 30
 """A choice among more is told by what is near, not in full."""
 _TYPES = {**WORDS, float: "a number"}
 _CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}  # as Python has them, or a little wider
@@ -131,8 +131,8 @@ def _limited(raw: Mapping[str, Any] | None, value: Any, path: str) -> Iterator[s
     if "enum" in raw:
         words = list(map(str, raw["enum"]))
         if str(value) not in words:
-            few = f"is none of {', '.join(words)}" if len(words) <= FEW else f"is none of {len(words)} words"
-            yield f"{told} {few}{near(str(value), words)}"
+            choice = ", ".join(words) if len(words) <= FEW else f"{len(words)} words"
+            yield f"{told} is none of {choice}{near(str(value), words) if text else ''}"
     elif text:
         yield from _counted(raw, len(value), path, "characters")
         expression = _compiled(raw.get("pattern", ""))

@@ -13,7 +13,7 @@ from engine.simulated import made
 class Form:
     """How the id, the ARN and other outputs of a type look; `unique` inputs are taken once in a region."""
 
-    id: str
+    id: Any
     arn: Any = ""
     unique: tuple[str, ...] = ()
     outputs: Mapping[str, Any] = field(default_factory=dict)
@@ -24,7 +24,7 @@ def _arn(service: str, rest: str, region: str = "{region}") -> str:
 
 
 def _cdn(id_: str, what: str, unique: tuple[str, ...] = ("name",), **outputs: Any) -> Form:
-    return Form(id_, _arn("cloudfront", f"{what}/{{id}}", ""), unique, {"etag": "E{upper:13}", **outputs})
+    return Form(id_, _arn("cloudfront", f"{what}/{{id}}", ""), unique, {"etag": "E{upper:13etag}", **outputs})
 
 
 def _ec2(id_: str, what: str, unique: tuple[str, ...] = (), **outputs: Any) -> Form:
@@ -32,12 +32,14 @@ def _ec2(id_: str, what: str, unique: tuple[str, ...] = (), **outputs: Any) -> F
 
 
 _NAME = ("name",)
-_RULE = _ec2("sgr-{hex:17}", "security-group-rule", securityGroupRuleId="{id}")
+_MANAGED = {"description": "Managed by Pulumi"}
+_ON_BUCKET = Form("{bucket}", unique=("bucket",))
+_RULE = _ec2("sgr-0{hex:16}", "security-group-rule", securityGroupRuleId="{id}")
 
 FORMS = {
     "acm:Certificate": Form("{arn}", _arn("acm", "certificate/{uuid}"), outputs={
-        "domainValidationOptions": made.validation, "renewalEligibility": "INELIGIBLE",
-        "status": "PENDING_VALIDATION", "type": "AMAZON_ISSUED",
+        "domainValidationOptions": made.validation, "keyAlgorithm": "RSA_2048",
+        "renewalEligibility": "INELIGIBLE", "status": "PENDING_VALIDATION", "type": "AMAZON_ISSUED",
     }),
     "acm:CertificateValidation": Form("{certificateArn}"),
     "budgets:Budget": Form("{account}:{name}", _arn("budgets", "budget/{name}", ""), _NAME, {
@@ -50,43 +52,50 @@ FORMS = {
     "cloudfront:CachePolicy": _cdn("{uuid}", "cache-policy"),
     "cloudfront:Distribution": _cdn(
         "E{upper:13}", "distribution", (), callerReference="{digits:20}", status="Deployed",
-        domainName="d{lower:13}.cloudfront.net", hostedZoneId="Z2FDTNDATAQYW2",
+        domainName="d{lower:13name}.cloudfront.net", hostedZoneId="Z2FDTNDATAQYW2",
     ),
     "cloudfront:Function": _cdn("{name}", "function", liveStageEtag="E{upper:13live}", status="DEPLOYED"),
     "cloudfront:OriginAccessControl": _cdn("E{upper:13}", "origin-access-control"),
     "cloudfront:OriginRequestPolicy": _cdn("{uuid}", "origin-request-policy"),
     "cloudfront:ResponseHeadersPolicy": _cdn("{uuid}", "response-headers-policy"),
     "cloudwatch:EventRule": Form("{name}", _arn("events", "rule/{name}"), _NAME),
-    "cloudwatch:LogGroup": Form("{name}", _arn("logs", "log-group:{name}"), _NAME),
+    "cloudwatch:LogGroup": Form("{name}", _arn("logs", "log-group:{name}"), _NAME, {
+        "logGroupClass": "STANDARD",
+    }),
     "cloudwatch:MetricAlarm": Form("{name}", _arn("cloudwatch", "alarm:{name}"), _NAME),
+    "ec2:DefaultSecurityGroup": Form(made.default_group, _arn("ec2", "security-group/{id}"), ("vpcId",), {
+        "description": "default VPC security group", "name": "default",
+    }),
     "ec2:Eip": _ec2(
-        "eipalloc-{hex:17}", "elastic-ip", allocationId="{id}", domain="vpc", networkBorderGroup="{region}",
+        "eipalloc-0{hex:16}", "elastic-ip", allocationId="{id}", domain="vpc", networkBorderGroup="{region}",
         publicDns=made.public_name, publicIp=made.public_ip, publicIpv4Pool="amazon",
     ),
-    "ec2:FlowLog": _ec2("fl-{hex:17}", "vpc-flow-log"),
-    "ec2:InternetGateway": _ec2("igw-{hex:17}", "internet-gateway"),
-    "ec2:LaunchTemplate": _ec2("lt-{hex:17}", "launch-template", _NAME, defaultVersion=1, latestVersion=1),
-    "ec2:NatGateway": Form("nat-{hex:17}", outputs={
-        "associationId": "eipassoc-{hex:17}", "connectivityType": "public",
-        "networkInterfaceId": "eni-{hex:17}", "privateIp": made.private_ip, "publicIp": made.nat_ip,
+    "ec2:FlowLog": _ec2("fl-0{hex:16}", "vpc-flow-log"),
+    "ec2:InternetGateway": _ec2("igw-0{hex:16}", "internet-gateway"),
+    "ec2:LaunchTemplate": _ec2("lt-0{hex:16}", "launch-template", _NAME, defaultVersion=1, latestVersion=1),
+    "ec2:NatGateway": Form("nat-0{hex:16}", outputs={
+        "associationId": "eipassoc-0{hex:16}", "availabilityMode": "zonal", "connectivityType": "public",
+        "networkInterfaceId": "eni-0{hex:16}", "privateIp": made.private_ip, "publicIp": made.nat_ip,
+        "vpcId": made.vpc,
     }),
-    "ec2:NetworkAcl": _ec2("acl-{hex:17}", "network-acl"),
+    "ec2:NetworkAcl": _ec2("acl-0{hex:16}", "network-acl"),
     "ec2:Route": Form("r-{routeTableId}{digits:10}", outputs={"origin": "CreateRoute", "state": "active"}),
-    "ec2:RouteTable": _ec2("rtb-{hex:17}", "route-table"),
-    "ec2:RouteTableAssociation": Form("rtbassoc-{hex:17}"),
-    "ec2:SecurityGroup": _ec2("sg-{hex:17}", "security-group", ("name", "vpcId")),
-    "ec2:SecurityGroupRule": Form("sgrule-{digits:10}", outputs={"securityGroupRuleId": "sgr-{hex:17}"}),
+    "ec2:RouteTable": _ec2("rtb-0{hex:16}", "route-table"),
+    "ec2:RouteTableAssociation": Form("rtbassoc-0{hex:16}"),
+    "ec2:SecurityGroup": _ec2("sg-0{hex:16}", "security-group", ("name", "vpcId"), **_MANAGED),
+    "ec2:SecurityGroupRule": Form("sgrule-{digits:10}", outputs={"securityGroupRuleId": "sgr-0{hex:16}"}),
     "ec2:Subnet": _ec2(
-        "subnet-{hex:17}", "subnet", availabilityZone="{region}a", availabilityZoneId="{region}-az1",
+        "subnet-0{hex:16}", "subnet", availabilityZone="{region}a", availabilityZoneId="{region}-az1",
         privateDnsHostnameTypeOnLaunch="ip-name",
     ),
     "ec2:Vpc": _ec2(
-        "vpc-{hex:17}", "vpc", defaultNetworkAclId="acl-{hex:17}", defaultRouteTableId="rtb-{hex:17}",
-        defaultSecurityGroupId="sg-{hex:17}", dhcpOptionsId="dopt-{hex:17}", enableDnsSupport=True,
-        instanceTenancy="default", mainRouteTableId="rtb-{hex:17}",
+        "vpc-0{hex:16}", "vpc", defaultNetworkAclId="acl-0{hex:16acl}",
+        defaultRouteTableId="rtb-0{hex:16rtb}", defaultSecurityGroupId="sg-0{hex:16sg}",
+        dhcpOptionsId="dopt-0{hex:16dopt}", enableDnsSupport=True, instanceTenancy="default",
+        mainRouteTableId="rtb-0{hex:16rtb}",
     ),
     "ec2:VpcEndpoint": _ec2(
-        "vpce-{hex:17}", "vpc-endpoint", dnsEntries=made.endpoint_names, networkInterfaceIds=made.interfaces,
+        "vpce-0{hex:16}", "vpc-endpoint", dnsEntries=made.endpoint_names, networkInterfaceIds=made.interfaces,
         prefixListId="pl-{hex:8}", state="available", vpcEndpointType="Gateway",
     ),
     "ecr:LifecyclePolicy": Form("{repository}", unique=("repository",)),
@@ -114,7 +123,7 @@ FORMS = {
         "kubernetesNetworkConfig": {"ipFamily": "ipv4", "serviceIpv4Cidr": "172.20.0.0/16"},
         "platformVersion": "eks.1", "status": "ACTIVE", "upgradePolicy": {"supportType": "EXTENDED"},
         "version": "1.34", "vpcConfig": {
-            "clusterSecurityGroupId": "sg-{hex:17}", "publicAccessCidrs": ["0.0.0.0/0"], "vpcId": made.vpc,
+            "clusterSecurityGroupId": "sg-0{hex:16}", "publicAccessCidrs": ["0.0.0.0/0"], "vpcId": made.vpc,
         },
     }),
     "eks:NodeGroup": Form(
@@ -131,7 +140,9 @@ FORMS = {
             "associationId": "{id}",
         },
     ),
-    "elasticache:ParameterGroup": Form("{name}", _arn("elasticache", "parametergroup:{name}"), _NAME),
+    "elasticache:ParameterGroup": Form(
+        "{name}", _arn("elasticache", "parametergroup:{name}"), _NAME, _MANAGED
+    ),
     "elasticache:ReplicationGroup": Form(
         "{replicationGroupId}", _arn("elasticache", "replicationgroup:{id}"), ("replicationGroupId",), {
             "clusterEnabled": made.is_sharded, "engine": "redis", "engineVersion": "7.1",
@@ -142,7 +153,7 @@ FORMS = {
         },
     ),
     "elasticache:SubnetGroup": Form("{name}", _arn("elasticache", "subnetgroup:{name}"), _NAME, {
-        "vpcId": made.vpc,
+        **_MANAGED, "vpcId": made.vpc,
     }),
     "elasticache:User": Form("{userId}", _arn("elasticache", "user:{userId}"), ("userId",)),
     "elasticache:UserGroup": Form("{userGroupId}", _arn("elasticache", "usergroup:{id}"), ("userGroupId",)),
@@ -179,9 +190,9 @@ FORMS = {
         "masterUserSecrets": made.master_secret, "port": made.database_port, "resourceId": "{id}",
         "status": "available",
     }),
-    "rds:ParameterGroup": Form("{name}", _arn("rds", "pg:{name}"), _NAME),
+    "rds:ParameterGroup": Form("{name}", _arn("rds", "pg:{name}"), _NAME, _MANAGED),
     "rds:SubnetGroup": Form("{name}", _arn("rds", "subgrp:{name}"), _NAME, {
-        "supportedNetworkTypes": ["IPV4"], "vpcId": made.vpc,
+        **_MANAGED, "supportedNetworkTypes": ["IPV4"], "vpcId": made.vpc,
     }),
     "route53:Record": Form("{zoneId}_{name}_{type}", "", ("zoneId", "name", "type", "setIdentifier"), {
         "fqdn": made.fqdn,
@@ -193,6 +204,13 @@ FORMS = {
         "bucketDomainName": "{bucket}.s3.{suffix}", "bucketRegion": "{region}",
         "bucketRegionalDomainName": "{bucket}.s3.{region}.{suffix}", "hostedZoneId": "Z{upper:13}",
     }),
+    "s3:BucketLifecycleConfiguration": _ON_BUCKET,
+    "s3:BucketLogging": _ON_BUCKET,
+    "s3:BucketOwnershipControls": _ON_BUCKET,
+    "s3:BucketPolicy": _ON_BUCKET,
+    "s3:BucketPublicAccessBlock": _ON_BUCKET,
+    "s3:BucketServerSideEncryptionConfiguration": _ON_BUCKET,
+    "s3:BucketVersioning": _ON_BUCKET,
     "secretsmanager:Secret": Form("{arn}", _arn("secretsmanager", "secret:{name}-{lower:6}"), _NAME),
     "secretsmanager:SecretRotation": Form("{secretId}"),
     "secretsmanager:SecretVersion": Form("{secretId}|{versionId}", "{secretId}", outputs={

@@ -36,7 +36,7 @@ def near(word: str, words: Collection[str]) -> str:
 
 def _zone(value: str, region: str) -> str:
     known = re.fullmatch(rf"{re.escape(region)}(-[a-z]+-\d)?[a-z]", value)
-    return "" if known else f"is no zone of {region}; zones are named {region}a, {region}b …"
+    return "" if known else f"is no zone of {region}; zones are named {region}a, {region}b and so on"
 
 
 def _region(value: str, _: str) -> str:

@@ -38,9 +38,17 @@ def vpc(facts: Facts) -> str:
     """Return the VPC of the subnets that are named."""
     config, mappings = facts.get("vpcConfig") or {}, facts.get("subnetMappings") or []
     named = {*(facts.get("subnetIds") or []), *(facts.get("subnets") or []), *config.get("subnetIds", [])}
-    named |= {one.get("subnetId") for one in mappings}
+    named |= {facts.get("subnetId"), *(one.get("subnetId") for one in mappings)}
     subnets = facts.cloud.of(_SUBNET)
-    return str(next((one.outputs["vpcId"] for one in subnets if one.id in named), facts.text("vpc-{hex:17}")))
+    return str(
+        next((one.outputs["vpcId"] for one in subnets if one.id in named), facts.text("vpc-0{hex:16}"))
+    )
+
+
+def default_group(facts: Facts) -> str:
+    """Return the security group that a VPC came with."""
+    found = facts.cloud.find("aws:ec2/vpc:Vpc", facts["vpcId"])
+    return str(found.outputs["defaultSecurityGroupId"]) if found else facts.text("sg-0{hex:16}")
 
 
 def public_ip(facts: Facts) -> str:
@@ -68,14 +76,14 @@ def private_ip(facts: Facts) -> str:
 
 def endpoint_names(facts: Facts) -> list[dict[str, str]]:
     """Return the names of an endpoint that has addresses."""
-    service = str(facts["serviceName"]).rpartition(".")[2]
+    service = ".".join(reversed(str(facts["serviceName"]).split(".")[3:]))
     name = facts.text(f"{{id}}-{{lower:8}}.{service}.{{region}}.vpce.{{suffix}}")
     return [{"dnsName": name, "hostedZoneId": facts.text("Z{upper:13}")}] if facts.get("subnetIds") else []
 
 
 def interfaces(facts: Facts) -> list[str]:
     """Return a network interface for each subnet."""
-    return [facts.text(f"eni-{{hex:17{subnet}}}") for subnet in facts.get("subnetIds") or []]
+    return [facts.text(f"eni-0{{hex:16{subnet}}}") for subnet in facts.get("subnetIds") or []]
 
 
 def validation(facts: Facts) -> list[dict[str, str]]:

@@ -22,8 +22,8 @@ def form_of(kind: str, name: str) -> Form:
     """Return the form of a kind; one without a form of its own gets a plain one."""
     area, noun = kind.split(":")
     arn = f"arn:{{partition}}:{area}:{{region}}:{{account}}:{noun[0].lower()}{noun[1:]}/{{id}}"
-    plain = Form("{hex:32}") if area == "cloudflare" else Form(f"{{{name}}}", arn, (name,)) if name else None
-    return FORMS.get(kind) or plain or Form("{hex:17}", arn)
+    named = Form(f"{{{name}}}", arn, (name,)) if name else Form("{hex:17}", arn)
+    return FORMS.get(kind) or (Form("{hex:32}") if area == "cloudflare" else named)
 
 
 def outputs_of(
@@ -37,7 +37,7 @@ def outputs_of(
         made = {key: facts.fill(shape) for key, shape in form.outputs.items()}
         facts.update({key: value for key, value in made.items() if key not in inputs})
         facts["arn"] = inputs.get("arn") or facts.fill(form.arn)
-        facts["id"] = facts.text(form.id)
+        facts["id"] = facts.fill(form.id)
     made["tagsAll"] = inputs.get("tags")
     found: Properties = {}
     for key, about in sdk.outputs(cls).items():
@@ -62,8 +62,6 @@ def _usual(key: str, about: sdk.Property, facts: Facts) -> Any:
         return facts["account"]
     if about.kind is str and re.search(r"(At|On|Date|Time)$", key):
         return BORN
-    if about.kind is str and key.endswith("Id"):
-        return facts.text(f"{{hex:17{key}}}")
     return _empty(about.kind)
 
 

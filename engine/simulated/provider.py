@@ -48,6 +48,7 @@ class CloudProvider(Provider):
         given = {
             key: self._read(key, value) if known[key].kind is not str else value
             for key, value in args.items()
+            if value != ""
         }
         problems = list(Check(f"{self.name}:Provider", "").object(self._arguments, None, given))
         if problems := problems or list(self.take(given)):

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.provider import Context, Found, Resource
 from engine.simulated.cloud import Cloud, Thing
-from engine.values import Properties
+from engine.values import Properties, Secret
 
 
 class StoredResource(Resource):
@@ -31,7 +31,7 @@ class StoredResource(Resource):
         with self.cloud.lock:
             self.refuse(ctx, inputs)
             seed = self.cloud.seed(ctx.urn)
-            id_, outputs = self.made(inputs, seed)
+            id_, outputs = self._made(ctx, inputs, seed)
             if other := self.cloud.find(ctx.type, id_):
                 raise ctx.error(f"{id_} is there already: {other.urn}")
             self._put(ctx, id_, seed, inputs, outputs)
@@ -48,7 +48,7 @@ class StoredResource(Resource):
             key: value if key in kept else as_is(value, thing.outputs.get(key))
             for key, value in inputs.items()
         }
-        outputs = {**{key: olds[key] for key in ctx.secrets & olds.keys()}, **thing.outputs}
+        outputs = {**{key: olds[key] for key in _hidden(ctx) & olds.keys()}, **thing.outputs}
         return thing.id, outputs, {key: value for key, value in now.items() if value is not None}
 
     def update(self, ctx: Context, id_: str, olds: Properties, news: Properties) -> Properties:
@@ -57,7 +57,7 @@ class StoredResource(Resource):
             thing = self.cloud.find(ctx.type, id_)
             if not thing:
                 raise ctx.error(f"the simulated cloud has no {id_} any more; run `refresh --simulate` first")
-            _, outputs = self.made(news, thing.seed)
+            _, outputs = self._made(ctx, news, thing.seed)
             self._put(ctx, id_, thing.seed, news, outputs)
         return outputs
 
@@ -68,10 +68,20 @@ class StoredResource(Resource):
                 self.hold(ctx, thing)
                 self.cloud.drop(thing)
 
+    def _made(self, ctx: Context, inputs: Properties, seed: str) -> tuple[str, Properties]:
+        id_, outputs = self.made(inputs, seed)
+        copies = _hidden(ctx) - ctx.secrets
+        return id_, {key: Secret(value) if key in copies else value for key, value in outputs.items()}
+
     def _put(self, ctx: Context, id_: str, seed: str, inputs: Properties, outputs: Properties) -> None:
-        hidden = {*ctx.secrets, "__defaults"}  # it is kept in plain text
+        hidden = {*_hidden(ctx), "__defaults"}
         shown = ({key: one[key] for key in one if key not in hidden} for one in (inputs, outputs))
         self.cloud.put(Thing(ctx.type, id_, ctx.urn, seed, *shown))
+
+
+def _hidden(ctx: Context) -> frozenset[str]:
+    """Return what the cloud, which is kept in plain text, must not have; one output copies other inputs."""
+    return ctx.secrets | ({"tagsAll"} if "tags" in ctx.secrets else set())
 
 
 def as_is(given: Any, found: Any) -> Any:

@@ -100,6 +100,12 @@ def test_a_preview_collects_every_violation_and_fails(bench: Bench, pack: Path) 
     assert bench.cloud.calls == []
 
 
+def test_a_preview_in_full_shows_the_policies_after_the_plan(bench: Bench, pack: Path) -> None:
+    bench.program('Thing("nameless", size=1)')
+    out = bench.run("preview", "--diff", *flags(bench)).stdout
+    assert out.index("[urn=") < out.index("Policies:\n    ⚠️ demo-pack@v1.2.3") < out.index("\n\nResources:\n")
+
+
 def test_violations_are_diagnostics_of_the_document(bench: Bench, pack: Path) -> None:
     bench.program('Thing("big", size=5)\nThing("nameless", size=1)')
     document = json.loads(bench.run("preview", "--json", *flags(bench), status=1).stdout)
@@ -256,14 +262,14 @@ def test_a_bad_config_file_is_one_line(bench: Bench, pack: Path, config: object,
     [
         (
             ["--policy-pack", "nowhere"],
-            "policy pack nowhere: nowhere/PulumiPolicy.yaml does not describe one",
+            "policy pack nowhere: nowhere/PulumiPolicy.yaml: No such file or directory",
         ),
         (
             ["--policy-pack", "pack", "--policy-pack", "pack", "--policy-pack-config", "config.json"],
             "--policy-pack-config: give it for every --policy-pack, in the same order, or for none",
         ),
         (["--policy-pack-config", "config.json"], "--policy-pack-config: give it for every --policy-pack"),
-        (["--policy-pack", "pack", "--policy-pack-config", "none.json"], "none.json"),
+        (["--policy-pack", "pack", "--policy-pack-config", "none.json"], "none.json: No such file"),
     ],
 )
 def test_a_pack_or_config_that_is_not_there_is_one_line(

@@ -6,8 +6,6 @@ import pytest
 
 from ops import export
 
-UNKNOWN = export.UNKNOWN
-
 
 def resource(kind: str, name: str, inputs: dict[str, Any], **uses: list[str]) -> dict[str, Any]:
     """Return a resource as engines write it; ``uses`` holds what each input depends on, as ``type::name``."""
@@ -22,10 +20,8 @@ def resource(kind: str, name: str, inputs: dict[str, Any], **uses: list[str]) ->
 
 
 def planned(*resources: dict[str, Any]) -> list[dict[str, Any]]:
-    document = {"steps": [{"op": "create", "newState": one} for one in resources]}
-    found: list[dict[str, Any]] = export.terraform_plan(export.resources(document))["planned_values"][
-        "root_module"
-    ]["resources"]
+    module = export.terraform_plan(list(resources))["planned_values"]["root_module"]
+    found: list[dict[str, Any]] = module["resources"]
     return found
 
 
@@ -97,23 +93,7 @@ def test_cloudflares_objects_are_no_blocks() -> None:
     assert found["values"] == {"rules": [{"action_parameters": {"a": 1}}]}
 
 
-def test_what_is_unknown_refers_to_where_it_comes_from() -> None:
-    found = planned(
-        resource(KEY, "secrets", {}),
-        resource(
-            CLUSTER,
-            "main",
-            {"encryptionConfig": {"provider": {"keyArn": UNKNOWN}}, "roleArn": UNKNOWN},
-            encryptionConfig=[f"{KEY}::secrets"],
-        ),
-    )
-    assert found[1]["values"] == {
-        "encryption_config": [{"provider": [{"key_arn": "aws_kms_key.secrets.id"}]}],
-        "role_arn": "known after apply",
-    }
-
-
-def test_references_are_kept_where_the_value_is_known_too() -> None:
+def test_the_plan_says_which_resource_a_value_comes_from() -> None:
     block = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
     found = [
         resource(BUCKET, "models", {"bucket": "ollamamax-models"}),
@@ -158,37 +138,12 @@ def test_two_resources_under_one_address_are_refused() -> None:
         export.terraform_plan([twin, {**twin, "urn": twin["urn"].replace("::aws", "::other$aws")}])
 
 
-def test_an_export_is_read_as_a_preview_is() -> None:
+def test_only_what_is_in_a_cloud_or_a_cluster_counts() -> None:
     found = [
         resource(KEY, "main", {}),
         resource("random:index/randomPassword:RandomPassword", "password", {}),
     ]
-    assert export.resources({"deployment": {"resources": found}}) == found[:1]
-    assert export.resources({"steps": [{"op": "create", "newState": one} for one in found]}) == found[:1]
-    assert export.resources({"changeSummary": {}}) == []
-
-
-def test_what_an_object_does_not_know_yet_is_plausible() -> None:
-    pod = {"containers": [{"name": "gateway", "image": UNKNOWN, "args": [UNKNOWN]}]}
-    inputs = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": pod}
-    (found,) = export.manifests([resource("kubernetes:core/v1:Pod", "gateway", inputs)]).items()
-    assert found == (
-        "Pod/gateway",
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "one"},
-            "spec": {
-                "containers": [
-                    {
-                        "name": "gateway",
-                        "image": f"registry.example/unknown@sha256:{'0' * 64}",
-                        "args": ["unknown"],
-                    }
-                ]
-            },
-        },
-    )
+    assert export.resources({"version": 3, "deployment": {"resources": found}}) == found[:1]
 
 
 def test_charts_are_told_apart() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ops import second_opinion
 from ops.second_opinion import Finding, Judged, Waiver
-from ops.stack import Stack, StackError
+from ops.stack import StackError
 from tests.second_opinion.test_export import BUCKET, resource
 
 ALLOW = {
@@ -154,8 +154,7 @@ def found() -> set[Finding]:
         custom("example.org/v1", "Strange"),
         resource("kubernetes:helm.sh/v3:Release", "keda", {"chart": "keda"}),
     ]
-    document = {"steps": [{"op": "create", "newState": one} for one in resources]}
-    return second_opinion.find(document)
+    return second_opinion.find(resources)
 
 
 def checks(found: set[Finding], resource: str, tool: str) -> dict[str, str]:
@@ -233,9 +232,17 @@ def test_a_bad_file_of_waivers_names_every_place(tmp_path: Path) -> None:
     assert places == ["0.resources", "1.reason", "2.why"]
 
 
-def test_a_stack_without_cloud_or_cluster_is_told_that_there_is_nothing_to_judge() -> None:
-    with pytest.raises(StackError, match="nothing to judge"):
-        second_opinion.find({"changeSummary": {}})
+@pytest.mark.parametrize(
+    ("stack", "complaint"),
+    [
+        ("local", "error: stack local: nothing to judge: target docker has no cloud and no cluster"),
+        ("nowhere", "error: STACK=nowhere: no Pulumi.nowhere.yaml in stacks/; there are: local, "),
+    ],
+)
+def test_a_stack_that_cannot_be_judged_is_one_message(stack: str, complaint: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        second_opinion.main(stack)
+    assert str(ended.value.code).startswith(complaint)
 
 
 @pytest.mark.parametrize(
@@ -270,8 +277,7 @@ def test_the_command_fails_on_what_nobody_has_answered(
     waivers = [Waiver(check="CKV_AWS_7", resources=resources, reason=WHY)] if resources else []
     monkeypatch.setattr(second_opinion, "read_waivers", lambda: waivers)
     monkeypatch.setattr(second_opinion, "find", lambda _: {ROTATION})
-    monkeypatch.setattr(Stack, "prepare", lambda _: None)
-    monkeypatch.setattr(Stack, "plan", lambda _: {})
+    monkeypatch.setattr(second_opinion, "simulated", lambda *_: [])
     if status is None:
         second_opinion.main("prod")
     else:
@@ -279,11 +285,3 @@ def test_the_command_fails_on_what_nobody_has_answered(
             second_opinion.main("prod")
         assert ended.value.code == status
     assert capsys.readouterr().out.splitlines() == said
-
-
-def test_an_unknown_stack_is_one_message() -> None:
-    with pytest.raises(SystemExit) as ended:
-        second_opinion.main("no-such-stack")
-    assert str(ended.value.code).startswith(
-        "error: STACK=no-such-stack: no Pulumi.no-such-stack.yaml in stacks/"
-    )

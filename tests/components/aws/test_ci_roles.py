@@ -1,7 +1,10 @@
 """The roles of GitHub Actions in the graph."""
 
+import ast
+from pathlib import Path
 from typing import Any
 
+import components.aws
 from components.aws.account import Account
 from components.aws.ci_roles import CiRoles, CiRolesArgs
 from stacks.aws import CiSettings
@@ -82,10 +85,27 @@ def test_a_preview_changes_nothing(account: Account) -> None:
 
 def test_a_deployment_changes_the_stacks_roles_and_not_its_own(account: Account) -> None:
     graph = made(account)
-    (roles,) = [one for one in policy(graph, "deploy") if one["Effect"] == "Allow"]
+    (roles,) = [one for one in policy(graph, "deploy") if "iam:PutRolePolicy" in one["Action"]]
     assert roles["Resource"] == ["arn:aws:iam::111122223333:role/ollamamax-prod-*"]
     names = [one.inputs["name"] for one in of(graph, "iam/role:Role").values()]
     assert names == ["ollamamax-ci-prod-deploy", "ollamamax-ci-prod-preview"]
+
+
+def test_a_deployment_uses_the_services_that_a_stack_is_made_of_in_its_region(account: Account) -> None:
+    graph = made(account)
+    assert sorted(of(graph, "iam/rolePolicyAttachment:RolePolicyAttachment")) == ["preview"]
+    services, *_ = policy(graph, "deploy")
+    assert services["Condition"] == {"StringEquals": {"aws:RequestedRegion": ["eu-central-1", "us-east-1"]}}
+    allowed = {action.partition(":")[0] for action in services["Action"]}
+    called = {"cloudwatch": "logs", "lb": "elasticloadbalancing", "vpc": "ec2"}
+    used = {
+        called.get(alias.name, alias.name)
+        for file in Path(components.aws.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "pulumi_aws"
+        for alias in node.names
+    }
+    assert used - {"iam"} <= allowed, "a deployment may not make what the program does"
 
 
 def test_a_deployment_cannot_lose_the_state(account: Account) -> None:

@@ -130,7 +130,7 @@ def test_the_listed_roles_administer_the_cluster_and_nobody_else(account: Accoun
 
 def test_ci_deploys_to_the_cluster_and_previews_without_changing_it(account: Account) -> None:
     ci = CiSettings(repository="example/ollamamax", environment="production")
-    graph = record_of(lambda: Cluster("cluster", ClusterArgs(account, ClusterSettings(), SUBNETS, ci)))
+    graph = record_of(lambda: Cluster("cluster", ClusterArgs(account, ClusterSettings(), SUBNETS, ci=ci)))
     assert people(graph) == {
         "arn:aws:iam::111122223333:role/ollamamax-ci-prod-deploy": "AmazonEKSClusterAdminPolicy",
         "arn:aws:iam::111122223333:role/ollamamax-ci-prod-preview": "AmazonEKSAdminViewPolicy",

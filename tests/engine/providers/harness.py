@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto import provider_pb2_grpc, status_pb2
 
@@ -36,12 +35,12 @@ class Failed(Exception):  # noqa: N818 - reads as what happened
 class Plugin:
     """Speaks pulumirpc.ResourceProvider, as an engine does."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, settings: dict[str, Any] | None = None) -> None:
         self.log: list[str] = []
         self.address, self.stop = serve(provider, lambda urn, message: self.log.append(message))
         self._channel = grpc.insecure_channel(self.address)
         self._stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
-        self.call("Configure", pb.ConfigureRequest(args=struct_pb2.Struct(), acceptSecrets=True))
+        self.call("Configure", pb.ConfigureRequest(args=to_wire(settings or {}), acceptSecrets=True))
 
     def close(self) -> None:
         self._channel.close()
@@ -91,11 +90,18 @@ class Plugin:
     def read(
         self, type_: str, id_: str, inputs: dict[str, Any], olds: dict[str, Any], name: str = "x"
     ) -> dict[str, Any] | None:
+        """The outputs as they are now."""
+        return self.found(type_, id_, inputs, olds, name)[1]
+
+    def found(
+        self, type_: str, id_: str, inputs: dict[str, Any], olds: dict[str, Any], name: str = "x"
+    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Inputs and outputs as they are now."""
         request = pb.ReadRequest(
             urn=self.urn(type_, name), id=id_, inputs=to_wire(inputs), properties=to_wire(olds)
         )
         answer = self.call("Read", request)
-        return from_wire(answer.properties) if answer.id else None
+        return from_wire(answer.inputs), from_wire(answer.properties) if answer.id else None
 
     def update(self, type_: str, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
         request = pb.UpdateRequest(urn=self.urn(type_), id=id_, olds=to_wire(olds), news=to_wire(news))
