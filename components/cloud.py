@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_aws as aws
 
 from components.aws.account import Account
 from components.aws.budget import Budget, BudgetArgs
@@ -15,6 +14,7 @@ from components.aws.load_balancer import Addresses, LoadBalancer, LoadBalancerAr
 from components.aws.model_store import ModelStore, ModelStoreArgs
 from components.aws.network import Network, NetworkArgs
 from components.aws.node_groups import NodeGroups, NodeGroupsArgs
+from components.aws.provider import aws_provider
 from components.aws.registry import Registry, RegistryArgs
 from components.aws.valkey import Valkey, ValkeyArgs
 from components.images import BuiltImages
@@ -64,13 +64,7 @@ class Cloud(pulumi.ComponentResource):
     def __init__(self, name: str, args: CloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
         self._account = account = Account(args.stack, args.aws.account_id, args.aws.region)
-        provider = aws.Provider(
-            "aws",
-            region=account.region,
-            allowed_account_ids=[account.id],
-            default_tags=aws.ProviderDefaultTagsArgs(tags=account.tags),
-            opts=opts,
-        )
+        provider = aws_provider(account, opts)
         options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider]))
         super().__init__("ollamamax:index:Cloud", name, None, options)
         child = pulumi.ResourceOptions(parent=self)
@@ -82,7 +76,14 @@ class Cloud(pulumi.ComponentResource):
         )
         self._cluster = cluster = Cluster(
             "cluster",
-            ClusterArgs(account, args.aws.cluster, network.private_subnet_ids, args.aws.ci, [network], free),
+            ClusterArgs(
+                account,
+                args.aws.cluster,
+                network.private_subnet_ids,
+                ci=args.aws.ci,
+                after=[network],
+                allow_replace=free,
+            ),
             child,
         )
         self._store = ModelStore("models", ModelStoreArgs(account, args.aws.model_versions_days, free), child)
