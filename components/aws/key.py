@@ -11,7 +11,7 @@ import pulumi
 from pulumi_aws import kms
 
 from components.aws.account import Account
-from components.aws.documents import document, let
+from components.aws.documents import Statement, document, let
 from components.aws.protection import protects
 
 DELETION_DAYS = 30
@@ -27,6 +27,7 @@ class KeyArgs:
         purpose: what it encrypts, for people.
         log_groups: names of the CloudWatch log groups that are encrypted with it.
         allow_replace: the names that the stack gives free.
+        statements: who else may use it, such as a service of AWS.
         retain: whether it stays when the stack goes, because what it encrypts does: snapshots.
     """
 
@@ -34,6 +35,7 @@ class KeyArgs:
     purpose: str
     log_groups: Sequence[str] = ()
     allow_replace: Collection[str] = ()
+    statements: Sequence[Statement] = ()
     retain: bool = False
 
 
@@ -78,4 +80,4 @@ def _policy(args: KeyArgs) -> pulumi.Output[str]:
         {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": groups}},
     )
     owner = let({"AWS": account.root}, ["kms:*"], ["*"])
-    return document(owner, *([logs] if groups else []))
+    return document(owner, *([logs] if groups else []), *args.statements)

@@ -23,6 +23,8 @@ EXPOSED = {"exposure": "edge"}
 """The tag by which the policies know what is meant to be reached from the internet."""
 CDN_PORT = 8443
 """One that CloudFront and Cloudflare both may connect to."""
+EXPOSED = {"exposure": "edge"}
+"""Tells the policies that this is meant to face the internet."""
 HEALTH_INTERVAL_S = 10
 HEALTH_COUNT = 2
 LONGEST_DRAIN_S = 3600

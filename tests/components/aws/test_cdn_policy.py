@@ -1,0 +1,46 @@
+"""What a CDN may keep."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.aws.cdn_policy import Kept, Rule, Source, applies, rules
+from stacks.aws import CdnSettings
+
+PATHS = st.one_of(
+    st.sampled_from(["/", "/assets/app.1a2b.js", "/api/chat", "/v1/models", "/api/version", "/ws", "/nodes"]),
+    st.text("abc/.*", max_size=20).map(lambda text: f"/{text}"),
+)
+
+
+def rule_for(path: str, source: Source = Source.CONSOLE) -> Rule:
+    return next(rule for rule in rules(CdnSettings(), source) if applies(rule, path))
+
+
+def test_the_report_s_numbers_are_the_defaults() -> None:
+    static = rule_for("/assets/app.1a2b.js")
+    assert static.kept is Kept.ALWAYS
+    assert static.max_age_s == 31_536_000
+    assert static.cache_control == "public, max-age=31536000, immutable"
+    assert rule_for("/api/version").max_age_s == rule_for("/v1/models").max_age_s == 300
+
+
+def test_pages_are_asked_for_anew() -> None:
+    for path in ("/", "/index.html", "/nodes"):
+        assert rule_for(path).kept is Kept.NEVER
+        assert rule_for(path).cache_control == "no-cache"
+
+
+@given(path=PATHS, source=st.sampled_from(Source))
+def test_no_answer_that_may_be_somebodys_is_kept(path: str, source: Source) -> None:
+    rule = rule_for(path, source)
+    if rule.source is Source.API and path not in ("/api/version", "/v1/models"):
+        assert rule.kept is Kept.NEVER
+        assert rule.cache_control == "private, no-store"
+    if rule.source is Source.API:
+        assert rule.kept is not Kept.ALWAYS
+
+
+def test_the_api_is_never_looked_for_among_the_consoles_files() -> None:
+    for path in ("/api/chat", "/v1/chat/completions", "/ws", "/api/v1/nodes"):
+        assert rule_for(path).source is Source.API
+    assert rule_for("/anything", Source.API).source is Source.API

@@ -1,0 +1,94 @@
+"""Cloudflare in the graph: the same table, in its words."""
+
+from typing import Any
+
+from components.aws.cdn_policy import Source
+from components.aws.cloudflare import Cloudflare, CloudflareArgs
+from stacks.aws import CdnSettings
+from tests.components.conftest import Graph, record_of
+
+HOST = "console.llm.example.org"
+ZONE = "0123456789abcdef0123456789abcdef"
+OURS = f'http.host in {{"{HOST}"}}'
+
+
+def cloudflare() -> Graph:
+    args = CloudflareArgs(
+        CdnSettings(cloudflare_zone_id=ZONE, requests_per_5_minutes=1000),
+        {HOST: Source.CONSOLE},
+        ("edge.elb.example.org", 8443),
+    )
+    return record_of(lambda: Cloudflare("cdn", args), "prod")
+
+
+def rules(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = cloudflare()[f"cloudflare:index/ruleset:Ruleset::{name}"].inputs["rules"]
+    return found
+
+
+def test_the_zone_speaks_http3_and_brotli_and_checks_certificates() -> None:
+    settings = {
+        one.inputs["settingId"]: one.inputs["value"]
+        for one in cloudflare().of_type("cloudflare:index/zoneSetting:ZoneSetting")
+    }
+    expected = {
+        "http3": "on",
+        "brotli": "on",
+        "ssl": "strict",
+        "min_tls_version": "1.2",
+        "always_use_https": "on",
+    }
+    assert expected.items() <= settings.items()
+
+
+def test_the_console_goes_through_the_proxy_to_the_edges_own_port_for_it() -> None:
+    (record,) = cloudflare().of_type("cloudflare:index/dnsRecord:DnsRecord")
+    assert record.inputs["content"] == "edge.elb.example.org"
+    assert record.inputs["proxied"] is True
+    (rule,) = rules("origin")
+    assert rule["actionParameters"] == {"origin": {"port": 8443}}
+
+
+def test_what_is_kept_is_what_the_table_says() -> None:
+    nothing, static, public = rules("cache")
+    assert nothing["expression"] == OURS
+    assert nothing["actionParameters"] == {"cache": False}
+    assert static["expression"] == f'{OURS} and (starts_with(http.request.uri.path, "/assets/"))'
+    assert static["actionParameters"]["edgeTtl"]["default"] == 31_536_000
+    assert public["actionParameters"]["edgeTtl"]["default"] == 300
+    for rule in (static, public):
+        (errors,) = rule["actionParameters"]["edgeTtl"]["statusCodeTtls"]
+        assert errors == {"statusCodeRange": {"from": 201}, "value": -1}
+
+
+def test_an_answer_to_somebody_is_never_kept() -> None:
+    public = rules("cache")[2]["expression"]
+    assert 'http.request.uri.path in {"/api/version" "/v1/models"}' in public
+    assert 'len(http.request.headers["authorization"]) eq 0' in public
+    assert 'http.cookie eq ""' in public
+
+
+def test_viewers_are_told_by_the_first_rule_of_the_table_that_fits() -> None:
+    told = {
+        rule["actionParameters"]["headers"]["Cache-Control"]["value"]: rule["expression"]
+        for rule in rules("headers")
+    }
+    assert {*told} == {"public, max-age=31536000, immutable", "private, no-store", "no-cache"}
+    api = told["private, no-store"]
+    assert 'starts_with(http.request.uri.path, "/api/")' in api
+    assert 'not (http.request.uri.path in {"/api/version" "/v1/models"})' in api
+    assert "(true)" in told["no-cache"]
+    assert told["no-cache"].count(" and not ") == 3
+
+
+def test_who_asks_too_often_is_blocked() -> None:
+    (rule,) = rules("rate")
+    assert rule["action"] == "block"
+    assert rule["ratelimit"]["requestsPerPeriod"] == 1000
+    assert rule["ratelimit"]["period"] == 300
+
+
+def test_known_attacks_are_blocked_and_a_prompt_about_one_is_not() -> None:
+    (rule,) = rules("attacks")
+    assert rule["action"] == "execute"
+    assert rule["expression"] == f'{OURS} and http.request.method ne "POST"'

@@ -1,0 +1,58 @@
+"""The table in CloudFront's words."""
+
+import pytest
+
+from components.aws.account import Account
+from components.aws.cdn_policy import Kept, Rule, Source, rules
+from components.aws.cloudfront_policies import CloudfrontPolicies, CloudfrontPoliciesArgs, ages
+from stacks.aws import CdnSettings
+from tests.components.aws.conftest import of
+from tests.components.conftest import Graph, record_of
+
+
+def policies() -> Graph:
+    args = CloudfrontPoliciesArgs(
+        Account("prod", "111122223333", "eu-central-1"),
+        rules(CdnSettings(), Source.CONSOLE),
+        ["https://api.llm.example.org", "wss://api.llm.example.org"],
+    )
+    return record_of(lambda: CloudfrontPolicies("policies", args), "prod")
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [(Kept.ALWAYS, (60, 60, 60)), (Kept.ANONYMOUS, (0, 0, 60)), (Kept.NEVER, (0, 1, 1))],
+)
+def test_an_origin_can_shorten_what_is_kept_unless_its_file_never_changes(
+    kept: Kept, expected: tuple[int, int, int]
+) -> None:
+    assert ages(Rule("some", ("/x",), Source.CONSOLE, kept, 60, None)) == expected
+
+
+def test_viewers_are_told_what_the_table_says() -> None:
+    found = of(policies(), "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy")
+    told = {
+        name: [item["value"] for item in one.inputs.get("customHeadersConfig", {}).get("items", [])]
+        for name, one in found.items()
+    }
+    assert told == {
+        "static": ["public, max-age=31536000, immutable"],
+        "public": [],
+        "api": ["private, no-store"],
+        "pages": ["no-cache"],
+    }
+
+
+def test_the_console_talks_to_the_platform_alone() -> None:
+    for one in of(policies(), "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy").values():
+        security = one.inputs["securityHeadersConfig"]
+        content = security["contentSecurityPolicy"]["contentSecurityPolicy"]
+        assert "default-src 'self'" in content
+        assert "connect-src 'self' https://api.llm.example.org wss://api.llm.example.org" in content
+        assert security["strictTransportSecurity"]["accessControlMaxAgeSec"] == 31_536_000
+        assert security["frameOptions"]["frameOption"] == "DENY"
+
+
+def test_names_tell_the_stacks_of_an_account_apart() -> None:
+    names = {one.inputs["name"] for one in of(policies(), "cloudfront/cachePolicy:CachePolicy").values()}
+    assert names == {"ollamamax-prod-static", "ollamamax-prod-public", "ollamamax-prod-pages"}
