@@ -10,13 +10,13 @@ from components.aws.budget import Budget, BudgetArgs
 from components.aws.cluster import Cluster, ClusterArgs
 from components.aws.database import Database, DatabaseArgs
 from components.aws.gpu_pools import GpuPools, GpuPoolsArgs
-from components.aws.load_balancer import Addresses, LoadBalancer, LoadBalancerArgs
 from components.aws.model_store import ModelStore, ModelStoreArgs
 from components.aws.network import Network, NetworkArgs
 from components.aws.node_groups import NodeGroups, NodeGroupsArgs
 from components.aws.provider import aws_provider
 from components.aws.registry import Registry, RegistryArgs
 from components.aws.valkey import Valkey, ValkeyArgs
+from components.front import Front, FrontArgs
 from components.images import BuiltImages
 from components.images import Registry as Push
 from components.kubernetes_target import KubernetesTarget, KubernetesTargetArgs
@@ -116,8 +116,23 @@ class Cloud(pulumi.ComponentResource):
             ),
             child,
         )
-        self._target = self._on_cluster(child)
-        self._balancer = self._before_the_edge(child)
+        registry = Registry("registry", RegistryArgs(account, args.images, free), child)
+        self._target = self._on_cluster(registry, child)
+        self._front = front = Front(
+            "front",
+            FrontArgs(
+                account=account,
+                settings=args.aws,
+                network=network,
+                cluster=cluster,
+                edge_port=args.edge_port,
+                longest_stream_s=args.settings.longest_stream_s,
+                mirrored=registry.mirrored,
+                allow_replace=free,
+            ),
+            child,
+        )
+        self._certificate = front.certify(self._target.namespace)
         if args.settings.cost:
             Budget("budget", BudgetArgs(account, args.settings.cost), child)
         self.register_outputs({"cluster": cluster.name})
@@ -138,25 +153,23 @@ class Cloud(pulumi.ComponentResource):
         return self._cache.store
 
     @property
-    def certificate(self) -> str | None:
-        """The cluster's secret with the certificate of the edge's public name."""
-        return None
+    def certificate(self) -> str:
+        """The cluster's secret with the certificate of the edge's public names."""
+        return self._certificate
+
+    @property
+    def name_servers(self) -> pulumi.Output[Sequence[str]] | None:
+        """What the parent zone has to name, once; None where the zone was there before."""
+        return self._front.name_servers
 
     def publish(self, service: str, placed: Placed) -> None:
-        """Let the load balancer send clients to the edge, a ``service`` that is ``placed``."""
-        self._balancer.bind(
-            service,
-            self._args.edge_port,
-            self._target.namespace,
-            self._cluster.provider,
-            after=placed.replicas,
-        )
+        """Let clients reach the edge, a ``service`` that is ``placed``."""
+        self._front.publish(service, self._target.namespace, placed.replicas)
 
-    def _on_cluster(self, child: pulumi.ResourceOptions) -> KubernetesTarget:
+    def _on_cluster(self, registry: Registry, child: pulumi.ResourceOptions) -> KubernetesTarget:
         """Return the target, with nodes to run on, images to run and the rights of the pods."""
         args, account, cluster, network = self._args, self._account, self._cluster, self._network
         settings, free = args.settings, args.settings.policy.allow_replace
-        registry = Registry("registry", RegistryArgs(account, args.images, free), child)
         pools = GpuPools(
             "gpu-pools",
             GpuPoolsArgs(
@@ -214,25 +227,4 @@ class Cloud(pulumi.ComponentResource):
             ),
             after=[cluster, *pools.node_pools, *groups.node_pools, *grants],
             opts=child,
-        )
-
-    def _before_the_edge(self, child: pulumi.ResourceOptions) -> LoadBalancer:
-        args, network = self._args, self._network
-        cdn = args.aws.cdn
-        clients = None if cdn and cdn.api else Addresses(networks=[str(one) for one in args.aws.clients])
-        return LoadBalancer(
-            "edge",
-            LoadBalancerArgs(
-                self._account,
-                self._cluster.name,
-                network.vpc_id,
-                network.public_subnet_ids,
-                self._cluster.security_group_id,
-                args.edge_port,
-                clients=clients,
-                cdn=None,
-                longest_stream_s=args.settings.longest_stream_s,
-                allow_replace=args.settings.policy.allow_replace,
-            ),
-            child,
         )

@@ -19,8 +19,6 @@ from components.aws.account import Account
 from components.aws.protection import protects
 
 PORT = 443
-EXPOSED = {"exposure": "edge"}
-"""The tag by which the policies know what is meant to be reached from the internet."""
 CDN_PORT = 8443
 """One that CloudFront and Cloudflare both may connect to."""
 EXPOSED = {"exposure": "edge"}
