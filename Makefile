@@ -47,9 +47,11 @@ outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
 	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets)
 
 test: setup ## run the tests, fast tiers first
+	@rehearsal/controlplane/build.sh >/dev/null
 	@.venv/bin/pytest $(TIERS)
 
 test-long: setup ## run the campaigns that take longer
+	@rehearsal/controlplane/build.sh >/dev/null
 	@.venv/bin/pytest -m long $(TIERS)
 
 check: setup ## formatters, linters, types, layers
