@@ -8,13 +8,16 @@ TIERS = $(addprefix tests/,stacks components policies engine templates ops gatew
 OPS = .venv/bin/python -m ops
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview cost preflight status logs smoke outputs test test-long check second-opinion docs
+.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long check second-opinion docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## prepare this machine: Python environment, Docker daemon, base image
 	@ops/setup.sh --stack $(STACK)
+
+bootstrap: setup ## make what a stack on AWS needs before its first up: shared state, roles of CI (once)
+	@$(OPS) bootstrap --stack $(STACK) $(if $(SIMULATE),--simulate)
 
 up: setup ## bring the stack up and prove it with a completion over HTTP/3 (STACK=local); SIMULATE=1 a cloud's
 	@$(OPS) up --stack $(STACK) $(if $(SIMULATE),--simulate)
@@ -44,9 +47,11 @@ outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
 	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets)
 
 test: setup ## run the tests, fast tiers first
+	@rehearsal/controlplane/build.sh >/dev/null
 	@.venv/bin/pytest $(TIERS)
 
 test-long: setup ## run the campaigns that take longer
+	@rehearsal/controlplane/build.sh >/dev/null
 	@.venv/bin/pytest -m long $(TIERS)
 
 check: setup ## formatters, linters, types, layers

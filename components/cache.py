@@ -7,7 +7,7 @@ import pulumi
 from components.certificates import ServerCertificate
 from components.rendering import render, render_input
 from components.service import Limits, Placed, Port, Probe, Service, Target
-from stacks.settings import CacheSettings
+from stacks.stores import CacheSettings
 
 NAME = "redis"
 PORT = 6379

@@ -7,7 +7,7 @@ import pulumi
 from components.certificates import ServerCertificate
 from components.rendering import render
 from components.service import Limits, Placed, Port, Priority, Probe, Service, Stop, Target, Volume
-from stacks.settings import DatabaseSettings
+from stacks.stores import DatabaseSettings
 
 NAME = "postgres"
 PORT = 5432

@@ -8,7 +8,7 @@ import pulumi
 from components.certificates import ServerCertificate
 from components.rendering import render, render_input
 from components.service import Limits, Peer, Placed, Port, Probe, Service, Target, Volume
-from stacks.settings import MonitoringSettings
+from stacks.stores import MonitoringSettings
 
 NAME = "prometheus"
 PORT = 9090

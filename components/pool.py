@@ -9,7 +9,7 @@ from components.certificates import ServerCertificate
 from components.connections import Connection, outside, peers
 from components.rendering import render_input
 from components.service import Limits, Peer, Placed, Port, Probe, Service, Stop, Store, Target
-from stacks.settings import PoolSettings
+from stacks.stores import PoolSettings
 
 NAME = "pgbouncer"
 PORT = 6432

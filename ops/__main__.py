@@ -16,6 +16,7 @@ from rich.table import Table
 from ops import cost as estimate
 from ops import preflight as account
 from ops import smoke as smoke_test
+from ops.bootstrap import Bootstrap, words
 from ops.stack import Stack, StackError
 from stacks import SettingsError
 
@@ -48,6 +49,18 @@ def up(stack: StackName = "local", simulate: Simulate = False) -> None:
     typer.echo(
         f"{_elapsed(started)} ready: {outputs['url']} (key and CA certificate: make outputs SECRETS=1)"
     )
+
+
+@app.command()
+def bootstrap(stack: StackName = "local", simulate: Simulate = False) -> None:
+    """Make what a stack on AWS needs before its first up: shared state, and the roles of CI."""
+    program = Bootstrap(stack, simulate=simulate)
+    program.prepare()
+    program.up()
+    if not program.simulated:
+        Stack(stack).create()
+    for line in words(program.outputs(show_secrets=False)):
+        typer.echo(line)
 
 
 @app.command()

@@ -28,7 +28,7 @@ def table(settings: Settings) -> str:
         rows.add_column(title, amount, justify="right", no_wrap=True)
     rows.add_column("", f"budget {assumed.monthly_usd:,}, {_share(total.expected, assumed)} % of it expected")
     for item in estimate.items:
-        rows.add_row(item.name, *_amounts(item.month), item.detail)
+        rows.add_row(item.name + " *" * item.estimated, *_amounts(item.month), item.detail)
     console = Console(width=WIDTH, color_system=None, highlight=False)
     with console.capture() as captured:
         console.print(rows)
@@ -50,7 +50,8 @@ def document(settings: Settings) -> dict[str, Any]:
         "region": estimate.region,
         "regionListed": estimate.listed,
         "items": [
-            {"name": item.name, "detail": item.detail, **_range(item.month)} for item in estimate.items
+            {"name": item.name, "detail": item.detail, "estimated": item.estimated, **_range(item.month)}
+            for item in estimate.items
         ],
         "total": _range(estimate.total),
         "budget": assumed.monthly_usd,
@@ -80,15 +81,19 @@ def _estimate(settings: Settings) -> tuple[cost.Estimate, CostSettings]:
 
 def _sentences(estimate: cost.Estimate, assumed: CostSettings) -> list[str]:
     """Return what the numbers rest on, and the price of tokens."""
-    stand_in = "" if estimate.listed else f" (those of {estimate.region} are not known here)"
+    priced = (
+        estimate.region
+        if estimate.listed
+        else f"{prices.DEAREST} (those of {estimate.region} are not known here)"
+    )
     lines = [
-        f"List prices of {prices.AS_OF}, {estimate.region if estimate.listed else prices.DEAREST}{stand_in}. "
+        f"Prices of {priced}, EC2's as of {prices.AS_OF}. * rests on an estimate, which docs/cost.md names. "
         f"Expected: autoscalers at {assumed.expected_scale_percent} % of their range, "
         f"{assumed.expected_spot_percent} % of spot-first hours on spot."
     ]
     if estimate.per_million is not None:
         lines.append(
-            f"A million tokens: {estimate.per_million:.2f} USD, all included, with workers busy "
+            f"A million tokens, an estimate: {estimate.per_million:.2f} USD, all included, with workers busy "
             f"{assumed.expected_busy_percent} % of the time; of nodes alone: "
             + ", ".join(
                 f"{pool.pool} {price:.2f} ({pool.per_second:.0f} tokens a second a busy worker)"

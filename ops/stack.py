@@ -50,6 +50,16 @@ class Stack:
         return self.root / ".state"
 
     @property
+    def folder(self) -> Path:
+        """The folder of the program and of its ``Pulumi.yaml``."""
+        return self.root
+
+    @property
+    def project(self) -> str:
+        """The project's name in ``Pulumi.yaml``."""
+        return PROJECT
+
+    @property
     def settings_file(self) -> Path:
         """The stack file that people edit, tracked by git."""
         return self.root / "stacks" / f"Pulumi.{self.name}.yaml"
@@ -68,6 +78,11 @@ class Stack:
     def simulated(self) -> bool:
         """Whether commands look at, and change, a simulated cloud."""
         return self.in_cloud and (self.simulate or not self.cli)
+
+    @property
+    def shared(self) -> bool:
+        """Whether its state is not on this machine, but where all that deploy it find it."""
+        return self.in_cloud and self.cli is not None
 
     @property
     def config_file(self) -> Path:
@@ -120,18 +135,25 @@ class Stack:
             )
 
     def _prepare_state(self) -> None:
-        self.state.mkdir(mode=0o700, exist_ok=True)
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         passphrase = self.state / "passphrase"
         if not passphrase.exists() and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
             _write_private(passphrase, secrets.token_urlsafe(32))
         salt = self._salt(self.config_file)
-        if self.cli and self.in_cloud:
-            salt = [f"secretsprovider: {shared_state.secrets_provider(self.name, self._region)}"]
+        if self.shared:
+            salt = [f"secretsprovider: {self._secrets_provider}"]
         elif self.cli and not self._checkpoint.exists():
             salt = self._initialise()
         text = self.settings_file.read_text().rstrip("\n")
         _write_private(self.config_file, "\n".join([text, *salt, ""]))
         _write_private(self._policy_file, json.dumps(self._policy_levels()))
+
+    def create(self) -> None:
+        """Make the stack in its shared state, where it is not there yet."""
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(self.folder / "Pulumi.yaml", folder)
+            words = ["--create", "--secrets-provider", self._secrets_provider, "--cwd", folder]
+            self._run(["stack", "select", self.name, *words])
 
     def up(self) -> None:
         """Bring the stack to what its settings say."""
@@ -183,9 +205,13 @@ class Stack:
     @property
     def _backend(self) -> str:
         """Where the state is: shared for a cloud stack, in this checkout for what is local or simulated."""
-        if self.in_cloud and self.cli:
+        if self.shared:
             return shared_state.backend(str(self._setting("aws", "accountId")), self._region)
         return f"file://{self.state}"
+
+    @property
+    def _secrets_provider(self) -> str:
+        return shared_state.secrets_provider(self.name, self._region)
 
     @property
     def _region(self) -> str:
@@ -193,7 +219,7 @@ class Stack:
 
     @property
     def _checkpoint(self) -> Path:
-        return self.state / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
+        return self.state / ".pulumi" / "stacks" / self.project / f"{self.name}.json"
 
     @staticmethod
     def _salt(config: Path) -> list[str]:
@@ -207,7 +233,7 @@ class Stack:
         The CLI writes the salt into the stack file that it finds, so it is shown a folder without ours.
         """
         with tempfile.TemporaryDirectory() as folder:
-            shutil.copy(self.root / "Pulumi.yaml", folder)
+            shutil.copy(self.folder / "Pulumi.yaml", folder)
             self._run(["stack", "init", self.name, "--cwd", folder], capture=True)
             return self._salt(Path(folder) / self.settings_file.relative_to(self.root))
 
@@ -218,7 +244,7 @@ class Stack:
             StackError: if the engine fails; it has said why.
         """
         program = [self.cli, "--non-interactive"] if self.cli else [sys.executable, "-m", "engine"]
-        stack = [] if words[:2] == ["stack", "init"] else ["--stack", self.name]
+        stack = [] if words[:2] in (["stack", "init"], ["stack", "select"]) else ["--stack", self.name]
         changing = words[0] in {"up", "destroy"}
         config = ["--config-file", str(self.config_file)] if changing or words[0] == "preview" else []
         # Without the CLI a cloud is only simulated: to look at that is harmless, to change it is asked for.
@@ -228,12 +254,13 @@ class Stack:
             "PULUMI_BACKEND_URL": self._backend,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "VIRTUAL_ENV": str(self.root / ".venv"),
+            "PYTHONPATH": str(self.root),  # the engine is run in the program's folder
         }
         if "PULUMI_CONFIG_PASSPHRASE" not in env:
             env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.state / "passphrase")
         done = subprocess.run(  # noqa: S603 - our own words
             [*program, *words, *stack, *config, *simulate],
-            cwd=self.root,
+            cwd=self.folder,
             env=env,
             stdout=subprocess.PIPE if capture else None,
             text=True,

@@ -2,7 +2,8 @@
 
 At the least: autoscalers at their fewest replicas, nodes on spot where the pool allows it, on the cheapest of
 its types. At the most: all at their most replicas, on demand, on the dearest type. As expected: between both,
-as the settings under ``cost`` assume. Prices are those of ``stacks/prices.py``.
+as the settings under ``cost`` assume. Prices are those of ``stacks/prices.py``; what is reckoned from an
+estimate there says so.
 """
 
 import math
@@ -21,15 +22,12 @@ IMAGES_GB = 20
 SECRETS, KEYS = 8, 5
 CONTROL_PLANE_LOGS_GB, NODE_LOGS_GB = 5, 1
 """Logs a month: of the control plane, and flow logs a node, GB."""
-SPEED_SHARE = 0.6
-"""Part of a GPU's memory bandwidth that generating reaches: each token reads all weights once. Measured by
-others with Ollama: about 50 tokens a second for a 7B model on an L4, 90 on an A10G, 120 on an L40S."""
 MOST_TOKENS_S = 200
-"""Most tokens a second of one request, however small the model: the rest is overhead."""
+"""Most tokens a second of one request, however small the model: the rest is overhead. An estimate."""
 PARALLEL_GAIN = 0.5
-"""What each further request at a time adds to a worker's tokens, of what the first one gets."""
+"""What each further request at a time adds to a worker's tokens, of what the first one gets. An estimate."""
 TOKEN_BYTES = 200
-"""A streamed token on the wire: Ollama wraps each in a JSON object."""
+"""A streamed token on the wire: Ollama wraps each in a JSON object. An estimate."""
 SECONDS = prices.HOURS * 3600
 BYTES_A_GB = 1e9
 
@@ -65,6 +63,8 @@ class Item:
     detail: str
     month: Range
     """US dollars."""
+    estimated: bool
+    """Whether a price that it rests on is an estimate, not one that was read."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,9 @@ def _pool_item(aws: AwsSettings, cost: CostSettings, pool: GpuPoolSettings) -> I
         f"{low} – {high} workers, {expected} expected, on {' or '.join(pool.instance_types)}, "
         f"{pool.capacity}; disks{' and the fee of EKS Auto Mode' if fee else ''} included",
         Range(pick(min, low, math.ceil(spot_share)), pick(min, expected, spot_share), pick(max, high, 0.0)),
+        bool(spot_share or fee)
+        or prices.estimated(aws.region, "disk")
+        or any(prices.on_demand_estimated(name, aws.region) for name in types),
     )
 
 
@@ -163,10 +166,10 @@ def _tokens(
     """Reckon what a pool's workers generate: on its slowest GPU, its models asked for equally often."""
     found = [model for name in pool.models if (model := models.find(catalogue, name))]
     slices = pool.sharing.slices if pool.sharing else 1
-    bandwidth = min((kind.gpu.bandwidth for kind in capacity.known_types(pool).values()), default=0) / slices
+    kinds = capacity.known_types(pool).values()
+    read = min((kind.gpu.bandwidth * kind.gpu.reached for kind in kinds), default=0) / slices * BYTES_A_GB
     speeds = [
-        min(MOST_TOKENS_S, SPEED_SHARE * bandwidth * BYTES_A_GB / model.weights)
-        * (1 + PARALLEL_GAIN * (pool.parallel - 1))
+        min(MOST_TOKENS_S, read / model.weights) * (1 + PARALLEL_GAIN * (pool.parallel - 1))
         for model in found
     ]
     per_second = sum(speeds) / len(speeds) if speeds else 0.0
@@ -187,8 +190,9 @@ def _rest(
         f"{low} – {high} nodes like m7i.xlarge for gateways, edge and the rest, on demand; disks and the fee "
         "of EKS Auto Mode included",
         nodes * (hour * hours + GENERAL_DISK_GIB * region.disk),
+        estimated=True,
     )
-    yield Item("EKS control plane", "one cluster", always(prices.CLUSTER_HOUR * hours))
+    yield Item("EKS control plane", "one cluster", always(prices.CLUSTER_HOUR * hours), estimated=False)
     gateways = zones if aws.network.nat == "per-zone" else 1
     endpoints = len(aws.network.interface_endpoints) * zones
     yield Item(
@@ -199,11 +203,13 @@ def _rest(
             (gateways * region.nat + endpoints * region.endpoint + (gateways + zones) * prices.ADDRESS_HOUR)
             * hours
         ),
+        prices.estimated(aws.region, "nat", "endpoint"),
     )
     yield Item(
         "Load balancer",
         "one NLB, and a capacity unit for each GB an hour",
         always((region.balancer + prices.BALANCER_UNIT_HOUR) * hours) + out_gb * prices.BALANCER_UNIT_HOUR,
+        prices.estimated(aws.region, "balancer"),
     )
     yield _database(aws, region)
     cache = aws.cache
@@ -211,6 +217,7 @@ def _rest(
         "Cache",
         f"{1 + cache.replicas} × {cache.node_type}",
         always((1 + cache.replicas) * prices.CACHE_HOUR.get(cache.node_type, 0.0) * region.cache * hours),
+        prices.estimated(aws.region, "cache"),
     )
     weights = _store_gb(s, catalogue)
     yield Item(
@@ -222,21 +229,29 @@ def _rest(
             + IMAGES_GB * prices.IMAGES_GB_MONTH
             + s.monitoring.retention_mib / 1024 * region.disk
         ),
+        prices.estimated(aws.region, "bucket", "disk"),
     )
-    yield Item("Data out", f"{out_gb.expected:.0f} GB of tokens", out_gb * prices.TRANSFER_OUT_GB)
+    yield Item(
+        "Data out",
+        f"{out_gb.expected:.0f} GB of tokens",
+        out_gb * prices.TRANSFER_OUT_GB,
+        prices.estimated(aws.region),
+    )
     if aws.cdn:
         firewall = prices.FIREWALL_MONTH + prices.FIREWALL_RULES * prices.FIREWALL_RULE_MONTH
         amount = prices.CLOUDFLARE_MONTH if aws.cdn.provider == "cloudflare" else firewall
-        yield Item("CDN and firewall", aws.cdn.provider, always(amount))
+        yield Item("CDN and firewall", aws.cdn.provider, always(amount), estimated=False)
     yield Item(
         "Names, keys, secrets",
         f"a zone, {KEYS} keys, {SECRETS} secrets",
         always(prices.ZONE_MONTH + KEYS * prices.KEY_MONTH + SECRETS * prices.SECRET_MONTH),
+        estimated=False,
     )
     yield Item(
         "Logs",
         "control plane and flow logs",
         (always(CONTROL_PLANE_LOGS_GB) + nodes * NODE_LOGS_GB) * region.logs,
+        prices.estimated(aws.region, "logs"),
     )
 
 
@@ -256,6 +271,7 @@ def _database(aws: AwsSettings, region: prices.Region) -> Item:
             month(database.storage_gib),
             month(max(database.storage_gib, database.max_storage_gib)),
         ),
+        prices.estimated(aws.region, "database"),
     )
 
 

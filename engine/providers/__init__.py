@@ -6,6 +6,7 @@ from engine.provider import Provider, Resource
 from engine.providers.docker import Connection, Network, Volume
 from engine.providers.docker_container import Container
 from engine.providers.docker_image import Image
+from engine.providers.kubernetes import KubernetesProvider
 from engine.providers.random import RandomPassword
 from engine.providers.tls import CertRequest, LocallySignedCert, PrivateKey, SelfSignedCert
 from engine.values import Properties
@@ -55,12 +56,6 @@ class TlsProvider(Provider):
         super().__init__(_by_token("tls", *types))
 
 
-def _kubernetes() -> Provider:
-    from engine.providers.kubernetes import KubernetesProvider  # here: its client takes a second to import
-
-    return KubernetesProvider()
-
-
 PROVIDERS: dict[str, Callable[[], Provider]] = {
-    "docker": DockerProvider, "kubernetes": _kubernetes, "random": RandomProvider, "tls": TlsProvider
+    "docker": DockerProvider, "kubernetes": KubernetesProvider, "random": RandomProvider, "tls": TlsProvider
 }  # fmt: skip

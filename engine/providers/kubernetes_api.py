@@ -5,17 +5,14 @@ from __future__ import annotations
 import binascii
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
-from kubernetes.client import ApiClient, Configuration
-from kubernetes.config import ConfigException
-from kubernetes.config.kube_config import KubeConfigLoader
-from kubernetes.dynamic import DynamicClient
-from kubernetes.dynamic.exceptions import DynamicApiError
 from urllib3.exceptions import HTTPError
 
 from engine.provider import WORKERS, ProviderError
@@ -47,6 +44,19 @@ class UnreachableError(ProviderError):
     """No API server answers."""
 
 
+@contextmanager
+def failing(what: str, gone_is_fine: bool = False) -> Iterator[None]:
+    """Say what failed, and why in the API server's words."""
+    try:
+        yield
+    except ApiError as error:
+        if gone_is_fine and error.status == 404:
+            return
+        immutable = "immutable" in str(error) or "may not change" in str(error)
+        way_out = "; replace it with the option replace_on_changes" if immutable else ""
+        raise ApiError(error.status, f"{what}: {error}{way_out}") from error
+
+
 class Cluster:
     """The client of an API server, made when first needed, which many threads share."""
 
@@ -56,7 +66,7 @@ class Cluster:
         self.scopes: dict[tuple[str, str], bool] = {}
         """Whether custom resources, by group and kind, are in namespaces: of CRDs that the program has."""
         self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
-        self._client: DynamicClient | None = None
+        self._client: Any = None
         self._where = self._namespace = ""
         self._lock = threading.RLock()
 
@@ -68,6 +78,8 @@ class Cluster:
     @property
     def namespace(self) -> str:
         """The namespace of what names none."""
+        if not self.known:
+            return "default"
         self._connected()
         return self._namespace
 
@@ -104,6 +116,8 @@ class Cluster:
     def request(self, method: str, path: str, body: Any = None, kind: str = "", **query: str) -> Properties:
         """Send a request, with a body of the content type `kind`; return the object that is answered."""
         client = self._connected()
+        from kubernetes.dynamic.exceptions import DynamicApiError  # here, as the client
+
         try:
             answer = client.request(
                 method, path, body=body, content_type=kind or "application/json", serialize=False,
@@ -114,7 +128,8 @@ class Cluster:
             raise self._refused(error) from error
         except (HTTPError, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
-            why = str(reason).rpartition(": ")[2] or type(reason).__name__
+            last = str(reason).rpartition(": ")[2].rstrip("')")
+            why = re.sub(r"^\[Errno \d+\] ", "", last) or type(reason).__name__
             way_out = "start it, or check the server, certificates and context of the kubeconfig"
             raise UnreachableError(
                 f"cannot reach the API server of {self._where}: {why}; {way_out}"
@@ -126,7 +141,7 @@ class Cluster:
         if self._client:
             self._client.client.close()
 
-    def _refused(self, error: DynamicApiError) -> ApiError:
+    def _refused(self, error: Any) -> ApiError:
         try:
             message = json.loads(error.body or "")["message"]
         except (ValueError, KeyError, TypeError):
@@ -152,9 +167,15 @@ class Cluster:
                 self._kinds[api_version] = {one["kind"]: (one["name"], one["namespaced"]) for one in own}
             return self._kinds[api_version].get(kind)
 
-    def _connected(self) -> DynamicClient:
+    def _connected(self) -> Any:
         with self._lock:
             if self._client is None:
+                # Here: it takes a second, which a plan without a cluster need not wait for.
+                from kubernetes.client import ApiClient, Configuration
+                from kubernetes.config import ConfigException
+                from kubernetes.config.kube_config import KubeConfigLoader
+                from kubernetes.dynamic import DynamicClient
+
                 where, document, folder = _kubeconfig(self.settings.get("kubeconfig"))
                 context = self._choose(document, where)
                 settings = Configuration()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
 
-from engine.values import UNKNOWN, Properties, Value, at, graft, steps_of, walk
+from engine.values import UNKNOWN, Properties, Value, at, steps_of, walk
 
 Steps = tuple[str | int, ...]
 
@@ -40,10 +40,8 @@ IMMUTABLE: dict[str, tuple[str, ...]] = {
     "storage.k8s.io/StorageClass": ("parameters", "provisioner"),
 }  # fmt: skip
 """What changes only by a replacement, besides name and namespace: as the plugin has it."""
-UNAPPLIED = (
-    "before-first-apply", "kubectl-client-side-apply", "pulumi-kubernetes", "pulumi-resource-kubernetes",
-)  # fmt: skip
-"""Owners of the fields of an object that was made otherwise than by server-side apply, as the plugin does."""
+CLI = ("before-first-apply", "pulumi-kubernetes", "pulumi-resource-kubernetes")
+"""Who owns the fields of an object that the plugin has created and not yet updated."""
 _NOWHERE = object()
 
 
@@ -163,6 +161,29 @@ def path_of(steps: Steps) -> str:
     return "".join(words).removeprefix(".")
 
 
+# What is in it
+
+
+def annotation(obj: Properties, name: str) -> str:
+    """Return the value of an annotation, empty when there is none."""
+    found = at(obj, ["metadata", "annotations", name])
+    return found if isinstance(found, str) else ""
+
+
+def label(obj: Properties) -> str:
+    """Return an object as people name it: Deployment web/gateway."""
+    meta = obj["metadata"]
+    return f"{obj['kind']} {'/'.join(filter(None, (meta.get('namespace'), meta['name'])))}"
+
+
+def condition(live: Properties, type_: str) -> tuple[str, str]:
+    """Return a condition's status, and its reason and message."""
+    for one in at(live, ["status", "conditions"]) or []:
+        if one.get("type") == type_:
+            return one.get("status", ""), ": ".join(filter(None, (one.get("reason"), one.get("message"))))
+    return "", ""
+
+
 # Who owns what
 
 
@@ -174,29 +195,26 @@ def owns(live: Properties, manager: str, steps: Steps = ()) -> bool:
 
 def others(live: Properties, manager: str) -> list[str]:
     """Return who else writes an object itself, not its status or scale."""
-    return sorted(
-        {one["manager"] for one in _entries(live) if not one.get("subresource")} - {manager, *UNAPPLIED}
-    )
+    return sorted({one["manager"] for one in _entries(live) if not one.get("subresource")} - {manager, *CLI})
 
 
-def unscaled(manifest: Properties, live: Properties) -> Properties:
-    """Return a manifest that leaves the replicas to the autoscaler, if that is what sets them."""
-    scale = (one for one in _entries(live) if one.get("subresource") == "scale")
-    by_itself = any(not one["manager"].startswith("kubectl") for one in scale)
-    return graft(manifest, ["spec", "replicas"], None) if by_itself else manifest
+def scaled(live: Properties) -> bool:
+    """Tell whether something else than a person has set the scale of an object."""
+    scale = (one["manager"] for one in _entries(live) if one.get("subresource") == "scale")
+    return any(not manager.startswith("kubectl") for manager in scale)
 
 
 def owned(live: Properties, manager: str) -> list[Properties] | None:
-    """Return the owners of an object that was not made by server-side apply, with `manager` for its maker."""
+    """Return the owners of an object that `manager` has not applied yet, with it for the object's maker."""
+    makers = (*CLI, "kubectl-client-side-apply")
     entries = _entries(live)
-    made = [one for one in entries if one["manager"] in UNAPPLIED and not one.get("subresource")]
-    if not made:
+    made = [one for one in entries if one["manager"] in makers and not one.get("subresource")]
+    if owns(live, manager) or not made:
         return None
-    mine = [one for one in entries if (one["manager"], one["operation"]) == (manager, "Apply")]
     fields: Properties = {}
-    for one in (*mine, *made):
+    for one in made:
         fields = _union(fields, one["fieldsV1"])
-    rest = [one for one in entries if one not in (*mine, *made)]
+    rest = [one for one in entries if one not in made]
     return [{**made[0], "manager": manager, "operation": "Apply", "fieldsV1": fields}, *rest]
 
 

@@ -59,6 +59,13 @@ FORMS = {
     "cloudfront:OriginRequestPolicy": _cdn("{uuid}", "origin-request-policy"),
     "cloudfront:ResponseHeadersPolicy": _cdn("{uuid}", "response-headers-policy"),
     "cloudwatch:EventRule": Form("{name}", _arn("events", "rule/{name}"), _NAME),
+    "cloudwatch:LogDelivery": Form("{lower:16}", _arn("logs", "delivery:{id}")),
+    "cloudwatch:LogDeliveryDestination": Form("{name}", _arn("logs", "delivery-destination:{name}"), _NAME, {
+        "deliveryDestinationType": "S3",
+    }),
+    "cloudwatch:LogDeliverySource": Form("{name}", _arn("logs", "delivery-source:{name}"), _NAME, {
+        "service": "cloudfront",
+    }),
     "cloudwatch:LogGroup": Form("{name}", _arn("logs", "log-group:{name}"), _NAME, {
         "logGroupClass": "STANDARD",
     }),

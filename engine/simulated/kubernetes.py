@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from engine.provider import Context, Resource
-from engine.providers.kubernetes import KubernetesObject, KubernetesProvider
+from engine.providers.kubernetes import KubernetesProvider
 from engine.providers.kubernetes_api import Cluster
+from engine.providers.kubernetes_object import KubernetesObject
 from engine.simulated.cloud import Cloud
 from engine.simulated.facts import Facts
 from engine.simulated.made import BORN

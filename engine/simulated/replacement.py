@@ -23,6 +23,9 @@ REPLACED = {
     "cloudfront:Distribution": "staging",
     "cloudwatch:EventRule": "eventBusName",
     "cloudwatch:EventTarget": "eventBusName rule targetId",
+    "cloudwatch:LogDelivery": "deliveryDestinationArn deliverySourceName",
+    "cloudwatch:LogDeliveryDestination": "deliveryDestinationType",
+    "cloudwatch:LogDeliverySource": "logType resourceArn",
     "cloudwatch:LogGroup": "logGroupClass",
     "ec2:Eip": "address customerOwnedIpv4Pool domain ipamPoolId networkBorderGroup publicIpv4Pool",
     "ec2:FlowLog": (

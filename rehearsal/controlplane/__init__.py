@@ -33,7 +33,9 @@ from urllib3.exceptions import HTTPError
 START_S = 120
 """The API server is up in 5 s, on a machine that has nothing else to do."""
 STOP_S = 20
+ANSWER_S = 30
 LOG_LINES = 15
+SIMULATED = "kwok.x-k8s.io/node"
 SERVICE_ADDRESSES = "10.96.0.0/16"
 
 
@@ -68,7 +70,8 @@ class ControlPlane:
         with config.new_client_from_config(str(self.kubeconfig)) as api:
             plain = DynamicClient(api, discoverer=lambda *_: None)
             kind = content_type or "application/json"
-            answer = plain.request(method, path, body=body, content_type=kind, serialize=False)
+            about = {"content_type": kind, "serialize": False, "_request_timeout": ANSWER_S}
+            answer = plain.request(method, path, body=body, **about)
             return json.loads(answer.data) if answer.data.startswith(b"{") else answer.data.decode()
 
     def start(self) -> None:
@@ -98,14 +101,15 @@ class ControlPlane:
         })  # fmt: skip
         self._run("kube-scheduler", {**kubeconfig, "secure-port": 0, "leader-elect": "false"})
         self._run("kwok", {
-            **kubeconfig, "manage-all-nodes": "true", "server-address": f"127.0.0.1:{kwok}",
+            **kubeconfig, "server-address": f"127.0.0.1:{kwok}",
+            "manage-nodes-with-annotation-selector": f"{SIMULATED}=fake",
             "node-lease-duration-seconds": 40,  # shorter, and a busy machine takes nodes for dead
         })  # fmt: skip
 
     def add_node(self, name: str, **capacity: str) -> None:
         """Add a simulated node: every pod on it runs at once, every pod of a Job completes."""
         resources = {"cpu": "16", "memory": "64Gi", "pods": "110", **capacity}
-        meta = {"name": name, "labels": {"kubernetes.io/hostname": name, "type": "kwok"}}
+        meta = {"name": name, "labels": {"kubernetes.io/hostname": name}, "annotations": {SIMULATED: "fake"}}
         status = {"allocatable": resources, "capacity": resources}
         self.request("post", "/api/v1/nodes", {"metadata": meta, "status": status})
 

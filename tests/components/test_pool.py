@@ -2,7 +2,7 @@
 
 from components import pool
 from components.service import Outside, Store
-from stacks.settings import PoolSettings
+from stacks.stores import PoolSettings
 from tests.components.conftest import Graph, Plan
 from tests.templates.rendered import NO_CERTIFICATE
 

@@ -19,7 +19,10 @@ os.environ["GRPC_VERBOSITY"] = "NONE"  # as engine/__main__.py has it; read when
 _SERVER = multiprocessing.get_context(
     "forkserver"
 )  # its processes start with what takes long imported already
-_SERVER.set_forkserver_preload(["engine.cli", "engine.providers", "pulumi"])
+_SERVER.set_forkserver_preload([
+    "engine.cli", "engine.providers", "kubernetes.dynamic", "pulumi", "pulumi_kubernetes.apps.v1",
+    "pulumi_kubernetes.core.v1",
+])  # fmt: skip
 
 
 def _engine(argv: list[str], env: dict[str, str], folder: str, out: str, err: str) -> None:
@@ -102,6 +105,8 @@ class Bench:
         """Start a command of the engine."""
         self._count += 1
         out, err = (self.folder / f"{self._count}.{name}" for name in ("out", "err"))
+        for file in (out, err):  # so that there is something to read at once
+            file.touch()
         argv = [command, "--stack", "dev", "--config-file", "state/Pulumi.dev.yaml", *args]
         process = _SERVER.Process(target=_engine, args=(argv, self.env, str(self.folder), str(out), str(err)))
         process.start()

@@ -1,11 +1,14 @@
-"""Fixtures: a real API server for all tests, and a project that the engine brings up on it for each."""
+"""Fixtures: a real API server for all tests, and what works on it for each."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from engine.providers.kubernetes import KubernetesProvider
 from rehearsal.controlplane import ControlPlane, running
+from tests.engine.providers.harness import Plugin
 from tests.kubernetes.stack import Stack
 
 
@@ -19,7 +22,25 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture
 def stack(plane: ControlPlane, tmp_path: Path) -> Iterator[Stack]:
-    """A stack of its own; what it leaves in the cluster fails its test."""
+    """A stack of its own, taken down at the end."""
     made = Stack(tmp_path, plane)
     yield made
     made.clean()
+
+
+@pytest.fixture
+def plugin(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
+    """The provider, served; what it waits for it waits for 2 s at most, or the test says otherwise."""
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig))
+    served = Plugin(KubernetesProvider())
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> Iterator[str]:
+    """A namespace of its own; what is in it goes with it."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    plane.request("post", "/api/v1/namespaces", {"metadata": {"name": name}})
+    yield name
+    plane.request("delete", f"/api/v1/namespaces/{name}")

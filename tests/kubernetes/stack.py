@@ -15,6 +15,22 @@ from tests.engine.bench import Bench
 from tests.engine.cloud import Cloud
 
 HEAD = "import pulumi\nimport pulumi_kubernetes as k8s\nfrom pulumi import ResourceOptions as Opts\n"
+PLATFORM = """
+    namespace = k8s.core.v1.Namespace("platform")
+    meta = {"namespace": namespace.metadata.name}
+    config = k8s.core.v1.ConfigMap("settings", metadata=meta, data={"mode": "MODE"})
+    labels = {"app": "gateway"}
+    limits = {"limits": {"cpu": "0.5", "memory": "1024Mi"}, "requests": {"cpu": "250m"}}
+    files = [{"configMapRef": {"name": config.metadata.name}}]
+    container = {"name": "gateway", "image": "reference:1", "envFrom": files, "resources": limits}
+    gateway = k8s.apps.v1.Deployment("gateway", metadata=meta, spec={
+        "replicas": 2, "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+    })
+    ports = [{"port": 80, "targetPort": 8080}]
+    k8s.core.v1.Service("front", metadata=meta, spec={"selector": labels, "ports": ports})
+"""
+"""A small platform: a namespace, a ConfigMap, a Deployment of two pods, a Service."""
 
 
 class Stack(Bench):
@@ -30,30 +46,46 @@ class Stack(Bench):
         """Write the program."""
         (self.folder / "program" / "__main__.py").write_text(HEAD + textwrap.dedent(text))
 
-    def get(self, path: str) -> Any:
-        """An object or list of the API server, None when there is none."""
-        try:
-            return self.plane.request("get", path)
-        except ApiException as error:
-            if error.status == 404:
-                return None
-            raise
+    def path(self, name: str) -> str:
+        """The path of a resource's object."""
+        return self.path_of(self.resources[name])
 
-    def patch(self, path: str, body: Any) -> None:
-        """Change an object by hand."""
-        self.plane.request("patch", path, body, "application/merge-patch+json")
+    @staticmethod
+    def path_of(one: dict[str, Any]) -> str:
+        """The path of the object of a recorded resource."""
+        namespace, _, own = one["id"].rpartition("/")
+        plural = one["type"].rpartition(":")[2].lower() + "s"
+        version = one["outputs"]["apiVersion"]
+        within = f"/namespaces/{namespace}" if namespace else ""
+        return f"/{'apis' if '/' in version else 'api'}/{version}{within}/{plural}/{own}"
 
-    def outputs(self, name: str) -> Any:
-        """The recorded outputs of a resource."""
-        return self.resources[name]["outputs"]
+    def live(self, name: str) -> Any:
+        """The object of a resource as it is now, None when there is none."""
+        return get(self.plane, self.path(name))
 
     def clean(self) -> None:
-        """Take the stack down, if the test did not."""
-        if self.state_file.exists() and self.resources:
-            self.run("destroy", "--yes")
+        """Let what the test left go: namespaces, with what is in them, and what is in none."""
+        for name, one in self.resources.items() if self.state_file.exists() else ():
+            if "/" not in one["id"] and self.live(name):
+                self.plane.request("delete", self.path(name))
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def get(plane: ControlPlane, path: str) -> Any:
+    """An object or list of the API server, None when there is none."""
+    try:
+        return plane.request("get", path)
+    except ApiException as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def patch(plane: ControlPlane, path: str, body: Any) -> None:
+    """Change an object by hand."""
+    plane.request("patch", path, body, "application/merge-patch+json")
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """What a condition gives, once it gives something."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

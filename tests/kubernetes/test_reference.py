@@ -13,7 +13,7 @@ import pytest
 from engine.secrets import Crypter
 from engine.values import reveal, thaw
 from rehearsal.controlplane import ControlPlane
-from tests.kubernetes.stack import Stack
+from tests.kubernetes.stack import Stack, get
 
 REFERENCE = Path(__file__).parents[1] / "engine" / "reference" / "kubernetes"
 PASSPHRASE = "reference"
@@ -97,3 +97,25 @@ def test_plans_and_states_are_the_recorded_ones(recorded: Stack) -> None:
     assert _plain(text).split() == _plain((REFERENCE / "preview-change.txt").read_text()).split()
     out = recorded.up().stdout
     assert "Resources:\n    ~ 1 updated\n    +-1 replaced\n    2 changes. 5 unchanged\n" in out
+
+
+def test_a_stack_that_the_cli_made_is_taken_over(recorded: Stack) -> None:
+    recorded.run("preview")  # makes its folders
+    recorded.state_file.parent.mkdir(parents=True)
+    recorded.state_file.write_text((REFERENCE / "state-after-up.json").read_text())
+    for one in recorded.latest["resources"]:
+        if one["type"].startswith("kubernetes:"):
+            path, inputs = recorded.path_of(one), dict(one["inputs"])
+            if inputs["kind"] == "Secret":
+                inputs["data"] = {"token": "bm90LWEtcmVhbC1vbmU="}
+            recorded.plane.request(
+                "post", f"{path.rpartition('/')[0]}?fieldManager=pulumi-kubernetes", inputs
+            )
+    assert recorded.preview()["changeSummary"] == {"same": 6, "update": 1}, "its kubeconfig is another one"
+    _write(recorded, "changed")
+    assert "~ 2 updated\n    +-1 replaced\n" in recorded.up().stdout
+    gateway = next(one for one in recorded.latest["resources"] if one["type"].endswith(":Deployment"))
+    entries = get(recorded.plane, recorded.path_of(gateway))["metadata"]["managedFields"]
+    owners = {(one["manager"], one["operation"]) for one in entries if "subresource" not in one}
+    assert owners == {("pulumi-kubernetes-cd1a53a3", "Apply")}, "the name that the CLI drew"
+    assert "- 7 deleted" in recorded.run("destroy", "--yes").stdout

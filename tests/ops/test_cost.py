@@ -36,13 +36,25 @@ def test_the_table_says_what_the_document_says(prod: Settings, document: dict[st
     lines = cost.table(prod).splitlines()
     for item in [*document["items"], {"name": "total", **document["total"]}]:
         line = next(line for line in lines if line.strip().startswith(item["name"]))
-        words = line.strip().removeprefix(item["name"]).split()[:3]
+        words = line.strip().removeprefix(item["name"]).replace("*", " ").split()[:3]
         amounts = [item[column] for column in ("min", "expected", "max")]
         assert [float(word.replace(",", "")) for word in words] == pytest.approx(amounts, abs=0.51)
     text = " ".join(" ".join(lines).split())
     assert f"budget {document['budget']:,}" in text
-    assert f"A million tokens: {document['perMillionTokens']:.2f} USD" in text
-    assert f"List prices of {document['pricesAsOf']}, eu-central-1." in text
+    assert f"A million tokens, an estimate: {document['perMillionTokens']:.2f} USD" in text
+    assert f"Prices of eu-central-1, EC2's as of {document['pricesAsOf']}." in text
+
+
+def test_what_rests_on_an_estimate_is_marked(prod: Settings, document: dict[str, Any]) -> None:
+    lines = [line.strip() for line in cost.table(prod).splitlines()]
+    marked = {item["name"] for item in document["items"] if item["estimated"]}
+    assert marked == {
+        item["name"]
+        for item in document["items"]
+        if any(line.startswith(f"{item['name']} * ") for line in lines)
+    }
+    assert {"GPU pool chat", "Database"} <= marked
+    assert "EKS control plane" not in marked
 
 
 def test_every_pool_has_its_price_of_a_million(prod: Settings, document: dict[str, Any]) -> None:
@@ -54,7 +66,7 @@ def test_prices_that_stand_in_for_others_say_so(prod: Settings) -> None:
     assert prod.aws
     north = prod.aws.model_copy(update={"region": "eu-north-1"})
     text = cost.table(prod.model_copy(update={"aws": north}))
-    assert "eu-central-1 (those of eu-north-1 are not known here)." in text
+    assert "eu-central-1 (those of eu-north-1 are not known here)," in text
 
 
 def test_a_stack_without_gpus_has_no_price_of_tokens(prod: Settings) -> None:

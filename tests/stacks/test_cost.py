@@ -131,6 +131,38 @@ def test_a_region_that_is_not_listed_says_so() -> None:
     assert cost.estimate(settings(region="eu-west-1")).listed
 
 
+def test_a_price_that_was_read_is_no_estimate() -> None:
+    by_hand = pool(management="node-group", max_nodes=1)
+
+    def estimated(*pools: dict[str, Any], region: str) -> set[str]:
+        items = cost.estimate(settings(*pools, region=region)).items
+        return {entry.name for entry in items if entry.estimated}
+
+    assert estimated(by_hand, region="us-east-1") == {"Other nodes"}
+    assert estimated(by_hand, region="eu-central-1") == {
+        "Other nodes",
+        "Network",
+        "Database",
+        "Cache",
+        "Storage",
+    }
+    assert estimated(by_hand, region="eu-north-1") >= {
+        "GPU pool p0",
+        "Network",
+        "Load balancer",
+        "Data out",
+        "Logs",
+    }
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"capacity": "spot"}, {"management": "node-group", "instance_types": ("p5.4xlarge",)}]
+)
+def test_a_pool_says_when_its_price_is_an_estimate(changes: dict[str, Any]) -> None:
+    estimate = cost.estimate(settings(pool(**changes), region="eu-central-1"))
+    assert estimate.items[0].estimated
+
+
 def test_only_aws_has_prices() -> None:
     with pytest.raises(ValueError, match=r"^target docker has no prices"):
         cost.estimate(Settings(target="docker"))

@@ -44,6 +44,13 @@ def test_spot_is_cheaper_and_europe_dearer() -> None:
         assert prices.on_demand(name, "eu-central-1") > prices.on_demand(name, "us-east-1")
 
 
+def test_estimates_are_named_as_the_prices_are() -> None:
+    families = {name.partition(".")[0] for name in prices.ON_DEMAND}
+    for region in prices.REGIONS.values():
+        assert region.estimates <= set(vars(region))
+        assert region.gpu_families <= families
+
+
 def test_a_region_that_is_not_listed_costs_what_the_dearest_does() -> None:
     assert prices.region("ap-southeast-4") == prices.REGIONS["eu-central-1"]
     factors = ("gpu", "general", "database", "cache", "nat", "endpoint", "balancer", "disk", "logs", "bucket")

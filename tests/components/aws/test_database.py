@@ -10,7 +10,7 @@ from components.aws.account import Account
 from components.aws.database import Database, DatabaseArgs
 from components.service import Store
 from stacks import aws
-from stacks.settings import DatabaseSettings
+from stacks.stores import DatabaseSettings
 from tests.components.conftest import Graph, record_of, strings
 
 INSTANCE = "aws:rds/instance:Instance::database"

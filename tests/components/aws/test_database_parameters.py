@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.aws.database_parameters import AUTHORITIES, parameters, root_certificate
-from stacks.settings import DatabaseSettings
+from stacks.stores import DatabaseSettings
 
 REGIONS = re.findall(r"^[a-z]{2}-.*-[0-9]$", AUTHORITIES.read_text(), re.M)
 

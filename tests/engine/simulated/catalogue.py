@@ -265,6 +265,17 @@ CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
             "minimumProtocolVersion": "TLSv1.2_2021",
         },
     }),
+    "written": ("aws:cloudwatch/logDeliverySource:LogDeliverySource", {
+        "logType": "ACCESS_LOGS", "resourceArn": "${cdn.arn}", "region": "us-east-1",
+    }),
+    "kept": ("aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination", {
+        "outputFormat": "json", "region": "us-east-1",
+        "deliveryDestinationConfiguration": {"destinationResourceArn": "${bucket.arn}"},
+    }),
+    "delivery": ("aws:cloudwatch/logDelivery:LogDelivery", {
+        "deliverySourceName": "${written.name}", "deliveryDestinationArn": "${kept.arn}",
+        "region": "us-east-1",
+    }),
     "topic": ("aws:sns/topic:Topic", {"kmsMasterKeyId": "${key.id}"}),
     "queue": ("aws:sqs/queue:Queue", {"visibilityTimeoutSeconds": 60, "sqsManagedSseEnabled": True}),
     "budget": ("aws:budgets/budget:Budget", {
