@@ -111,6 +111,7 @@ FORMS = {
     "ecr:Repository": Form("{name}", _arn("ecr", "repository/{name}"), _NAME, {
         "repositoryUrl": "{account}.dkr.ecr.{region}.{suffix}/{name}",
     }),
+    "ecr:RepositoryCreationTemplate": Form("{prefix}", unique=("prefix",)),
     "ecr:RepositoryPolicy": Form("{repository}", unique=("repository",)),
     "eks:AccessEntry": Form("{clusterName}:{principalArn}", "", ("clusterName", "principalArn"), {
         "accessEntryArn": _arn("eks", "access-entry/{clusterName}/{uuid}"), "type": "STANDARD",
@@ -235,5 +236,6 @@ FORMS = {
     "wafv2:WebAcl": Form("{uuid}", made.waf_arn("webacl"), ("name", "scope"), {
         "capacity": made.waf_capacity, "lockToken": "{uuid:lock}",
     }),
+    "wafv2:WebAclLoggingConfiguration": Form("{resourceArn}", unique=("resourceArn",)),
 }  # fmt: skip
 """By `AREA:NAME`; texts are filled in with `Facts`, functions called with them."""

@@ -54,6 +54,7 @@ REPLACED = {
     "ecr:LifecyclePolicy": "policy repository",
     "ecr:PullThroughCacheRule": "ecrRepositoryPrefix upstreamRegistryUrl upstreamRepositoryPrefix",
     "ecr:Repository": "encryptionConfigurations",
+    "ecr:RepositoryCreationTemplate": "prefix",
     "ecr:RepositoryPolicy": "repository",
     "eks:AccessEntry": "clusterName principalArn type",
     "eks:AccessPolicyAssociation": "accessScope clusterName policyArn principalArn",

@@ -103,6 +103,18 @@ CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
         "clusterName": "${cluster.name}", "addonName": "metrics-server",
         "resolveConflictsOnCreate": "OVERWRITE",
     }),
+    "boot": ("aws:ec2/launchTemplate:LaunchTemplate", {
+        "updateDefaultVersion": True, "instanceType": "p5.48xlarge", "userData": "c2V0dGluZ3M=",
+        "instanceMarketOptions": {"marketType": "capacity-block"},
+        "blockDeviceMappings": [{
+            "deviceName": "/dev/xvda",
+            "ebs": {"encrypted": "true", "volumeSize": 100, "volumeType": "gp3", "throughput": 500},
+        }],
+        "metadataOptions": {
+            "httpEndpoint": "enabled", "httpPutResponseHopLimit": 1, "httpTokens": "required",
+        },
+        "tagSpecifications": [{"resourceType": "instance", "tags": {"Name": "gpu"}}],
+    }),
     "nodes": ("aws:eks/nodeGroup:NodeGroup", {
         "clusterName": "${cluster.name}", "nodeRoleArn": "${role.arn}", "subnetIds": ["${a.id}"],
         "scalingConfig": {"desiredSize": 1, "minSize": 0, "maxSize": 4}, "capacityType": "SPOT",
@@ -115,6 +127,9 @@ CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
     }),
     "expiry": ("aws:ecr/lifecyclePolicy:LifecyclePolicy", {
         "repository": "${images.name}", "policy": json.dumps({"rules": []}),
+    }),
+    "template": ("aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate", {
+        "prefix": "ecr-public", "appliedFors": ["PULL_THROUGH_CACHE"], "lifecyclePolicy": json.dumps({}),
     }),
     "through": ("aws:ecr/pullThroughCacheRule:PullThroughCacheRule", {
         "ecrRepositoryPrefix": "ecr-public", "upstreamRegistryUrl": "public.ecr.aws",
@@ -275,6 +290,12 @@ CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
     "delivery": ("aws:cloudwatch/logDelivery:LogDelivery", {
         "deliverySourceName": "${written.name}", "deliveryDestinationArn": "${kept.arn}",
         "region": "us-east-1",
+    }),
+    "page": ("aws:cloudfront/function:Function", {
+        "runtime": "cloudfront-js-2.0", "code": "function handler(event) { return event.request; }",
+    }),
+    "blocked": ("aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration", {
+        "resourceArn": "${firewall.arn}", "logDestinationConfigs": ["${logs.arn}"],
     }),
     "topic": ("aws:sns/topic:Topic", {"kmsMasterKeyId": "${key.id}"}),
     "queue": ("aws:sqs/queue:Queue", {"visibilityTimeoutSeconds": 60, "sqsManagedSseEnabled": True}),

@@ -1,11 +1,16 @@
 """Which API model stands behind which resource type."""
 
+import ast
+import importlib
 from pathlib import Path
+
+import pulumi
 
 from engine.simulated import api, resource
 from engine.simulated.operations import OPERATIONS, RENAMED
 from tests.engine.simulated.catalogue import CATALOGUE
 
+ROOT = Path(__file__).parents[3]
 LISTED = 5
 """How many types are without a model. It only gets smaller."""
 
@@ -37,3 +42,32 @@ def test_operations_and_renamed_members_exist() -> None:
                 assert found, target
                 found = (found.item if found.type == "list" else found).members.get(step)
             assert found, f"{kind}: the API has no {target}"
+
+
+def used() -> dict[str, str]:
+    """The resource types of clouds that our programs make, with a file that makes each."""
+    found: dict[str, str] = {}
+    for file in sorted(
+        path for folder in ("components", "bootstrap") for path in (ROOT / folder).rglob("*.py")
+    ):
+        tree = ast.parse(file.read_text())
+        modules = {
+            alias.asname or alias.name: f"{node.module}.{alias.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module in ("pulumi_aws", "pulumi_cloudflare")
+            for alias in node.names
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                where = modules.get(getattr(node.func.value, "id", ""), "")
+                cls = getattr(importlib.import_module(where), node.func.attr) if where else None
+                if isinstance(cls, type) and issubclass(cls, pulumi.CustomResource):
+                    found[cls.pulumi_type] = file.name  # type: ignore[attr-defined]  # a decorator sets it
+    return found
+
+
+def test_every_type_that_our_programs_make_is_in_the_catalogue() -> None:
+    types = {token: file for token, file in used().items() if "pulumi:providers" not in token}
+    assert len(types) > 30, "the programs were read"
+    missing = types.keys() - {token for token, _ in CATALOGUE.values()} - resource.UNMAPPED
+    assert not missing, "a plausible one of each is made in the tests"
