@@ -92,6 +92,11 @@ def test_the_local_stack_has_two_of_what_can_be_lost() -> None:
     assert (settings.gateway.replicas, settings.worker.replicas) == (2, 2)
 
 
+def test_the_example_for_a_cluster_that_exists_keeps_all_budgets() -> None:
+    settings = stacks.read(ROOT / "docs/examples/Pulumi.existing-cluster.yaml", "existing-cluster")
+    assert settings.target == "kubernetes"
+
+
 @pytest.mark.parametrize("file", sorted((ROOT / "stacks").glob("Pulumi.*.yaml")), ids=lambda file: file.stem)
 def test_every_stack_file_loads(load_file: Callable[[Path], Settings], file: Path) -> None:
     targets = {"local": "docker", "test": "docker", "staging": "aws", "prod": "aws"}
