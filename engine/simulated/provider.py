@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -33,7 +32,7 @@ class CloudProvider(Provider):
         super().__init__({})
         self._made: dict[str, Resource] = {}
         self.name, self.version, self.cloud = name, version(f"pulumi-{name}"), cloud
-        self._arguments: type = importlib.import_module(f"pulumi_{name}").ProviderArgs
+        self._arguments: type = sdk.part(name, "provider").ProviderArgs
         self.config_keys = frozenset(sdk.inputs(self._arguments))
 
     def resource(self, token: str) -> Resource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import functools
-import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -39,13 +39,29 @@ class Property:
 def resource(token: str) -> type:
     """Return the SDK's class of a type token, `aws:eks/cluster:Cluster`."""
     package, module, name = token.split(":")
-    area = module.partition("/")[0]
+    area, _, kind = module.partition("/")
     try:
-        with _IMPORTS:
-            found = importlib.import_module(f"pulumi_{package}" + ("" if area == "index" else f".{area}"))
-            return typing.cast(type, getattr(found, name))
+        place = re.sub("(?=[A-Z])", "_", kind).lower() if area == "index" else area
+        return typing.cast(type, getattr(part(package, place), name))
     except (ImportError, AttributeError) as error:
         raise ProviderError(f"{token} is no resource type of the installed pulumi-{package}") from error
+
+
+def part(package: str, name: str) -> types.ModuleType:
+    """Return a module of a package's SDK.
+
+    The package itself is not run: Cloudflare's imports all of its resources, which takes seconds.
+    """
+    whole = f"pulumi_{package}"
+    with _IMPORTS:
+        spec = None if whole in sys.modules else importlib.util.find_spec(whole)
+        if spec:
+            sys.modules[whole] = importlib.util.module_from_spec(spec)
+        try:
+            return importlib.import_module(f"{whole}.{name}")
+        finally:
+            if spec:
+                del sys.modules[whole]
 
 
 def arguments(cls: type) -> type:
