@@ -11,7 +11,5 @@ from components.platform import Platform
 project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 platform = Platform("platform", stacks.load(), project["version"])
 
-pulumi.export("url", platform.url)
-pulumi.export("caCertificate", platform.ca_certificate)
-pulumi.export("apiKey", platform.api_key)
-pulumi.export("dashboards", platform.dashboards)
+for name, value in platform.outputs.items():
+    pulumi.export(name, value)

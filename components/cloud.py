@@ -158,9 +158,11 @@ class Cloud(pulumi.ComponentResource):
         return self._certificate
 
     @property
-    def name_servers(self) -> pulumi.Output[Sequence[str]] | None:
-        """What the parent zone has to name, once; None where the zone was there before."""
-        return self._front.name_servers
+    def outputs(self) -> dict[str, pulumi.Input[object]]:
+        """From where the cluster is reached; and of a new zone what the parent zone has to name, once."""
+        servers = self._front.name_servers
+        note: dict[str, pulumi.Input[object]] = {"clusterAccess": self._cluster.endpoint_note}
+        return note | ({"nameServers": servers} if servers is not None else {})
 
     def publish(self, service: str, placed: Placed) -> None:
         """Let clients reach the edge, a ``service`` that is ``placed``."""

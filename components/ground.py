@@ -1,7 +1,7 @@
 """What a platform stands on: where its services are placed, and which data stores are there already."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -43,6 +43,7 @@ class Ground:
         database, cache: data stores that are there; where there is none the platform places its own.
         certificate: the cluster's secret with the edge's certificate; None has the platform make one.
         publish: lets clients reach the edge, once it is placed.
+        outputs: what people have to know of it.
     """
 
     target: Target
@@ -50,6 +51,7 @@ class Ground:
     cache: Store | None = None
     certificate: str | None = None
     publish: Callable[[Placed], None] = lambda placed: None
+    outputs: Mapping[str, pulumi.Input[object]] = field(default_factory=dict)
 
 
 def lay(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
@@ -121,4 +123,5 @@ def _cloud(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
         cloud.cache,
         cloud.certificate,
         publish=lambda placed: cloud.publish(names.edge, placed),
+        outputs=cloud.outputs,
     )

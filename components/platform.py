@@ -32,7 +32,9 @@ class Platform(pulumi.ComponentResource):
         self._settings = settings
         self._credentials = Credentials("credentials", child)
         self._certificates = certificates = Certificates("certificates", self._stack, child)
-        ground = lay(GroundArgs(settings, self._stack, version, self._credentials, _names(settings)), child)
+        self._ground = ground = lay(
+            GroundArgs(settings, self._stack, version, self._credentials, _names(settings)), child
+        )
         self._target = target = ground.target
 
         at_database, database_ready = self._database(ground.database)
@@ -136,6 +138,17 @@ class Platform(pulumi.ComponentResource):
             "prometheus": f"https://localhost:{port}",
             "user": monitoring.USER,
             "password": self._credentials.monitoring,
+        }
+
+    @property
+    def outputs(self) -> dict[str, pulumi.Input[object]]:
+        """The stack's outputs, by name."""
+        return {
+            "url": self.url,
+            "caCertificate": self.ca_certificate,
+            "apiKey": self.api_key,
+            "dashboards": self.dashboards,
+            **self._ground.outputs,
         }
 
     @property

@@ -77,10 +77,13 @@ def down(
 
 @app.command()
 def preview(stack: StackName = "local") -> None:
-    """Show what up would change."""
+    """Show what up would change, what the policies say of it, and what the stack costs."""
     platform = Stack(stack)
     platform.prepare()
     platform.preview()
+    if platform.in_cloud:
+        typer.echo(f"\n{estimate.table(platform.settings())}")
+        typer.echo(f"\nWhether the account has the quotas and zones for it: make preflight STACK={stack}")
 
 
 @app.command()
