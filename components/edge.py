@@ -34,6 +34,10 @@ class EdgeArgs:
     """Longest time between two pieces of an answer, seconds."""
     certificate: ServerCertificate | str
     """Or the secret of the cluster in which an authority there keeps it."""
+    public_paths: Sequence[str] = ()
+    """GETs whose answers are everybody's, and that a CDN may keep."""
+    public_max_age_s: int = 0
+    """How long it may, seconds."""
     leave_s: int = 0
     """On a cluster, how long a stopping edge still accepts connections, seconds: till none are sent to it."""
 
@@ -41,6 +45,7 @@ class EdgeArgs:
 def describe(args: EdgeArgs) -> Service:
     """Return nginx as a service."""
     settings = args.settings
+    own = args.certificate if isinstance(args.certificate, ServerCertificate) else None
     variables = {
         **settings.model_dump(),
         "port": PORT,
@@ -48,8 +53,10 @@ def describe(args: EdgeArgs) -> Service:
         "max_header_bytes": args.max_header_bytes,
         "max_body_bytes": args.max_body_bytes,
         "upstream_read_timeout_s": args.longest_silence_s + READ_MARGIN_S,
+        "public_paths": args.public_paths,
+        "public_max_age_s": args.public_max_age_s,
+        "certificate_renews": own is None,
     }
-    own = args.certificate if isinstance(args.certificate, ServerCertificate) else None
     return Service(
         name=NAME,
         image="edge",

@@ -146,7 +146,7 @@ def _spellings(name: str, noun: str) -> Iterator[str]:
     yield "".join(words)
     bare = [word for word in words if word not in _EMPTY_WORDS] or words
     yield "".join(bare)
-    own = "".join(_spellings(noun, "")) if noun else ""
-    while len(bare) > 1 and bare[0] in own:
+    own = re.findall(r"[A-Z]+[a-z]*", noun)
+    while len(bare) > 1 and bare[0] in (noun.lower(), *(word.lower().rstrip("s") for word in own)):
         bare = bare[1:]
     yield "".join(bare)

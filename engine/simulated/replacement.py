@@ -117,8 +117,8 @@ REMOVED = {
 """Whole properties, or with `[]` their items."""
 CHANGED = {"eks:Cluster": "computeConfig.nodeRoleArn"}
 RENAMED_IN_PLACE = (
-    "cloudflare:DnsRecord", "cloudflare:Ruleset", "cloudfront:CachePolicy", "cloudfront:OriginRequestPolicy",
-    "cloudfront:ResponseHeadersPolicy",
+    "cloudflare:DnsRecord", "cloudflare:Ruleset", "cloudfront:CachePolicy",
+    "cloudfront:OriginAccessControl", "cloudfront:OriginRequestPolicy", "cloudfront:ResponseHeadersPolicy",
 )  # fmt: skip
 
 

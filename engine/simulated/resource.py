@@ -99,11 +99,10 @@ class CloudResource(StoredResource):
             for path, change in changes(before.get(key), news.get(key), key):
                 replaced = replaces(self._kind, path, change, news)
                 found[path] = f"{change}-replace" if replaced else change
-        # The name that the program chose is taken until the old one is gone.
-        chosen = (
-            self._type.name and self._type.name in news and self._type.name not in news.get("__defaults", [])
-        )
-        return Diff(found, bool(chosen) and before.get(self._type.name) == news[self._type.name])
+        # What the program named stands in the way of its successor of the same name.
+        unique, default = form_of(self._kind, self._type.name).unique, news.get("__defaults", [])
+        kept = [key for key in unique if before.get(key) == news.get(key) and key not in default]
+        return Diff(found, bool(unique) and len(kept) == len(unique))
 
     def plan(self, ctx: Context, olds: Properties, news: Properties) -> Properties | None:
         """Return what is known before: parts of a nested output that the cloud fills in are not."""

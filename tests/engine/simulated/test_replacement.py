@@ -66,6 +66,8 @@ CHANGES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("versions", {"bucket": "other"}, {"bucket": "update-replace"}),
     ("secret-version", {"secretString": "other"}, {"secretString": "update-replace"}),
     ("cache-policy", {"name": "other"}, {"name": "update"}),
+    ("origin", {"name": "other"}, {"name": "update"}),
+    ("expiry", {"policy": "[]"}, {"policy": "update-replace"}),
     ("key", {"region": "eu-west-1"}, {"region": "add-replace"}),
 ]  # fmt: skip
 
@@ -90,6 +92,9 @@ def test_a_name_of_the_program_s_choice_is_freed_before_it_is_taken_again(plugin
         assert (list(answer.replaces), answer.deleteBeforeReplace) == (["path"], first)
     other = plugin.diff(token, {}, {**old, "name": "r"}, {**new, "name": "s"})
     assert not other.deleteBeforeReplace
+    policy, old = "aws:ecr/lifecyclePolicy:LifecyclePolicy", {"repository": "r", "policy": "{}"}
+    assert plugin.diff(policy, {}, old, {"repository": "r", "policy": "[]"}).deleteBeforeReplace
+    assert not plugin.diff(policy, {}, old, {"repository": "s", "policy": "{}"}).deleteBeforeReplace
 
 
 def test_the_table_names_inputs_that_there_are() -> None:

@@ -1,0 +1,147 @@
+"""What clients of a running edge see: who may keep an answer, and which certificate they are shown."""
+
+import http.client
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
+
+import docker
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from docker.models.containers import Container
+
+from components import edge
+from components.certificates import ServerCertificate
+from components.service import CONFIG_DIR, Service
+from stacks.settings import EdgeSettings
+from tests.templates.rendered import NO_CERTIFICATE, Identity, Starter, archive, wait_until_healthy
+
+PRIVATE = "private, no-store"
+PUBLIC = "public, max-age=0, s-maxage=300"
+NOBODY = "127.0.0.1:9"
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """Answers everything; what it says about caching is not its to say."""
+
+    def do_GET(self) -> None:
+        self.send_response(404 if self.path.startswith("/missing") else 200)
+        self.send_header("Cache-Control", "public, max-age=86400")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[str]:
+    """Return the address of a gateway, as a container reaches it."""
+    client = docker.from_env()
+    host = str(ip_network(client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Subnet"])[1])
+    client.close()
+    server = ThreadingHTTPServer((host, 0), Gateway)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"{host}:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def service(gateway: str, certificate: ServerCertificate | str = NO_CERTIFICATE) -> Service:
+    host, _, port = gateway.partition(":")
+    return edge.describe(
+        edge.EdgeArgs(
+            settings=EdgeSettings(),
+            public_port=8443,
+            gateways=[host],
+            gateway_port=int(port),
+            max_header_bytes=8192,
+            max_body_bytes=1024,
+            longest_silence_s=600,
+            certificate=certificate,
+            public_paths=("/api/version", "/v1/models"),
+            public_max_age_s=300,
+        )
+    )
+
+
+def address_of(container: Container) -> str:
+    container.reload()
+    address: str = container.attrs["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+    return address
+
+
+def test_a_cdn_may_keep_public_answers_to_nobody_in_particular_and_nothing_else(
+    gateway: str, identity: Identity, started: Starter
+) -> None:
+    described = service(gateway)
+    said = {}
+    with started(described) as container:
+        wait_until_healthy(container, described)
+        trust = ssl.create_default_context(cadata=identity.authority)
+        trust.check_hostname = False
+        connection = http.client.HTTPSConnection(address_of(container), edge.PORT, timeout=10, context=trust)
+        for method, path, headers in (
+            ("GET", "/api/version", {}),
+            ("GET", "/v1/models", {}),
+            ("GET", "/v1/models?page=2", {}),
+            ("GET", "/api/version", {"Authorization": "Bearer x"}),
+            ("GET", "/api/version", {"X-Api-Key": "x"}),
+            ("GET", "/api/version", {"Cookie": "session=x"}),
+            ("POST", "/api/version", {}),
+            ("GET", "/api/tags", {}),
+            ("GET", "/v1/models/llama", {}),
+            ("GET", "/missing", {}),
+        ):
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            answer.read()
+            said[f"{method} {path} {''.join(headers)}".strip()] = answer.headers.get_all("Cache-Control")
+        connection.close()
+    public = {"GET /api/version", "GET /v1/models", "GET /v1/models?page=2"}
+    assert said == {what: [PUBLIC if what in public else PRIVATE] for what in said}
+
+
+def test_a_renewed_certificate_is_shown_without_a_reload(started: Starter) -> None:
+    described = service(NOBODY, "edge-tls")
+    certificate, key = own_certificate()
+    with started(described) as container:
+        container.put_archive(CONFIG_DIR, archive({}, {"tls.crt": certificate, "tls.key": key}))
+        wait_until_healthy(container, described)
+        assert shown(container) == certificate
+        renewed, key = own_certificate()
+        container.put_archive(CONFIG_DIR, archive({}, {"tls.crt": renewed, "tls.key": key}))
+        assert shown(container) == renewed
+
+
+def shown(container: Container) -> str:
+    return ssl.get_server_certificate((address_of(container), edge.PORT), timeout=10)
+
+
+def own_certificate() -> tuple[str, str]:
+    """Return a new certificate of nobody's, and its key, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "api.llm.example.org")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return certificate.public_bytes(pem).decode(), private.decode()
