@@ -49,6 +49,10 @@ class Simulated:
             document |= {"encryptionsalt": salt} if salt else {}
         self.config.write_text(yaml.safe_dump(document, sort_keys=False))
 
+    def setting(self, name: str) -> Any:
+        """Return a setting of the stack as the tests last wrote it."""
+        return yaml.safe_load(self.config.read_text())["config"][f"ollamamax:{name}"]
+
     def engine(self, *words: str, simulate: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the engine."""
         return subprocess.run(
@@ -79,6 +83,13 @@ class Simulated:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
+    def resources(self) -> list[dict[str, Any]]:
+        """Return the resources in the stack's state."""
+        done = self.engine("export")
+        assert done.returncode == 0, done.stderr
+        found: list[dict[str, Any]] = json.loads(done.stdout)["deployment"]["resources"]
+        return found
+
     def preview(self) -> dict[str, Any]:
         """Return the document of a preview."""
         done = self.engine("preview", "--json")
@@ -100,10 +111,21 @@ def steps(document: dict[str, Any]) -> Iterator[Step]:
             yield Step(step["op"], types.rpartition("$")[2], name, frozenset(step.get("detailedDiff") or {}))
 
 
-@pytest.fixture(scope="session", params=["staging", "prod"])
-def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Simulated:
-    """Return a cloud stack that is up in its simulated cloud; tests only preview changes of it."""
-    stack = Simulated(request.param, tmp_path_factory.mktemp(request.param))
-    stack.write(lambda settings: None)
-    stack.up()
-    return stack
+def deployed(stack: str, folder: Path) -> Simulated:
+    """Return a stack that is up in its simulated cloud."""
+    found = Simulated(stack, folder)
+    found.write(lambda settings: None)
+    found.up()
+    return found
+
+
+@pytest.fixture(scope="session")
+def staging(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
+    """Return ``staging``, which is up; tests only preview changes of it."""
+    return deployed("staging", tmp_path_factory.mktemp("staging"))
+
+
+@pytest.fixture(scope="session")
+def prod(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
+    """Return ``prod``, which is up; tests only preview changes of it."""
+    return deployed("prod", tmp_path_factory.mktemp("prod"))
