@@ -99,7 +99,7 @@ class DockerTarget(pulumi.ComponentResource):
     ) -> docker.Container:
         name = f"{service.name}-{index}"
         settings = self._args.settings
-        job = service.runs_to_completion
+        job, ready = service.runs_to_completion, service.ready or service.probe
         return docker.Container(
             name,
             name=naming.container_name(self._args.stack, service.name, index),
@@ -127,8 +127,8 @@ class DockerTarget(pulumi.ComponentResource):
                 )
             ],
             ports=self._ports(service) or None,
-            healthcheck=_healthcheck(service.probe) if service.probe else None,
-            wait=service.probe is not None,
+            healthcheck=_healthcheck(ready) if ready else None,
+            wait=ready is not None,
             wait_timeout=settings.health_wait_s,
             restart="no" if job else "unless-stopped",
             must_run=not job,

@@ -74,7 +74,9 @@ def describe(args: GatewayArgs) -> Service:
         config={"gateway.yaml": _config(args, *connections)},
         secrets=_secrets(*connections),
         ports=(Port(PORT), Port(ADMIN_PORT)),
-        probe=Probe(("/ollama-distributed", "healthcheck")),
+        # One that only waits for a worker lives: it must not be started again for that.
+        probe=Probe(("/ollama-distributed", "healthcheck", "--live")),
+        ready=Probe(("/ollama-distributed", "healthcheck")),
         stop=Stop(grace_s=settings.drain_timeout_s + STOP_MARGIN_S),
         talks_to=(*args.worker_services, *peers(connections)),
         reaches=outside(connections),

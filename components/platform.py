@@ -14,8 +14,6 @@ from stacks.settings import Settings
 
 MEBIBYTE = 1024 * 1024
 HTTPS = 443
-LEAVE_S = 30
-"""How long a stopping edge on a cluster goes on accepting: longer than a load balancer takes to notice."""
 
 
 class Platform(pulumi.ComponentResource):
@@ -84,7 +82,7 @@ class Platform(pulumi.ComponentResource):
                 max_body_bytes=settings.gateway.max_body_mib * MEBIBYTE,
                 longest_silence_s=settings.longest_generation_s,
                 certificate=ground.certificate or certificates.issue(edge.NAME, settings.edge.names),
-                leave_s=0 if self._one_machine else LEAVE_S,
+                leave_s=0 if self._one_machine else settings.edge.drain_delay_s,
             ),
             target,
             after=gateways.placed.replicas,

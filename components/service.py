@@ -155,9 +155,9 @@ class Service:
     scratch: Mapping[str, int] = field(default_factory=lambda: {"/tmp": 64})  # noqa: S108 - in the container
     """Path → MiB of memory-backed scratch space; all else is read-only."""
     probe: Probe | None = None
-    """Whether it lives. One that fails is started again."""
+    """Whether it lives. On a cluster, one that fails is started again."""
     ready: Probe | None = None
-    """On a cluster, whether it gets requests; ``probe`` when None."""
+    """Whether it gets requests, and what comes after it may start; ``probe`` when None."""
     stop: Stop = Stop()
     talks_to: tuple[Peer, ...] = ()
     """Services that it opens connections to."""

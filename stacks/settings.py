@@ -153,9 +153,9 @@ class EdgeSettings(Block):
     """nginx workers, one a core."""
     worker_connections: Annotated[int, Field(ge=64, le=65_000)] = 8192
     """Connections of one nginx worker, to clients and gateways together."""
-    drain_delay_s: Annotated[int, Field(ge=0, le=300)] = 15
-    """On a cluster, how long a stopping edge still accepts connections, seconds: those that load balancer and
-    nodes go on sending to it."""
+    drain_delay_s: Annotated[int, Field(ge=0, le=300)] = 30
+    """On a cluster, how long a stopping edge still accepts connections, seconds: longer than nodes and a load
+    balancer take to notice that it leaves."""
     drain_timeout_s: Seconds = 30
     """How long a stopping edge lets answers under way finish after that, seconds."""
     alt_svc_max_age_s: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400

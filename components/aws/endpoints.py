@@ -55,6 +55,13 @@ class Endpoints(pulumi.ComponentResource):
             tags={"Name": f"{prefix}-s3"},
             opts=child,
         )
+        if args.services:
+            self._interfaces(name, args, child)
+        self.register_outputs({})
+
+    def _interfaces(self, name: str, args: EndpointsArgs, child: pulumi.ResourceOptions) -> None:
+        """Make an endpoint for each service, and the group by which the VPC reaches them."""
+        prefix = args.account.prefix
         group = ec2.SecurityGroup(
             name,
             name=f"{prefix}-{name}",
@@ -85,7 +92,6 @@ class Endpoints(pulumi.ComponentResource):
                 tags={"Name": f"{prefix}-{service}"},
                 opts=child,
             )
-        self.register_outputs({})
 
     @staticmethod
     def _service(args: EndpointsArgs, service: str) -> str:

@@ -32,7 +32,8 @@ import (
 // migratePatience is how long migrate waits for the database to accept connections.
 const migratePatience = time.Minute
 
-func healthcheck(ctx context.Context, path string) error {
+// healthcheck asks whether the gateway is ready or, of one that has nothing behind it, only whether it lives.
+func healthcheck(ctx context.Context, path string, live bool) error {
 	cfg, err := config.Load(path)
 	if err != nil {
 		return err
@@ -46,7 +47,11 @@ func healthcheck(ctx context.Context, path string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	question := "/readyz"
+	if live {
+		question = "/livez"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+question, nil)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ const usage = `usage: ollama-distributed COMMAND [--config FILE]
   migrate        bring the database to this version and register the stack's keys
                  (--to VERSION: bring the schema to another version, back too)
   healthcheck    exit 0 if the gateway on this machine is ready
+                 (--live: if it answers at all, whatever it waits for)
   check-config   report every problem of the configuration file
   version        print the version
 `
@@ -41,6 +42,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	flags.Usage = func() { _, _ = io.WriteString(stderr, usage) }
 	path := flags.String("config", "/etc/ollamamax/gateway.yaml", "configuration file")
 	target := flags.Int64("to", -1, "schema version for migrate")
+	live := flags.Bool("live", false, "for healthcheck: only whether it answers")
 	if err := flags.Parse(arguments[1:]); err != nil {
 		return 2
 	}
@@ -58,7 +60,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	case "check-config":
 		err = checkConfig(*path, stdout)
 	case "healthcheck":
-		err = healthcheck(ctx, *path)
+		err = healthcheck(ctx, *path, *live)
 	case "migrate":
 		err = migrate(ctx, *path, *target, stdout)
 	case "serve":

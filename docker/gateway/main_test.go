@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +35,35 @@ func TestTheCommandLine(t *testing.T) {
 		status := run(c.arguments, &stdout, &stderr)
 		if status != c.status || stdout.String() != c.stdout || !strings.Contains(stderr.String(), c.stderr) {
 			t.Errorf("%v exits with %d, says %q and %q", c.arguments, status, stdout.String(), stderr.String())
+		}
+	}
+}
+
+func TestAGatewayThatWaitsForItsWorkersLives(t *testing.T) {
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/livez" {
+			http.Error(w, "no worker is healthy", http.StatusServiceUnavailable)
+		}
+	}))
+	defer admin.Close()
+	path := filepath.Join(t.TempDir(), "gateway.yaml")
+	text := fmt.Sprintf("adminListen: %q\nworkers: {hosts: [worker:11434]}\ndatabase: {host: pool, passwordFile: /s/a}\n"+
+		"redis: {address: cache:6379, passwordFile: /s/b}\n", admin.Listener.Addr().String())
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		arguments []string
+		status    int
+		stderr    string
+	}{
+		{[]string{"healthcheck", "--config", path}, 1, "503 Service Unavailable: no worker is healthy"},
+		{[]string{"healthcheck", "--live", "--config", path}, 0, ""},
+	} {
+		var stdout, stderr bytes.Buffer
+		status := run(c.arguments, &stdout, &stderr)
+		if status != c.status || !strings.Contains(stderr.String(), c.stderr) {
+			t.Errorf("%v exits with %d and says %q", c.arguments, status, stderr.String())
 		}
 	}
 }

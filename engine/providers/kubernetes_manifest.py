@@ -165,9 +165,9 @@ def path_of(steps: Steps) -> str:
 
 
 def annotation(obj: Properties, name: str) -> str:
-    """Return the value of an annotation, empty when there is none."""
+    """Return the value of an annotation, empty when there is none or it is not known yet."""
     found = at(obj, ["metadata", "annotations", name])
-    return found if isinstance(found, str) else ""
+    return found if isinstance(found, str) and found != UNKNOWN else ""
 
 
 def label(obj: Properties) -> str:

@@ -210,7 +210,7 @@ class KubernetesObject(Resource):
 
     def _apply(self, manifest: Properties, manager: str, force: bool, **query: str) -> Properties:
         body = manifest if self._namespaced(manifest) else graft(manifest, NAMESPACE, None)
-        query |= {"fieldManager": manager, "force": str(force).lower(), "fieldValidation": "Strict"}
+        query |= {"fieldManager": manager, "force": str(force).lower()}
         with failing(f"{label(manifest)} could not be applied"):
             return self.cluster.request("PATCH", self._path(manifest), body, APPLY, **query)
 

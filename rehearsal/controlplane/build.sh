@@ -33,7 +33,7 @@ take_etcd() {
   command -v apt-get >/dev/null || fail "etcd is missing: install etcd 3.4 or newer, then run the same command again"
   if [ "$(id -u)" = 0 ]; then apt-get update -qq; fi
   mkdir "$1/package"
-  (cd "$1/package" && apt-get download -qq etcd-server && dpkg -x ./*.deb .) ||
+  (cd "$1/package" && apt-get -o APT::Sandbox::User=root download -qq etcd-server && dpkg -x ./*.deb .) ||
     fail "Debian's package etcd-server could not be downloaded: install it, then run the same command again"
   mv "$1/package/usr/bin/etcd" "$1/etcd"
   rm -r "$1/package"

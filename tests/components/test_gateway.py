@@ -70,6 +70,14 @@ def test_a_stopping_gateway_is_killed_only_after_its_drain(plan: Plan) -> None:
     assert inputs["stopTimeout"] == inputs["destroyGraceSeconds"] == 45
 
 
+def test_a_gateway_that_only_waits_for_a_worker_is_not_started_again(local: Graph) -> None:
+    service, _ = beside_managed_stores()[gateway.NAME]
+    assert service.probe.command == ("/ollama-distributed", "healthcheck", "--live")
+    assert service.ready.command == ("/ollama-distributed", "healthcheck")
+    tests = local.container("gateway-1").inputs["healthcheck"]["tests"]
+    assert tests == ["CMD", "/ollama-distributed", "healthcheck"], "the edge comes after one that serves"
+
+
 def test_only_the_migrations_see_the_api_key(local: Graph) -> None:
     assert "/etc/ollamamax/secrets/api-key" in local.files("migrations")
     assert "/etc/ollamamax/secrets/api-key" not in local.files("gateway")

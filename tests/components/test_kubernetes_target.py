@@ -146,6 +146,12 @@ def test_an_address_is_listed_twice_so_that_a_request_has_a_second_try() -> None
     assert [list(each.addresses) for each in made] == [["some", "some"], []]
 
 
+def test_each_replica_behind_one_address_can_be_found_too() -> None:
+    graph = placed(replace(SERVING, fixed_address=True, headless=True))
+    assert one(graph, "Service", "some-each")["spec"]["clusterIP"] == "None"
+    assert kinds(placed(replace(SERVING, fixed_address=True)), "some-each") == set()
+
+
 def test_a_stack_on_docker_loads_nothing_of_kubernetes() -> None:
     program = "import sys, components.platform; sys.exit('pulumi_kubernetes' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -59,9 +59,17 @@ def test_what_is_published_on_loopback_stays_inside() -> None:
 
 
 def test_clients_that_choose_for_themselves_see_every_replica() -> None:
-    spec = manifests.cluster_service(replace(SOME, headless=True, ports=(Port(80),)), "test", SETTINGS)
-    assert spec["clusterIP"] == "None"
+    service = replace(SOME, headless=True, ports=(Port(80),))
+    assert manifests.cluster_service(service, "test", SETTINGS) == manifests.each(service, "test")
+    assert manifests.each(service, "test")["clusterIP"] == "None"
     assert "clusterIP" not in manifests.cluster_service(SOME, "test", SETTINGS)
+
+
+def test_a_service_with_one_fixed_address_has_its_replicas_beside_it() -> None:
+    service = replace(SOME, headless=True, fixed_address=True, ports=(Port(80),))
+    spec = manifests.cluster_service(service, "test", SETTINGS)
+    assert spec["type"] == "ClusterIP"
+    assert "clusterIP" not in spec
 
 
 def test_a_rollout_starts_a_new_replica_before_an_old_one_goes() -> None:

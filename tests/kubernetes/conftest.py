@@ -30,7 +30,7 @@ def stack(plane: ControlPlane, tmp_path: Path) -> Iterator[Stack]:
 
 @pytest.fixture
 def plugin(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
-    """The provider, served; what it waits for it waits for 2 s at most, or the test says otherwise."""
+    """The provider, served."""
     monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig))
     served = Plugin(KubernetesProvider())
     yield served

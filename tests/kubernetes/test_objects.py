@@ -13,7 +13,7 @@ from engine.providers.kubernetes import KubernetesProvider
 from engine.values import UNKNOWN, Secret, from_wire, to_wire
 from rehearsal.controlplane import ControlPlane
 from tests.engine.providers.harness import Failed, Plugin
-from tests.kubernetes.stack import get
+from tests.kubernetes.stack import get, wait_for
 
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -289,3 +289,33 @@ def test_replicas_are_an_autoscalers_only_while_there_is_one(
     scaler["spec"] = {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 3}
     plane.request("post", f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers", scaler)
     assert replicas() == 1, "an autoscaler's: as the program has it"
+
+
+def test_who_may_only_read_can_plan_and_hears_what_is_forbidden(plane: ControlPlane, namespace: str) -> None:
+    account = wait_for(lambda: get(plane, f"/api/v1/namespaces/{namespace}/serviceaccounts/default"))[
+        "metadata"
+    ]
+    token = plane.request(
+        "post", f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token", {"spec": {}}
+    )["status"]["token"]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    subject = {"kind": "ServiceAccount", "name": account["name"], "namespace": namespace}
+    binding = {"metadata": {"name": "reader"}, "roleRef": role, "subjects": [subject]}
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings"
+    plane.request("post", path, binding)
+    document = json.loads(plane.kubeconfig.read_text())
+    document["users"][0]["user"] = {"token": token}
+    reader = Plugin(KubernetesProvider())
+    args = to_wire({"kubeconfig": json.dumps(document)})
+    reader.call("Configure", pb.ConfigureRequest(args=args, acceptSecrets=True))
+    inputs = reader.check(CONFIG_MAP, config_map(namespace, a="b"))
+    assert preview(reader, CONFIG_MAP, inputs) == inputs
+    with pytest.raises(Failed, match=r"ConfigMap .*/settings could not be applied: .* is forbidden: User"):
+        reader.create(CONFIG_MAP, inputs)
+    reader.close()
+
+
+def test_annotations_that_are_not_known_yet_are_no_mistakes(plugin: Plugin, namespace: str) -> None:
+    notes = {"pulumi.com/timeoutSeconds": UNKNOWN, "pulumi.com/waitFor": UNKNOWN}
+    inputs = {"metadata": {"name": "web", "namespace": namespace, "annotations": notes}}
+    assert plugin.check(DEPLOYMENT, inputs)["metadata"]["annotations"] == notes

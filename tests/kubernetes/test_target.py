@@ -8,7 +8,7 @@ import pytest
 from kubernetes.client import ApiException
 
 from rehearsal.controlplane import ControlPlane
-from tests.kubernetes.stack import Stack
+from tests.kubernetes.stack import Stack, get, patch
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "target"
@@ -113,7 +113,7 @@ def applied(plane: ControlPlane, _cluster: None, tmp_path_factory: pytest.TempPa
 
 
 def items(stack: Stack, path: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = stack.get(path)["items"]
+    found: list[dict[str, Any]] = get(stack.plane, path)["items"]
     return found
 
 
@@ -143,13 +143,13 @@ def test_replicas_stand_in_every_zone_and_jobs_have_ended(applied: Stack) -> Non
 
 
 def test_changes_by_hand_are_taken_back_but_for_the_autoscalers(applied: Stack) -> None:
-    applied.patch(f"{APPS}/deployments/gateway", {"spec": {"replicas": 7}})
-    applied.patch(f"{APPS}/deployments/pgbouncer", {"spec": {"replicas": 4}})
+    patch(applied.plane, f"{APPS}/deployments/gateway", {"spec": {"replicas": 7}})
+    patch(applied.plane, f"{APPS}/deployments/pgbouncer", {"spec": {"replicas": 4}})
     applied.run("refresh", "--yes")
     said = applied.up().stdout
     assert "~ 1 updated" in said
-    assert applied.get(f"{APPS}/deployments/gateway")["spec"]["replicas"] == 7
-    assert applied.get(f"{APPS}/deployments/pgbouncer")["spec"]["replicas"] == 1
+    assert get(applied.plane, f"{APPS}/deployments/gateway")["spec"]["replicas"] == 7
+    assert get(applied.plane, f"{APPS}/deployments/pgbouncer")["spec"]["replicas"] == 1
 
 
 def test_a_changed_secret_replaces_the_pods_that_read_it_and_runs_their_job_again(applied: Stack) -> None:
@@ -178,6 +178,6 @@ def test_the_namespace_takes_no_pod_that_asks_for_more(applied: Stack) -> None:
 
 def test_nothing_is_left_of_it(applied: Stack) -> None:
     applied.run("destroy", "--yes")
-    assert applied.get(f"/api/v1/namespaces/{NAMESPACE}") is None
+    assert get(applied.plane, f"/api/v1/namespaces/{NAMESPACE}") is None
     for path, kind in (("/apis/scheduling.k8s.io/v1", "priorityclasses"), ("/api/v1", "persistentvolumes")):
         assert not [name for name in names(applied, path, kind) if name.startswith(NAMESPACE)]

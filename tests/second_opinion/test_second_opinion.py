@@ -69,7 +69,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"ingress": [{"cidrBlocks": ["0.0.0.0/0"], "fromPort": 80, "toPort": 80, "protocol": "tcp"}]},
     ),
     "CKV_AWS_62": (
-        "aws:iam/policy:Policy",
+        "aws:iam/rolePolicy:RolePolicy",
         {"policy": json.dumps(ALLOW)},
         {"policy": json.dumps(EVERYTHING)},
     ),

@@ -34,3 +34,7 @@ def test_endpoints_take_https_from_the_vpc_and_nothing_else(account: Account) ->
     for name in ("sts", "logs"):
         endpoint = of(graph, "ec2/vpcEndpoint:VpcEndpoint")[name]
         assert endpoint.inputs["securityGroupIds"] == [rule.inputs["securityGroupId"]]
+
+
+def test_without_a_service_there_is_no_group_for_nothing(account: Account) -> None:
+    assert of(made(account), "ec2/securityGroup:SecurityGroup") == {}
