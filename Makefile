@@ -8,7 +8,7 @@ TIERS = $(addprefix tests/,stacks components policies engine templates ops gatew
 OPS = .venv/bin/python -m ops
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long check second-opinion docs
+.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check second-opinion docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,13 +46,14 @@ smoke: ## one completion over HTTP/3: protocol, node, time to first token
 outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
 	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets)
 
-test: setup ## run the tests, fast tiers first
-	@rehearsal/controlplane/build.sh >/dev/null
+test: setup control-plane ## run the tests, fast tiers first
 	@.venv/bin/pytest $(TIERS)
 
-test-long: setup ## run the campaigns that take longer
-	@rehearsal/controlplane/build.sh >/dev/null
+test-long: setup control-plane ## run the campaigns that take longer
 	@.venv/bin/pytest -m long $(TIERS)
+
+control-plane: ## build the Kubernetes control plane of the tests and rehearsals, once
+	@rehearsal/controlplane/build.sh >/dev/null
 
 check: setup ## formatters, linters, types, layers
 	@ops/check.sh

@@ -224,6 +224,7 @@ class Cloud(pulumi.ComponentResource):
                     after=[registry],
                 ),
                 cluster.provider,
+                resolvers=[cluster.resolver],
                 shared_volumes={"models": self._store.volume},
                 spot_pools=frozenset(pool.name for pool in settings.gpu_pools if pool.capacity in SPOT),
             ),

@@ -70,6 +70,18 @@ class Stack:
         return tuple(self._setting("models") or ())
 
     @property
+    def on_machine(self) -> bool:
+        """Whether the stack runs in Docker on this machine."""
+        return bool(self._setting("target") == "docker")
+
+    @property
+    def way_in(self) -> str:
+        """How the edge of a stack on a cluster is reached from here, in words."""
+        context = self._setting("kubernetes", "context")
+        namespace = self._setting("kubernetes", "namespace") or "ollamamax"
+        return f"kubectl --context {context} --namespace {namespace} port-forward service/edge 8443"
+
+    @property
     def in_cloud(self) -> bool:
         """Whether the stack's parts are a cloud's, which the embedded engine can only simulate."""
         return bool(self._setting("target") == "aws")
@@ -165,10 +177,10 @@ class Stack:
 
     def destroy(self, *, data: bool) -> None:
         """Remove what runs; with ``data`` everything, volumes and secrets included."""
-        if self.in_cloud and not data:
+        if not self.on_machine and not data:
             raise StackError(
-                f"down of stack {self.name} would delete its data stores too, after a last snapshot: say so "
-                f"with make down STACK={self.name} DATA=1"
+                f"down of stack {self.name} would delete its data stores too: say so with make down "
+                f"STACK={self.name} DATA=1"
             )
         targets = [] if data else [word for urn in RUNNING_PARTS for word in ("--target", urn)]
         self._run(["destroy", "--yes", *(["--skip-preview"] if self.cli else []), *targets])

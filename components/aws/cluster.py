@@ -8,6 +8,7 @@ outlive it. So it is protected twice: here, and by EKS itself.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 import pulumi
 import pulumi_kubernetes
@@ -23,6 +24,8 @@ from components.aws.protection import protects
 from components.aws.role import Role, RoleArgs
 from stacks.aws import CiSettings, ClusterSettings
 
+SERVICES = IPv4Network("172.20.0.0/16")
+"""Addresses of Services; EKS's own choice for a VPC in 10.0.0.0/8, written down because policies name one."""
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 
@@ -77,6 +80,7 @@ class Cluster(pulumi.ComponentResource):
                 enabled=True, node_pools=["general-purpose", "system"], node_role_arn=roles.node.arn
             ),
             kubernetes_network_config=eks.ClusterKubernetesNetworkConfigArgs(
+                service_ipv4_cidr=str(SERVICES),
                 elastic_load_balancing=eks.ClusterKubernetesNetworkConfigElasticLoadBalancingArgs(
                     enabled=True
                 )
@@ -130,6 +134,11 @@ class Cluster(pulumi.ComponentResource):
     def node_role_name(self) -> pulumi.Output[str]:
         """The role of the nodes that EKS makes."""
         return self._roles.node.name
+
+    @property
+    def resolver(self) -> str:
+        """The cluster's DNS server, as CIDR: in Auto Mode it is no pod, but runs on each node."""
+        return f"{SERVICES[10]}/32"
 
     @property
     def provider(self) -> pulumi_kubernetes.Provider:
