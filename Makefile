@@ -4,7 +4,7 @@ SERVICE ?=
 DATA ?=
 SECRETS ?=
 SIMULATE ?=
-TIERS = $(addprefix tests/,stacks components policies engine templates ops gateway cloud kubernetes second_opinion e2e)
+TIERS = $(addprefix tests/,stacks components policies engine templates images ops gateway cloud kubernetes second_opinion e2e)
 OPS = .venv/bin/python -m ops
 
 .DEFAULT_GOAL := help

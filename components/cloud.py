@@ -42,7 +42,7 @@ class CloudArgs:
         migrations: the service that sets the database up.
         models: the service that fills the model store.
         workers: the services that read it.
-        edge_port: where the edge listens.
+        edge_port, edge_cdn_port: where the edge listens for clients, and for a CDN.
     """
 
     settings: Settings
@@ -56,6 +56,7 @@ class CloudArgs:
     models: str
     workers: Sequence[str]
     edge_port: int
+    edge_cdn_port: int
 
 
 class Cloud(pulumi.ComponentResource):
@@ -126,6 +127,7 @@ class Cloud(pulumi.ComponentResource):
                 network=network,
                 cluster=cluster,
                 edge_port=args.edge_port,
+                edge_cdn_port=args.edge_cdn_port,
                 longest_stream_s=args.settings.longest_stream_s,
                 mirrored=registry.mirrored,
                 allow_replace=free,

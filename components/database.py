@@ -45,7 +45,7 @@ def describe(args: DatabaseArgs) -> Service:
             "database-password": args.password,
             "superuser-password": args.admin_password,
         },
-        volumes=(Volume("data", "/var/lib/postgresql/data"),),
+        volumes=(Volume("data", "/var/lib/postgresql/data", args.settings.volume_gib),),
         ports=(Port(PORT),),
         probe=Probe(("/usr/local/bin/healthcheck",), start_period_s=START_UP_S),
         stop=Stop(signal="SIGINT", grace_s=60),

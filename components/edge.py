@@ -8,10 +8,13 @@ import pulumi
 from components.certificates import ServerCertificate
 from components.rendering import render
 from components.service import Exposure, Limits, Peer, Placed, Port, Probe, Service, Stop, Target
+from stacks.aws import CdnSettings
 from stacks.settings import EdgeSettings
 
 NAME = "edge"
 PORT = 8443
+CDN_PORT = 8444
+"""For a CDN alone, on TCP."""
 READ_MARGIN_S = 30
 """How much longer the edge waits for an answer than the gateway waits for a worker, to come back or to go
 on: so that the client gets the gateway's error, which knows what happened."""
@@ -34,10 +37,8 @@ class EdgeArgs:
     """Longest time between two pieces of an answer, seconds."""
     certificate: ServerCertificate | str
     """Or the secret of the cluster in which an authority there keeps it."""
-    public_paths: Sequence[str] = ()
-    """GETs whose answers are everybody's, and that a CDN may keep."""
-    public_max_age_s: int = 0
-    """How long it may, seconds."""
+    cdn: CdnSettings | None = None
+    """The CDN that connects to ``CDN_PORT``, if there is one."""
     leave_s: int = 0
     """On a cluster, how long a stopping edge still accepts connections, seconds: till none are sent to it."""
 
@@ -53,8 +54,7 @@ def describe(args: EdgeArgs) -> Service:
         "max_header_bytes": args.max_header_bytes,
         "max_body_bytes": args.max_body_bytes,
         "upstream_read_timeout_s": args.longest_silence_s + READ_MARGIN_S,
-        "public_paths": args.public_paths,
-        "public_max_age_s": args.public_max_age_s,
+        "cdn": _cdn(args.cdn) if args.cdn else None,
         "certificate_renews": own is None,
     }
     return Service(
@@ -72,7 +72,12 @@ def describe(args: EdgeArgs) -> Service:
         secrets={"tls.crt": own.certificate, "tls.key": own.key} if own else {},
         issued_certificate=None if own else str(args.certificate),
         ports=tuple(
-            Port(PORT, protocol, published=PORT, exposure=Exposure.PUBLIC) for protocol in ("tcp", "udp")
+            Port(port, protocol, published=port, exposure=Exposure.PUBLIC)
+            for port, protocol in (
+                (PORT, "tcp"),
+                (PORT, "udp"),
+                *([(CDN_PORT, "tcp")] if args.cdn else []),
+            )
         ),
         scratch={"/tmp": 256},  # noqa: S108 - in the container
         probe=Probe(("/usr/local/bin/healthcheck",)),
@@ -84,6 +89,15 @@ def describe(args: EdgeArgs) -> Service:
         ),
         talks_to=(Peer("gateway", args.gateway_port),),
     )
+
+
+def _cdn(settings: CdnSettings) -> dict[str, object]:
+    return {
+        "port": CDN_PORT,
+        "keepalive_timeout_s": settings.origin_keepalive_timeout_s,
+        "public_paths": settings.public_paths,
+        "public_max_age_s": settings.public_max_age_s,
+    }
 
 
 class Edge(pulumi.ComponentResource):

@@ -33,7 +33,7 @@ class FrontArgs:
         account: where it is.
         settings: those of AWS.
         network, cluster: where the edge's pods are.
-        edge_port: where they listen.
+        edge_port, edge_cdn_port: where they listen for clients, and for a CDN.
         longest_stream_s: longest answer that the end of an edge waits for, seconds.
         mirrored: what an image of another registry is called in the stack's own.
         allow_replace: the names that the stack gives free.
@@ -44,6 +44,7 @@ class FrontArgs:
     network: Network
     cluster: Cluster
     edge_port: int
+    edge_cdn_port: int
     longest_stream_s: int
     mirrored: Callable[[str], str]
     allow_replace: Sequence[str] = ()
@@ -102,11 +103,11 @@ class Front(pulumi.ComponentResource):
     def publish(self, service: str, namespace: pulumi.Input[str], after: Sequence[pulumi.Resource]) -> None:
         """Let the load balancer send clients to the pods of the edge, a ``service`` that ``after`` makes."""
         args = self._args
-        self._balancer.bind(service, args.edge_port, namespace, args.cluster.provider, after)
+        self._balancer.bind(service, namespace, args.cluster.provider, after)
 
     def _load_balancer(self) -> LoadBalancer:
         args, cdn = self._args, self._args.settings.cdn
-        direct = None if cdn and cdn.api else Addresses(networks=[str(one) for one in args.settings.clients])
+        direct = None if cdn and cdn.api else Addresses(tuple(map(str, args.settings.clients)))
         return LoadBalancer(
             "edge",
             LoadBalancerArgs(
@@ -116,6 +117,7 @@ class Front(pulumi.ComponentResource):
                 subnet_ids=args.network.public_subnet_ids,
                 target_group_id=args.cluster.security_group_id,
                 target_port=args.edge_port,
+                cdn_target_port=args.edge_cdn_port,
                 clients=direct,
                 cdn=_addresses(cdn, args.account.region) if cdn else None,
                 longest_stream_s=args.longest_stream_s,
@@ -159,4 +161,4 @@ def _addresses(cdn: CdnSettings, region: str) -> Addresses:
     """Return where a CDN connects from."""
     if cdn.provider == "cloudflare":
         return Addresses(networks=cdn_addresses.CLOUDFLARE)
-    return Addresses(prefix_lists=[cdn_addresses.prefix_list(region)])
+    return Addresses(prefix_lists=(cdn_addresses.prefix_list(region),))

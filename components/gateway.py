@@ -57,6 +57,8 @@ class GatewayArgs:
     cache_password: pulumi.Input[str]
     """Of the cache, where it is a service."""
     api_key: pulumi.Input[str]
+    public_paths: Sequence[str] = ()
+    """GETs that need no key."""
 
 
 def describe(args: GatewayArgs) -> Service:
@@ -128,6 +130,7 @@ def _config(
         database_ca=database.ca_file,
         admin=admin,
         admin_password=f"{VAULT_DIR}/{ADMIN_PASSWORD}",
+        public_paths=args.public_paths,
         redis_host=redis.host,
         redis_port=redis.to.port,
         redis_ca=redis.ca_file,

@@ -32,6 +32,7 @@ class Names:
     workers: Sequence[str]
     edge: str
     edge_port: int
+    edge_cdn_port: int
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _cloud(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
             names.models,
             names.workers,
             names.edge_port,
+            names.edge_cdn_port,
         ),
         opts,
     )

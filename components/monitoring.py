@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import pulumi
 
@@ -13,6 +14,8 @@ from stacks.stores import MonitoringSettings
 NAME = "prometheus"
 PORT = 9090
 PUBLISHED_PORT = 9091
+BESIDE_SAMPLES = 1.25
+"""Disk for the samples that are not compacted yet, and for the compaction, as a factor."""
 USER = "prometheus"
 """The account that opens its pages, as the templates name it."""
 
@@ -38,6 +41,7 @@ class MonitoringArgs:
 def describe(args: MonitoringArgs) -> Service:
     """Return Prometheus as a service."""
     settings = args.settings
+    size_gib = ceil(settings.retention_mib * BESIDE_SAMPLES / 1024) + 1
     return Service(
         name=NAME,
         image="prometheus",
@@ -65,7 +69,7 @@ def describe(args: MonitoringArgs) -> Service:
             "web.yml": render_input("prometheus/web.yml.j2", password_bcrypt=args.password_hash),
         },
         ports=(Port(PORT, published=PUBLISHED_PORT),),
-        volumes=(Volume("data", "/var/lib/prometheus"),),
+        volumes=(Volume("data", "/var/lib/prometheus", size_gib),),
         probe=Probe(("/usr/local/bin/healthcheck",), interval_s=5),
         talks_to=(Peer("gateway", args.gateway_port),),
     )

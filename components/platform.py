@@ -34,6 +34,7 @@ class Platform(pulumi.ComponentResource):
             GroundArgs(settings, self._stack, version, self._credentials, _names(settings)), child
         )
         self._target = target = ground.target
+        cdn = settings.aws.cdn if settings.aws else None
 
         at_database, database_ready = self._database(ground.database)
         at_cache, cache_ready = self._cache(ground.cache)
@@ -65,6 +66,7 @@ class Platform(pulumi.ComponentResource):
                 database_password=self._credentials.database,
                 cache_password=self._credentials.cache,
                 api_key=self._credentials.api_key,
+                public_paths=cdn.public_paths if cdn else (),
             ),
             target,
             after_migrations=[*database_ready, *cache_ready],
@@ -83,6 +85,7 @@ class Platform(pulumi.ComponentResource):
                 longest_silence_s=settings.longest_generation_s,
                 certificate=ground.certificate or certificates.issue(edge.NAME, settings.edge.names),
                 leave_s=0 if self._one_machine else settings.edge.drain_delay_s,
+                cdn=cdn,
             ),
             target,
             after=gateways.placed.replicas,
@@ -257,4 +260,5 @@ def _names(settings: Settings) -> Names:
         workers=pools or [worker.NAME],
         edge=edge.NAME,
         edge_port=edge.PORT,
+        edge_cdn_port=edge.CDN_PORT,
     )

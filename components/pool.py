@@ -13,6 +13,8 @@ from stacks.stores import PoolSettings
 
 NAME = "pgbouncer"
 PORT = 6432
+LEAVE_S = 3
+"""How long a leaving pooler on a cluster still takes connections: until no node sends any."""
 MACHINE_CA = "/etc/ssl/certs/ca-certificates.crt"
 """What the image trusts."""
 
@@ -55,7 +57,7 @@ def describe(args: PoolArgs) -> Service:
         },
         ports=(Port(PORT),),
         probe=Probe(("/usr/local/bin/healthcheck",)),
-        stop=Stop(signal="SIGINT"),
+        stop=Stop(signal="SIGINT", before=("sleep", str(LEAVE_S))),
         talks_to=peers([database]),
         reaches=outside([database]),
     )

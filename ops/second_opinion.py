@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +65,7 @@ class Waiver(BaseModel):
 
     check: str
     resources: Names
+    """As findings name them; ``*`` stands for what settings name."""
     reason: Annotated[str, Field(min_length=20)]
     stacks: Names | None = None
     """The stacks that it is about; None is all of them."""
@@ -152,15 +154,16 @@ def find(resources: list[dict[str, Any]]) -> set[Finding]:
 
 def judge(found: set[Finding], stack: str, waivers: list[Waiver]) -> Judged:
     """Return which findings stay open and which the waivers for this stack take away."""
-    here = {
-        (waiver.check, resource)
-        for waiver in waivers
-        if waiver.stacks is None or stack in waiver.stacks
-        for resource in waiver.resources
+    here = [one for one in waivers if one.stacks is None or stack in one.stacks]
+    pairs = {(waiver.check, pattern) for waiver in here for pattern in waiver.resources}
+    used = {
+        (check, pattern): hit
+        for check, pattern in pairs
+        if (hit := {one for one in found if one.check == check and fnmatchcase(one.resource, pattern)})
     }
-    waived = {one for one in found if (one.check, one.resource) in here}
-    unused = here - {(one.check, one.resource) for one in waived}
-    return Judged(sorted(found - waived), sorted(waived), sorted(" ".join(pair) for pair in unused))
+    waived = set[Finding]().union(*used.values())
+    unused = sorted(" ".join(pair) for pair in pairs - used.keys())
+    return Judged(sorted(found - waived), sorted(waived), unused)
 
 
 def read_waivers(file: Path = WAIVERS) -> list[Waiver]:

@@ -12,6 +12,7 @@ from stacks.block import (
     CLOUDFLARE_ID,
     DATABASE_CLASS,
     ENDPOINT,
+    PATH,
     REGION,
     REPOSITORY,
     ROLE_ARN,
@@ -132,10 +133,12 @@ class CdnSettings(Block):
     origin_keepalive_timeout_s: Seconds = 920
     """Idle time after which the edge closes a connection of the CDN, seconds: more than Cloudflare's 900 and
     CloudFront's 60, because the side that sends requests must close first."""
+    public_paths: tuple[Annotated[str, Field(pattern=PATH)], ...] = ("/api/version", "/v1/models")
+    """GETs that need no key, and whose answers the CDN keeps: they are everybody's."""
     static_max_age_s: Annotated[int, Field(ge=0, le=31_536_000)] = 31_536_000
     """How long content-hashed files are cached, seconds (report)."""
     public_max_age_s: Annotated[int, Field(ge=0, le=86_400)] = 300
-    """How long the listed public GETs are cached, seconds (report)."""
+    """How long the answers to ``publicPaths`` are cached, seconds (report)."""
     requests_per_5_minutes: Annotated[int, Field(ge=10, le=20_000_000)] = 2000
     """Requests from one address within five minutes beyond which it is blocked."""
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stacks.block import Block, Mebibytes, Resources, Seconds
+from stacks.block import Block, Gibibytes, Mebibytes, Resources, Seconds
 
 
 class DatabaseSettings(Block):
@@ -12,6 +12,8 @@ class DatabaseSettings(Block):
 
     resources: Resources = Resources(memory_mib=1024, cpus=1.0)
     """Limits of the server."""
+    volume_gib: Gibibytes = 20
+    """Size of its volume on a cluster, GiB. On one machine it takes what the disk has."""
     max_connections: Annotated[int, Field(ge=10, le=5000)] = 100
     """Most connections that the server takes."""
     superuser_reserved_connections: Annotated[int, Field(ge=1, le=50)] = 10

@@ -12,8 +12,6 @@ from enum import Enum
 from stacks.aws import CdnSettings
 
 STATIC = ("/assets/*",)
-PUBLIC = ("/api/version", "/v1/models")
-"""GETs whose answers are everybody's. The edge says so too, where they are asked for without a key."""
 API = ("/api/*", "/v1/*", "/ws")
 EVERYTHING = ("*",)
 PRIVATE = "private, no-store"
@@ -59,7 +57,10 @@ class Rule:
 def rules(settings: CdnSettings, source: Source) -> tuple[Rule, ...]:
     """Return the rules of a host name whose pages come from ``source``."""
     static = f"public, max-age={settings.static_max_age_s}, immutable"
-    public = Rule("public", PUBLIC, Source.API, Kept.ANONYMOUS, settings.public_max_age_s, None)
+    # The edge says of these, too, that they may be kept, where they are asked for without a key.
+    public = Rule(
+        "public", settings.public_paths, Source.API, Kept.ANONYMOUS, settings.public_max_age_s, None
+    )
     if source is Source.API:
         return (public, Rule("api", EVERYTHING, Source.API, Kept.NEVER, 0, PRIVATE))
     return (

@@ -33,9 +33,9 @@ LONGEST_DRAIN_S = 3600
 class Addresses:
     """Who may connect."""
 
-    networks: Sequence[str] = ()
+    networks: tuple[str, ...] = ()
     """As CIDR."""
-    prefix_lists: Sequence[str] = ()
+    prefix_lists: tuple[str, ...] = ()
     """Ids of lists of addresses that AWS keeps."""
 
 
@@ -51,7 +51,9 @@ class LoadBalancerArgs:
     target_group_id: pulumi.Input[str]
     """Security group of the edge's pods: the cluster's."""
     target_port: int
-    """Where the edge listens, TCP and UDP."""
+    """Where the edge listens for clients, TCP and UDP."""
+    cdn_target_port: int
+    """Where it listens for the CDN."""
     clients: Addresses | None
     """Who reaches the platform without a CDN, with HTTP/3; None where everyone comes through it."""
     cdn: Addresses | None
@@ -62,49 +64,54 @@ class LoadBalancerArgs:
     """The names of protected resources that the stack gives free."""
 
 
+@dataclass(frozen=True)
+class Entrance:
+    """A port of the load balancer, and the port of the edge behind it."""
+
+    name: str
+    protocol: str
+    port: int
+    target_port: int
+    who: Addresses
+
+
 class LoadBalancer(pulumi.ComponentResource):
     """A public network load balancer; the edge's pods join it by ``bind``."""
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ollamamax:aws:LoadBalancer", name, None, opts)
         self._args = args
-        self._name = name
-        child = pulumi.ResourceOptions(parent=self)
-        group = ec2.SecurityGroup(
-            name, description="Load balancer of the edge", vpc_id=args.vpc_id, opts=child
-        )
-        groups = [group]
-        for protocol in ("tcp", "udp"):
-            self._to_the_edge(protocol, group)
+        self._child = child = pulumi.ResourceOptions(parent=self)
+        protected = protects(name, args.allow_replace)
+        entrances = []
         if args.clients:
-            for protocol in ("tcp", "udp"):
-                self._let_in(protocol, group, PORT, args.clients)
+            entrances.append(Entrance(name, "TCP_UDP", PORT, args.target_port, args.clients))
         if args.cdn:
-            # A list of AWS's counts as all of its addresses, which fill a group of their own.
-            groups.append(
-                ec2.SecurityGroup(
-                    f"{name}-cdn", description="The CDN to the edge", vpc_id=args.vpc_id, opts=child
-                )
-            )
-            self._let_in("cdn", groups[1], CDN_PORT, args.cdn)
+            entrances.append(Entrance(f"{name}-cdn", "TCP", CDN_PORT, args.cdn_target_port, args.cdn))
         self._balancer = lb.LoadBalancer(
             name,
             load_balancer_type="network",
             internal=False,
             ip_address_type="ipv4",
             subnets=args.subnet_ids,
-            security_groups=[one.id for one in groups],
+            security_groups=[self._group(one) for one in entrances],
             enable_cross_zone_load_balancing=True,
-            enable_deletion_protection=protects(name, args.allow_replace),
+            enable_deletion_protection=protected,
             tags={"Name": f"{args.account.prefix}-{name}", **EXPOSED},
-            opts=pulumi.ResourceOptions(parent=self, protect=protects(name, args.allow_replace)),
+            opts=pulumi.ResourceOptions(parent=self, protect=protected),
         )
-        self._targets: dict[str, lb.TargetGroup] = {}
-        self._listeners: list[lb.Listener] = []
-        if args.clients:
-            self._listen(name, "TCP_UDP", PORT)
-        if args.cdn:
-            self._listen(f"{name}-cdn", "TCP", CDN_PORT)
+        self._targets = {one: self._target_group(one) for one in entrances}
+        self._listeners = [
+            lb.Listener(
+                one.name,
+                load_balancer_arn=self._balancer.arn,
+                protocol=one.protocol,
+                port=one.port,
+                default_actions=[lb.ListenerDefaultActionArgs(type="forward", target_group_arn=target.arn)],
+                opts=child,
+            )
+            for one, target in self._targets.items()
+        ]
         self.register_outputs({"dnsName": self.dns_name})
 
     @property
@@ -120,7 +127,6 @@ class LoadBalancer(pulumi.ComponentResource):
     def bind(
         self,
         service: str,
-        port: int,
         namespace: pulumi.Input[str],
         provider: pulumi.ProviderResource,
         after: Sequence[pulumi.Resource] = (),
@@ -130,20 +136,19 @@ class LoadBalancer(pulumi.ComponentResource):
         The cluster registers and deregisters them; it makes nothing in AWS that could be left behind.
 
         Args:
-            service: name of the service.
-            port: its port.
+            service: name of the service; its ports have the numbers of the edge's.
             namespace: where it is.
             provider: the cluster's.
             after: what must be there first, the service among it.
         """
         return [
             apiextensions.CustomResource(
-                name,
+                entrance.name,
                 api_version="eks.amazonaws.com/v1",
                 kind="TargetGroupBinding",
-                metadata=meta.v1.ObjectMetaArgs(name=name, namespace=namespace),
+                metadata=meta.v1.ObjectMetaArgs(name=entrance.name, namespace=namespace),
                 spec={
-                    "serviceRef": {"name": service, "port": port},
+                    "serviceRef": {"name": service, "port": entrance.target_port},
                     "targetGroupARN": target.arn,
                     "targetType": "ip",
                 },
@@ -152,57 +157,61 @@ class LoadBalancer(pulumi.ComponentResource):
                     parent=self, provider=provider, depends_on=[*after, *self._listeners]
                 ),
             )
-            for name, target in self._targets.items()
+            for entrance, target in self._targets.items()
         ]
 
-    def _to_the_edge(self, protocol: str, group: ec2.SecurityGroup) -> None:
-        """Let the load balancer, its health checks included, reach the edge's pods."""
-        pods, port = self._args.target_group_id, self._args.target_port
-        for rule, this, other in (
-            (vpc.SecurityGroupEgressRule, group.id, pods),
-            (vpc.SecurityGroupIngressRule, pods, group.id),
-        ):
-            rule(
-                f"{self._name}-to-pods-{protocol}",
-                security_group_id=this,
-                description="From the load balancer to the edge",
-                referenced_security_group_id=other,
-                ip_protocol=protocol,
-                from_port=port,
-                to_port=port,
-                opts=pulumi.ResourceOptions(parent=self),
-            )
+    def _group(self, entrance: Entrance) -> pulumi.Output[str]:
+        """Return the group that lets in who may come, and on to the edge's pods.
 
-    def _let_in(self, what: str, group: ec2.SecurityGroup, port: int, who: Addresses) -> None:
-        for source in [*who.networks, *who.prefix_lists]:
-            vpc.SecurityGroupIngressRule(
-                f"{self._name}-{what}-{source}",
-                security_group_id=group.id,
-                description="To the load balancer",
-                cidr_ipv4=source if source in who.networks else None,
-                prefix_list_id=source if source in who.prefix_lists else None,
-                ip_protocol="udp" if what == "udp" else "tcp",
-                from_port=port,
-                to_port=port,
-                tags=EXPOSED,
-                opts=pulumi.ResourceOptions(parent=self),
-            )
+        Each entrance has its own: a list of AWS's counts as all of its addresses, which fill a group.
+        """
+        group = ec2.SecurityGroup(
+            entrance.name, description="To the edge", vpc_id=self._args.vpc_id, opts=self._child
+        )
+        for protocol in entrance.protocol.lower().split("_"):
+            for source in [*entrance.who.networks, *entrance.who.prefix_lists]:
+                vpc.SecurityGroupIngressRule(
+                    f"{entrance.name}-{protocol}-{source}",
+                    security_group_id=group.id,
+                    description="To the load balancer",
+                    cidr_ipv4=source if source in entrance.who.networks else None,
+                    prefix_list_id=source if source in entrance.who.prefix_lists else None,
+                    ip_protocol=protocol,
+                    from_port=entrance.port,
+                    to_port=entrance.port,
+                    tags=EXPOSED,
+                    opts=self._child,
+                )
+            for rule, this, other in (
+                (vpc.SecurityGroupEgressRule, group.id, self._args.target_group_id),
+                (vpc.SecurityGroupIngressRule, self._args.target_group_id, group.id),
+            ):
+                rule(
+                    f"{entrance.name}-to-pods-{protocol}",
+                    security_group_id=this,
+                    description="From the load balancer to the edge",
+                    referenced_security_group_id=other,
+                    ip_protocol=protocol,
+                    from_port=entrance.target_port,
+                    to_port=entrance.target_port,
+                    opts=self._child,
+                )
+        return group.id
 
-    def _listen(self, name: str, protocol: str, port: int) -> None:
-        child = pulumi.ResourceOptions(parent=self)
+    def _target_group(self, entrance: Entrance) -> lb.TargetGroup:
         args = self._args
-        target = lb.TargetGroup(
-            name,
+        return lb.TargetGroup(
+            entrance.name,
             vpc_id=args.vpc_id,
             target_type="ip",
-            protocol=protocol,
-            port=args.target_port,
+            protocol=entrance.protocol,
+            port=entrance.target_port,
             preserve_client_ip="true",
             deregistration_delay=drain_s(args.longest_stream_s),
             # What is still open then would hang: nobody answers any more.
             connection_termination=True,
             # A QUIC client that changes its port stays with the edge that has its connection.
-            stickiness=lb.TargetGroupStickinessArgs(type="source_ip", enabled=True),
+            stickiness=lb.TargetGroupStickinessArgs(type="source_ip", enabled="UDP" in entrance.protocol),
             # Of the edge alone: were a gateway's answer in it, one that is away would take every edge along.
             health_check=lb.TargetGroupHealthCheckArgs(
                 protocol="TCP",
@@ -213,18 +222,7 @@ class LoadBalancer(pulumi.ComponentResource):
             ),
             # Lets the controllers of EKS Auto Mode register pods.
             tags={"eks:eks-cluster-name": args.cluster_name},
-            opts=child,
-        )
-        self._targets[name] = target
-        self._listeners.append(
-            lb.Listener(
-                name,
-                load_balancer_arn=self._balancer.arn,
-                protocol=protocol,
-                port=port,
-                default_actions=[lb.ListenerDefaultActionArgs(type="forward", target_group_arn=target.arn)],
-                opts=child,
-            )
+            opts=self._child,
         )
 
 

@@ -264,6 +264,6 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 	g.recorder.snapshot = g.pool.Snapshot
 	forwarder := proxy.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
 	routes := api.New(g.pool, forwarder, cached, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) })
-	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, g.keys.Require(api.Public, routes.Handler()))
+	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, g.keys.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	return g
 }

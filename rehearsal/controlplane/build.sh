@@ -48,6 +48,6 @@ if [ ! -d "$folder" ]; then
   mkdir -p "$making"
   take_etcd "$making"
   build "$making"
-  mv -T "$making" "$folder"
+  mv -T "$making" "$folder" 2>/dev/null || [ -d "$folder" ] # another run was faster
 fi
 echo "$folder"

@@ -47,7 +47,7 @@ def unused(s: Settings) -> Iterator[str]:
     """Nothing is given that the target does not look at."""
     of_aws = {
         "cache": ({"resources", "max_memory_mib", "max_clients"}, "aws.cache.nodeType decides"),
-        "database": ({"resources"}, "aws.database.instanceClass decides"),
+        "database": ({"resources", "volume_gib"}, "aws.database decides"),
         "kubernetes": ({"context", "registry", "edge_service"}, "the stack makes its own"),
     }
     for name in sorted({"docker", "kubernetes"} & s.model_fields_set):

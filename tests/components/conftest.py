@@ -121,7 +121,17 @@ class Made(mocks.Mocks):
                 "certificateAuthority": {"data": "Q0E="},
                 "vpcConfig": {**args.inputs.get("vpcConfig", {}), "clusterSecurityGroupId": "sg-cluster"},
             },
+            "aws:acm/certificate:Certificate": {
+                "domainValidationOptions": [
+                    {
+                        "resourceRecordName": f"_proof.{args.name}",
+                        "resourceRecordType": "CNAME",
+                        "resourceRecordValue": "_proof.example",
+                    }
+                ]
+            },
             "aws:kms/key:Key": {"keyId": f"{args.name}-id"},
+            "aws:route53/zone:Zone": {"zoneId": f"{args.name}-zone"},
         }
         arn = {"arn": f"arn:aws:mock:::{args.name}"} if args.typ.startswith("aws:") else {}
         added = arn | made.get(args.typ, {}) | self._provided.get(args.name, {})

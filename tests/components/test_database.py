@@ -1,6 +1,9 @@
 """PostgreSQL in the graph."""
 
+from components import database
+from stacks.stores import DatabaseSettings
 from tests.components.conftest import VOLUME, Graph, Plan
+from tests.templates.rendered import NO_CERTIFICATE
 
 CONF = "/etc/ollamamax/postgresql.conf"
 
@@ -21,3 +24,9 @@ def test_a_stop_ends_sessions_and_leaves_time_for_a_checkpoint(local: Graph) -> 
     inputs = local.container("postgres-1").inputs
     assert inputs["stopSignal"] == "SIGINT", "PostgreSQL's fast shutdown"
     assert inputs["destroyGraceSeconds"] >= 60
+
+
+def test_its_volume_on_a_cluster_is_as_large_as_the_stack_says() -> None:
+    settings = DatabaseSettings(volume_gib=33)
+    (volume,) = database.describe(database.DatabaseArgs(settings, NO_CERTIFICATE, "", "", "")).volumes
+    assert volume.size_gib == 33

@@ -1,8 +1,12 @@
 """Prometheus in the graph."""
 
+import pytest
 import yaml
 
+from components import monitoring
+from stacks.stores import MonitoringSettings
 from tests.components.conftest import SECRET, Graph, Plan
+from tests.templates.rendered import NO_CERTIFICATE
 
 FILE = "/etc/ollamamax/prometheus.yml"
 
@@ -40,3 +44,11 @@ def test_the_numbers_reach_prometheus(plan: Plan) -> None:
 def test_samples_outlive_the_container(local: Graph) -> None:
     volumes = {v["containerPath"]: v["volumeName"] for v in local.container("prometheus-1").inputs["volumes"]}
     assert volumes["/var/lib/prometheus"] == "ollamamax-local-prometheus-1-data"
+
+
+@pytest.mark.parametrize(("mebibytes", "gibibytes"), [(2048, 4), (40_960, 51)])
+def test_the_volume_on_a_cluster_has_room_for_all_samples_and_more(mebibytes: int, gibibytes: int) -> None:
+    settings = MonitoringSettings(retention_mib=mebibytes)
+    args = monitoring.MonitoringArgs(settings, "s", ["g"], 9090, False, NO_CERTIFICATE, "", "", "")
+    (volume,) = monitoring.describe(args).volumes
+    assert volume.size_gib == gibibytes > mebibytes / 1024

@@ -1,7 +1,7 @@
 """PgBouncer in the graph."""
 
 from components import pool
-from components.service import Outside, Store
+from components.service import Outside, Peer, Store
 from stacks.stores import PoolSettings
 from tests.components.conftest import Graph, Plan
 from tests.templates.rendered import NO_CERTIFICATE
@@ -19,6 +19,13 @@ def test_the_numbers_reach_pgbouncer(plan: Plan) -> None:
     graph = plan(pool={"maxClientConn": 1500, "defaultPoolSize": 30, "reservePoolSize": 3})
     lines = graph.files("pgbouncer")[FILE].splitlines()
     assert {"max_client_conn = 1500", "default_pool_size = 30", "reserve_pool_size = 3"} <= set(lines)
+
+
+def test_a_pooler_that_leaves_a_cluster_refuses_no_connection() -> None:
+    args = pool.PoolArgs(PoolSettings(), Peer("postgres", 5432), NO_CERTIFICATE, "", "")
+    stop = pool.describe(args).stop
+    assert stop.before == ("sleep", str(pool.LEAVE_S))
+    assert stop.grace_s > pool.LEAVE_S
 
 
 def test_both_sides_of_the_pool_are_encrypted(local: Graph) -> None:

@@ -214,6 +214,11 @@ def test_a_waiver_that_waives_nothing_is_told() -> None:
     assert second_opinion.judge({ROTATION}, "prod", [waiver]).unused == ["CKV_AWS_7 aws_kms_key.gone"]
 
 
+def test_a_waiver_may_leave_open_what_settings_name() -> None:
+    waiver = Waiver(check="CKV_AWS_7", resources=("aws_kms_key.*",), reason=WHY)
+    assert second_opinion.judge({ROTATION, OTHER}, "prod", [waiver]).waived == [ROTATION, OTHER]
+
+
 def test_a_waiver_of_another_stack_counts_in_no_way() -> None:
     waiver = Waiver(check="CKV_AWS_7", resources=("aws_kms_key.main",), reason=WHY, stacks=("staging",))
     assert second_opinion.judge({ROTATION}, "prod", [waiver]) == Judged([ROTATION], [], [])

@@ -19,6 +19,7 @@ from docker.models.containers import Container
 from components import edge
 from components.certificates import ServerCertificate
 from components.service import CONFIG_DIR, Service
+from stacks.aws import CdnSettings
 from stacks.settings import EdgeSettings
 from tests.templates.rendered import NO_CERTIFICATE, Identity, Starter, archive, wait_until_healthy
 
@@ -33,6 +34,7 @@ class Gateway(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(404 if self.path.startswith("/missing") else 200)
         self.send_header("Cache-Control", "public, max-age=86400")
+        self.send_header("Seen", self.headers["X-Real-IP"])
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
@@ -68,8 +70,7 @@ def service(gateway: str, certificate: ServerCertificate | str = NO_CERTIFICATE)
             max_body_bytes=1024,
             longest_silence_s=600,
             certificate=certificate,
-            public_paths=("/api/version", "/v1/models"),
-            public_max_age_s=300,
+            cdn=CdnSettings(public_paths=("/api/version", "/v1/models")),
         )
     )
 
@@ -80,6 +81,20 @@ def address_of(container: Container) -> str:
     return address
 
 
+def ask(
+    container: Container, identity: Identity, port: int, method: str, path: str, headers: dict[str, str]
+) -> http.client.HTTPMessage:
+    """Return the headers of the answer."""
+    trust = ssl.create_default_context(cadata=identity.authority)
+    trust.check_hostname = False
+    connection = http.client.HTTPSConnection(address_of(container), port, timeout=10, context=trust)
+    connection.request(method, path, headers=headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.headers
+
+
 def test_a_cdn_may_keep_public_answers_to_nobody_in_particular_and_nothing_else(
     gateway: str, identity: Identity, started: Starter
 ) -> None:
@@ -87,9 +102,6 @@ def test_a_cdn_may_keep_public_answers_to_nobody_in_particular_and_nothing_else(
     said = {}
     with started(described) as container:
         wait_until_healthy(container, described)
-        trust = ssl.create_default_context(cadata=identity.authority)
-        trust.check_hostname = False
-        connection = http.client.HTTPSConnection(address_of(container), edge.PORT, timeout=10, context=trust)
         for method, path, headers in (
             ("GET", "/api/version", {}),
             ("GET", "/v1/models", {}),
@@ -102,13 +114,33 @@ def test_a_cdn_may_keep_public_answers_to_nobody_in_particular_and_nothing_else(
             ("GET", "/v1/models/llama", {}),
             ("GET", "/missing", {}),
         ):
-            connection.request(method, path, headers=headers)
-            answer = connection.getresponse()
-            answer.read()
-            said[f"{method} {path} {''.join(headers)}".strip()] = answer.headers.get_all("Cache-Control")
-        connection.close()
+            told = ask(container, identity, edge.CDN_PORT, method, path, headers)
+            said[f"{method} {path} {''.join(headers)}".strip()] = told.get_all("Cache-Control")
     public = {"GET /api/version", "GET /v1/models", "GET /v1/models?page=2"}
     assert said == {what: [PUBLIC if what in public else PRIVATE] for what in said}
+
+
+def test_the_cdns_word_for_who_asks_is_taken_on_its_own_port_alone(
+    gateway: str, identity: Identity, started: Starter
+) -> None:
+    described = service(gateway)
+    claimed = {"X-Forwarded-For": "198.51.100.1, 198.51.100.7"}
+    with started(described) as container:
+        wait_until_healthy(container, described)
+        by_cdn = ask(container, identity, edge.CDN_PORT, "GET", "/api/tags", claimed)
+        directly = ask(container, identity, edge.PORT, "GET", "/api/tags", claimed)
+    assert by_cdn["Seen"] == "198.51.100.7", "what the CDN added, and not what its client made up"
+    assert directly["Seen"] == gateway.partition(":")[0]
+
+
+def test_http3_is_offered_only_where_it_is_to_be_had(
+    gateway: str, identity: Identity, started: Starter
+) -> None:
+    described = service(gateway)
+    with started(described) as container:
+        wait_until_healthy(container, described)
+        assert "Alt-Svc" in ask(container, identity, edge.PORT, "GET", "/", {})
+        assert "Alt-Svc" not in ask(container, identity, edge.CDN_PORT, "GET", "/", {})
 
 
 def test_a_renewed_certificate_is_shown_without_a_reload(started: Starter) -> None:

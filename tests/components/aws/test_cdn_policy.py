@@ -40,6 +40,12 @@ def test_no_answer_that_may_be_somebodys_is_kept(path: str, source: Source) -> N
         assert rule.kept is not Kept.ALWAYS
 
 
+def test_a_stack_says_what_is_public() -> None:
+    settings = CdnSettings(public_paths=("/api/tags",))
+    kept = [rule.paths for rule in rules(settings, Source.API) if rule.kept is not Kept.NEVER]
+    assert kept == [("/api/tags",)]
+
+
 def test_the_api_is_never_looked_for_among_the_consoles_files() -> None:
     for path in ("/api/chat", "/v1/chat/completions", "/ws", "/api/v1/nodes"):
         assert rule_for(path).source is Source.API

@@ -13,7 +13,7 @@ from tests.components.conftest import Graph, Registered, record_of
 
 BALANCER = "aws:lb/loadBalancer:LoadBalancer::edge"
 BINDING = "kubernetes:eks.amazonaws.com/v1:TargetGroupBinding"
-EVERYONE = Addresses(networks=["0.0.0.0/0"])
+EVERYONE = Addresses(("0.0.0.0/0",))
 
 
 def balancer(**changed: Any) -> Graph:
@@ -27,13 +27,14 @@ def balancer(**changed: Any) -> Graph:
             "subnet_ids": ["subnet-1", "subnet-2", "subnet-3"],
             "target_group_id": "sg-cluster",
             "target_port": 8443,
+            "cdn_target_port": 8444,
             "clients": EVERYONE,
             "cdn": None,
             "longest_stream_s": 600,
             **changed,
         }
         made = LoadBalancer("edge", LoadBalancerArgs(**args))
-        made.bind("edge", 8443, "ollamamax", Provider("cluster", kubeconfig="{}"))
+        made.bind("edge", "ollamamax", Provider("cluster", kubeconfig="{}"))
 
     return record_of(build, "prod")
 
@@ -77,7 +78,7 @@ def test_http3_is_let_through_at_every_layer() -> None:
 
 
 def test_only_the_addresses_of_the_settings_are_let_in() -> None:
-    graph = balancer(clients=Addresses(networks=["192.0.2.0/24", "198.51.100.0/24"]))
+    graph = balancer(clients=Addresses(("192.0.2.0/24", "198.51.100.0/24")))
     assert {source for group, _, _, source in opened(graph) if group == "edge-id"} == {
         "192.0.2.0/24",
         "198.51.100.0/24",
@@ -85,9 +86,10 @@ def test_only_the_addresses_of_the_settings_are_let_in() -> None:
 
 
 def test_the_cdn_has_a_tcp_port_that_nobody_else_reaches() -> None:
-    graph = balancer(cdn=Addresses(prefix_lists=["pl-a3a144ca"]))
-    assert {one for one in opened(graph) if one[2] == 8443 and one[0] != "sg-cluster"} == {
-        ("edge-cdn-id", "tcp", 8443, "pl-a3a144ca")
+    graph = balancer(cdn=Addresses(prefix_lists=("pl-a3a144ca",)))
+    assert {one for one in opened(graph) if "edge-cdn-id" in one} == {
+        ("edge-cdn-id", "tcp", 8443, "pl-a3a144ca"),
+        ("sg-cluster", "tcp", 8444, "edge-cdn-id"),
     }
     listener = graph["aws:lb/listener:Listener::edge-cdn"].inputs
     assert (listener["protocol"], listener["port"]) == ("TCP", 8443)
@@ -95,7 +97,7 @@ def test_the_cdn_has_a_tcp_port_that_nobody_else_reaches() -> None:
 
 
 def test_behind_a_cdn_alone_there_is_no_way_around_it() -> None:
-    graph = balancer(clients=None, cdn=Addresses(networks=["173.245.48.0/20", "103.21.244.0/22"]))
+    graph = balancer(clients=None, cdn=Addresses(("173.245.48.0/20", "103.21.244.0/22")))
     assert {one[:2] for one in opened(graph) if one[0] != "sg-cluster"} == {("edge-cdn-id", "tcp")}
     (listener,) = graph.of_type("aws:lb/listener:Listener")
     assert listener.inputs["protocol"] == "TCP"
@@ -106,6 +108,8 @@ def test_the_edge_sees_who_its_clients_are_and_keeps_a_clients_packets_together(
     assert target.inputs["targetType"] == "ip"
     assert target.inputs["preserveClientIp"] == "true"
     assert target.inputs["stickiness"] == {"type": "source_ip", "enabled": True}
+    cdn = balancer(cdn=EVERYONE)["aws:lb/targetGroup:TargetGroup::edge-cdn"]
+    assert cdn.inputs["stickiness"]["enabled"] is False, "few addresses would make few edges do all the work"
 
 
 def test_a_stream_outlives_the_edge_s_departure() -> None:
@@ -127,7 +131,7 @@ def test_a_lost_gateway_takes_no_edge_along() -> None:
 
 
 def test_the_cluster_may_register_pods_and_makes_nothing_itself() -> None:
-    graph = balancer(cdn=Addresses(networks=["173.245.48.0/20"]))
+    graph = balancer(cdn=Addresses(("173.245.48.0/20",)))
     targets = graph.of_type("aws:lb/targetGroup:TargetGroup")
     assert {target.inputs["tags"]["eks:eks-cluster-name"] for target in targets} == {"ollamamax-prod"}
     bindings = graph.of_type(BINDING)
@@ -135,7 +139,7 @@ def test_the_cluster_may_register_pods_and_makes_nothing_itself() -> None:
     for binding, target in zip(bindings, targets, strict=True):
         assert binding.inputs["metadata"] == {"name": binding.name, "namespace": "ollamamax"}
         assert binding.inputs["spec"] == {
-            "serviceRef": {"name": "edge", "port": 8443},
+            "serviceRef": {"name": "edge", "port": target.inputs["port"]},
             "targetGroupARN": f"arn:aws:mock:::{target.name}",
             "targetType": "ip",
         }

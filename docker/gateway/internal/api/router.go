@@ -40,9 +40,16 @@ func New(pool *nodes.Pool, p *proxy.Proxy, database Database, maxBody int64, cha
 	return &API{pool: pool, proxy: p, database: database, maxBody: maxBody, changed: changed}
 }
 
-// Public tells which requests need no key: the greeting that clients probe a server with.
-func Public(r *http.Request) bool {
-	return r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+// Public returns a function that tells which requests need no key: the greeting that clients probe a
+// server with, and reads of paths.
+func Public(paths []string) func(*http.Request) bool {
+	public := map[string]bool{"/": true}
+	for _, path := range paths {
+		public[path] = true
+	}
+	return func(r *http.Request) bool {
+		return public[r.URL.Path] && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+	}
 }
 
 // Handler returns the router. A route that Ollama has and this list has not passes through to a worker.

@@ -84,6 +84,7 @@ type QueryCache struct {
 // Auth names the stack's own keys, which migrate writes to the database, and how keys are checked.
 type Auth struct {
 	KeyFile         string        `yaml:"keyFile"`         // holds the stack's API key; read by migrate alone
+	PublicPaths     []string      `yaml:"publicPaths"`     // GETs that need no key: their answers are everybody's
 	PublicKeys      []string      `yaml:"publicKeys"`      // "ssh-ed25519 AAAA… comment", for the ollama command line
 	SignatureWindow time.Duration `yaml:"signatureWindow"` // how far a signed time may be from ours
 	RefreshInterval time.Duration `yaml:"refreshInterval"` // reload of the keys where no invalidation came

@@ -79,6 +79,7 @@ func TestEachRuleHasItsMessage(t *testing.T) {
 		"port":         {"host: pgbouncer", "host: pgbouncer, port: 70000", "database.port: 70000 is not between 1 and 65535"},
 		"max open":     {"host: pgbouncer", "host: pgbouncer, maxOpen: 0, maxIdle: 0", "database.maxOpen: 0 is less than 1"},
 		"max idle":     {"host: pgbouncer", "host: pgbouncer, maxIdle: 200", "database.maxIdle: 200 is not between 0 and database.maxOpen (100)"},
+		"public path":  {"name: gateway-1", "name: gateway-1\nauth: {publicPaths: [/api/version, v1/models]}", `auth.publicPaths[1]: "v1/models" is not a path such as /api/version`},
 		"admin":        {"host: pgbouncer", "host: pgbouncer, admin: {user: postgres, passwordFile: /s/admin}", "database.admin.database: is missing"},
 		"redis":        {"redis:6379", "redis", `redis.address: "redis" is not an address such as worker-1:11434`},
 		"wait":         {"workers: {", "workers: {waitForNode: -1s, ", "workers.waitForNode: -1s is less than 0s"},

@@ -98,6 +98,11 @@ func validate(c Config, decoded Problems) Problems {
 	}
 	duration(&all, "queryCache.ttl", c.QueryCache.TTL)
 
+	for i, path := range c.Auth.PublicPaths {
+		if !strings.HasPrefix(path, "/") {
+			all.add(fmt.Sprintf("auth.publicPaths[%d]", i), "%q is not a path such as /api/version", path)
+		}
+	}
 	for i, line := range c.Auth.PublicKeys {
 		if _, _, err := sshkey.ParseLine(line); err != nil {
 			all.add(fmt.Sprintf("auth.publicKeys[%d]", i), "%q %s", line, err)

@@ -129,7 +129,7 @@ func start(t *testing.T, workers []*workertest.Worker, alter ...func(*config.Con
 	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {})
 	forwarder := proxy.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
 	routes := api.New(g.pool, forwarder, noDatabase{}, cfg.Server.MaxBodyBytes, func() {})
-	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, keyring.Require(api.Public, routes.Handler()))
+	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, keyring.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -75,6 +75,19 @@ func TestTheGreetingIsOllamas(t *testing.T) {
 	}
 }
 
+func TestWhatIsPublicIsReadWithoutAKeyAndNotWritten(t *testing.T) {
+	_, g := one(t, func(c *config.Config) { c.Auth.PublicPaths = []string{"/api/version"} })
+	for request, status := range map[string]int{
+		"GET /api/version": 200, "HEAD /api/version": 200, "POST /api/version": 401,
+		"GET /api/version/": 401, "GET /api/tags": 401, "GET /v1/models": 401,
+	} {
+		response, _ := g.raw(t, request+" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		if response.StatusCode != status {
+			t.Errorf("%s: %d, want %d", request, response.StatusCode, status)
+		}
+	}
+}
+
 // head is a request whose head, up to and with the empty line, has size bytes.
 func head(size int) string {
 	start := "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Pad: "
