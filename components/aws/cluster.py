@@ -83,7 +83,7 @@ class Cluster(pulumi.ComponentResource):
                 service_ipv4_cidr=str(SERVICES),
                 elastic_load_balancing=eks.ClusterKubernetesNetworkConfigElasticLoadBalancingArgs(
                     enabled=True
-                )
+                ),
             ),
             storage_config=eks.ClusterStorageConfigArgs(
                 block_storage=eks.ClusterStorageConfigBlockStorageArgs(enabled=True)
