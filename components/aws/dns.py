@@ -2,7 +2,8 @@
 
 Costs 0.50 USD a month, and 0.40 USD for a million queries; those for aliases are free. Deleted, no name leads
 anywhere, and the parent zone points to name servers that know nothing. A new zone has other name servers,
-which have to go into the parent zone by hand, so it is protected.
+which have to go into the parent zone by hand, so it is protected. Until they are there, no certificate is
+issued and ``up`` waits: make the zone first, by ``up --target`` with its URN.
 """
 
 from collections.abc import Collection, Sequence
