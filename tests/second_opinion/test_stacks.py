@@ -13,6 +13,11 @@ FILES = [
     for file in sorted((ROOT / folder).glob("Pulumi.*.yaml"))
     if "target: docker" not in file.read_text()
 ]
+pytestmark = pytest.mark.timeout(1800)  # the first run builds the tools and an API server
+
+
+def test_there_are_stacks_to_judge() -> None:
+    assert {"Pulumi.existing-cluster", "Pulumi.prod", "Pulumi.staging"} <= {file.stem for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
