@@ -13,7 +13,7 @@ PUBLISHED_S = 60
 COMPONENTS = "#/components/schemas/"
 
 
-def published(server: ControlPlane, definitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def ask(server: ControlPlane, definitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the documents of ``/openapi/v3``, once the server has taken these definitions of kinds in.
 
     Raises:
@@ -35,12 +35,12 @@ def published(server: ControlPlane, definitions: list[dict[str, Any]]) -> list[d
     return [server.request("get", f"/openapi/v3/{path}") for path in paths]
 
 
-def write(folder: Path, published: list[dict[str, Any]]) -> None:
+def write(folder: Path, documents: list[dict[str, Any]]) -> None:
     """Write a file for each kind in documents of ``/openapi/v3``, named as kubeconform looks it up.
 
     Each stands alone, and refuses what the API server would drop: fields that it does not know.
     """
-    for document in published:
+    for document in documents:
         known = document.get("components", {}).get("schemas", {})
         for name, schema in known.items():
             kinds = schema.get("x-kubernetes-group-version-kind", [])

@@ -5,13 +5,13 @@ compares these with the schemas of a real API server. What they find is fixed, o
 ``python -m ops.second_opinion STACK``.
 """
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,25 +22,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 import stacks
-from ops import export, schemas
+from ops import export, judges
 from ops.stack import ROOT, Stack, StackError
 from rehearsal import controlplane
 
-KUBE_SCORE = "github.com/zegl/kube-score/cmd/kube-score@v1.20.0"
-KUBECONFORM = "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0"
-CHECKOV = ROOT / "ops" / "checkov"
 BOOTSTRAP = ROOT / "bootstrap"
-CUSTOM_KINDS = {
-    "github.com/cert-manager/cert-manager@v1.19.1": "deploy/crds",
-    "github.com/kedacore/keda/v2@v2.21.0": "config/crd/bases",
-    "sigs.k8s.io/karpenter@v1.9.0": "pkg/apis/crds",
-    "sigs.k8s.io/secrets-store-csi-driver@v1.5.3": "config/crd/bases",
-}
-"""Go modules that define kinds, and the folder in each that holds the definitions."""
 WAIVERS = ROOT / "policies" / "waivers.yaml"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ollamamax"
-VERSION = "version"
-"""Name of the file beside the schemas that says which Kubernetes they are of: ``v1.34``."""
 ALL_OK = 10
 """The best of kube-score's grades."""
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -96,7 +83,9 @@ def simulated(stack: str, settings_file: Path) -> list[dict[str, Any]]:
         raise StackError(f"stack {stack}: nothing to judge: target docker has no cloud and no cluster")
     # Only stacks on AWS share a state, and so need a bootstrap.
     programs = [ROOT, BOOTSTRAP] if target == "aws" else [ROOT]
-    return [one for program in programs for one in _up(program, stack, settings_file)]
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda program: _up(program, stack, settings_file), programs)
+        return [one for resources in found for one in resources]
 
 
 def _up(program: Path, stack: str, settings_file: Path) -> list[dict[str, Any]]:
@@ -189,7 +178,7 @@ def _checkov(folder: Path, planned: int, workloads: int) -> Iterator[Finding]:
     """
     wanted = {"terraform_plan": planned, "kubernetes": workloads}
     words = ["--directory", ".", "--framework", *wanted, "--skip-download", "--output", "json"]
-    found = json.loads(_run([_checkov_program(), *words, "--compact", "--quiet"], folder))
+    found = json.loads(_run([judges.checkov(), *words, "--compact", "--quiet"], folder))
     reports = {
         one["check_type"]: one for one in (found if isinstance(found, list) else [found]) if "results" in one
     }
@@ -205,10 +194,9 @@ def _checkov(folder: Path, planned: int, workloads: int) -> Iterator[Finding]:
 
 
 def _kube_score(folder: Path, files: list[str]) -> Iterator[Finding]:
-    version = (_schemas() / VERSION).read_text()
-    words = ["score", "--kubernetes-version", version, "--output-format", "json"]
+    words = ["score", "--kubernetes-version", judges.schemas().version, "--output-format", "json"]
     # Where it knows none of the kinds, it prints null.
-    for one in json.loads(_run([_go_program(KUBE_SCORE), *words, *files], folder)) or []:
+    for one in json.loads(_run([judges.kube_score(), *words, *files], folder)) or []:
         for check in one["checks"]:
             if check["grade"] < ALL_OK and not check["skipped"]:
                 said = "; ".join(sorted({comment["summary"] for comment in check["comments"] or []}))
@@ -217,9 +205,9 @@ def _kube_score(folder: Path, files: list[str]) -> Iterator[Finding]:
 
 
 def _kubeconform(folder: Path, files: list[str]) -> Iterator[Finding]:
-    location = f"{_schemas()}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
+    location = f"{judges.schemas().folder}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
     words = ["-strict", "-output", "json", "-schema-location", location, *files]
-    for one in json.loads(_run([_go_program(KUBECONFORM), *words], folder))["resources"]:
+    for one in json.loads(_run([judges.kubeconform(), *words], folder))["resources"]:
         check = "no-schema" if one["msg"].startswith("could not find schema") else "invalid"
         yield Finding(_key(one["filename"]), check, one["msg"], "kubeconform")
 
@@ -227,79 +215,6 @@ def _kubeconform(folder: Path, files: list[str]) -> Iterator[Finding]:
 def _key(file: str) -> str:
     """Return the key of the object in a file, which each tool names in its own way."""
     return "/".join(Path(file).parts[-2:]).removesuffix(".yaml")
-
-
-def _checkov_program() -> Path:
-    """Return checkov, installed once for each state of its lock file."""
-    lock = hashlib.sha256((CHECKOV / "uv.lock").read_bytes()).hexdigest()[:12]
-    environment = CACHE / f"checkov-{lock}"
-    if not (environment / "bin" / "checkov").exists():
-        path = f"{os.environ['PATH']}:{CACHE / 'uv' / 'bin'}"
-        env = {**os.environ, "PATH": path, "UV_PROJECT_ENVIRONMENT": str(environment)}
-        command = ["uv", "sync", "--frozen", "--quiet", "--compile-bytecode", "--project", str(CHECKOV)]
-        if subprocess.run(command, env=env, check=False).returncode:  # noqa: S603 - our own words
-            raise StackError("checkov could not be installed; uv's message above says why")
-    return environment / "bin" / "checkov"
-
-
-def _go_program(module: str) -> Path:
-    """Return a program, built once from its module for each version."""
-    path, _, version = module.partition("@")
-    program = CACHE / f"{Path(path).name}-{version}" / Path(path).name
-    if not program.exists():
-        _go(["install", module], program.parent)
-    return program
-
-
-def _schemas() -> Path:
-    """Return the folder with the schemas of all kinds, made once for each set of versions.
-
-    Custom kinds are shown to the API server too, so that all schemas are of one make.
-    """
-    plane = controlplane.build()
-    about = json.dumps([plane.name, CUSTOM_KINDS, Path(schemas.__file__).read_text()])
-    folder = CACHE / f"schemas-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
-    if not folder.exists():
-        definitions = [one for module, part in CUSTOM_KINDS.items() for one in _definitions(module, part)]
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as name, controlplane.running(Path(name)) as server:
-            made = Path(name) / "schemas"
-            made.mkdir()
-            schemas.write(made, schemas.published(server, definitions))
-            about_server = server.request("get", "/version")
-            (made / VERSION).write_text("v{major}.{minor}".format(**about_server))
-            made.rename(folder)
-    return folder
-
-
-def _definitions(module: str, part: str) -> Iterator[dict[str, Any]]:
-    """Yield the custom kinds that a Go module defines."""
-    done = _go(["mod", "download", "-json", module])
-    for file in sorted(Path(json.loads(done)["Dir"], part).glob("*.yaml")):
-        found = yaml.safe_load(file.read_text())
-        if found and found["kind"] == "CustomResourceDefinition":
-            yield found
-
-
-def _go(words: list[str], folder: Path | None = None) -> str:
-    """Run Go, outside any module, with its programs put into ``folder``, and return what it printed."""
-    env = {**os.environ, "GOFLAGS": "", **({"GOBIN": str(folder)} if folder else {})}
-    try:
-        done = subprocess.run(  # noqa: S603 - our own words
-            ["go", *words],  # noqa: S607
-            cwd=CACHE,
-            env=env,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-    except FileNotFoundError as error:
-        raise StackError(
-            "Go is missing: install Go 1.24 or newer, then run the same command again"
-        ) from error
-    except subprocess.CalledProcessError as error:
-        raise StackError(f"go {' '.join(words)} failed: {error.stdout}the message above says why") from error
-    return done.stdout
 
 
 def _run(command: list[str | Path], folder: Path) -> str:

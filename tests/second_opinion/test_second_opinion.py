@@ -1,12 +1,14 @@
 """The tools find what is wrong in what is exported, and waivers do what they say."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops import second_opinion
+from components.aws import certificate_authority
+from ops import judges, second_opinion
 from ops.second_opinion import Finding, Judged, Waiver
 from ops.stack import StackError
 from tests.second_opinion.test_export import BUCKET, resource
@@ -150,7 +152,6 @@ def found() -> set[Finding]:
         resource(block, "shut", {**shut, "bucket": "shut"}, bucket=[f"{BUCKET}::shut"]),
         deployment("gateway", privileged=True),
         custom("karpenter.sh/v1", "NodePool", template={}, budget=1),
-        custom("keda.sh/v1alpha1", "ScaledObject", triggers=[]),
         custom("cert-manager.io/v1", "Certificate", secretName="a"),
         custom("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass", provider=1),
         custom("example.org/v1", "Strange"),
@@ -185,7 +186,6 @@ def test_checkov_and_kube_score_find_what_is_wrong_in_an_object(found: set[Findi
     [
         ("Deployment/gateway", "additional properties 'privileged' not allowed"),
         ("NodePool/one", "additional properties 'budget' not allowed"),
-        ("ScaledObject/one", "missing property 'scaleTargetRef'"),
         ("Certificate/one", "missing property 'issuerRef'"),
         ("SecretProviderClass/one", "got number, want string"),
     ],
@@ -194,6 +194,27 @@ def test_objects_are_compared_with_the_api_servers_schemas(
     found: set[Finding], key: str, complaint: str
 ) -> None:
     assert complaint in checks(found, key, "kubeconform")["invalid"]
+
+
+def test_the_kinds_of_a_chart_are_those_of_its_version() -> None:
+    assert f"github.com/cert-manager/cert-manager@{certificate_authority.VERSION}" in judges.CUSTOM_KINDS
+
+
+@pytest.mark.parametrize(
+    ("ask", "complaint"),
+    [
+        (judges.checkov, "uv is missing: install it with make setup, then run the same command again"),
+        (judges.kube_score, "go is missing: install Go 1.24 or newer, then run the same command again"),
+    ],
+)
+def test_what_is_missing_is_one_message(
+    ask: Callable[[], Path], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judges, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(StackError) as error:
+        ask()
+    assert str(error.value) == complaint
 
 
 def test_what_no_tool_looked_at_is_a_finding_too(found: set[Finding]) -> None:
