@@ -22,7 +22,7 @@ from ops.stack import ROOT, StackError
 from rehearsal import controlplane
 
 KUBE_SCORE = "github.com/zegl/kube-score/cmd/kube-score@v1.20.0"
-KUBECONFORM = "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0"
+KUBECONFORM = "github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0"
 CHECKOV = ROOT / "ops" / "checkov"
 CUSTOM_KINDS = {
     "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds",
