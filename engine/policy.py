@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -28,6 +28,8 @@ from engine.plugins import LIMITS
 from engine.state import STACK_TYPE, Resource
 from engine.values import Properties, to_wire, walk
 
+JUDGES = 4
+"""How many resources are judged at once; the packs are one process each."""
 START_SECONDS = 60.0  # a pack that needs longer hangs
 _LEVELS = {"advisory": 0, "mandatory": 1, "disabled": 2, "remediate": 3}  # of pulumirpc.EnforcementLevel
 _SEVERITIES = {1: "low", 2: "medium", 3: "high", 4: "critical"}
@@ -84,6 +86,7 @@ class Policies:
 
     def __init__(self, paths: Sequence[tuple[Path, Path | None]], about: About, shown: Shown) -> None:
         self._about, self._shown, self._packs = about, shown, list[Pack]()
+        self._judges, self._judged = ThreadPoolExecutor(JUDGES), list[Future[list[str]]]()
         try:
             for folder, config in paths:
                 self._packs.append(Pack(folder, config, about, shown))
@@ -92,16 +95,27 @@ class Policies:
             raise
 
     def analyze(self, resource: Resource, provider: Resource | None) -> None:
-        """Let the packs judge what a resource is about to become; raise when that must not happen."""
+        """Let the packs judge what a resource is about to become; raise when that must not happen.
+
+        A preview goes on meanwhile: what they find is told at its end.
+        """
         if self._packs:
             request = analyzer_pb2.AnalyzeRequest(**_described(resource, resource.inputs, provider))
-            found = [one for pack in self._packs for one in pack.judge(request, lambda _: resource.urn)]
-            refused = sorted({one.policy for one in found if not one.advisory})
-            if refused and not self._about.preview:
+            judged = self._judges.submit(self._judge, request, resource.urn)
+            if self._about.preview:
+                self._judged.append(judged)
+            elif refused := judged.result():
                 raise EngineError(f"forbidden by mandatory policy {', '.join(refused)}; see Policies")
+
+    def _judge(self, request: analyzer_pb2.AnalyzeRequest, urn: str) -> list[str]:
+        """Return the mandatory policies that a resource breaks."""
+        found = [one for pack in self._packs for one in pack.judge(request, lambda _: urn)]
+        return sorted({one.policy for one in found if not one.advisory})
 
     def analyze_stack(self, found: Sequence[tuple[Resource, Resource | None]]) -> None:
         """Let the packs judge the whole stack, resources with their providers, as it is at the end."""
+        for judged in self._judged:
+            judged.result()
         if self._packs:
             needs, request = analyzer_pb2.AnalyzerPropertyDependencies, analyzer_pb2.AnalyzeStackRequest()
             for one, provider in found:
@@ -118,6 +132,7 @@ class Policies:
     @property
     def broken(self) -> bool:
         """Whether a mandatory policy was violated."""
+        wait(self._judged)  # where the program failed, nobody has yet
         return any(not one.advisory for pack in self._packs for one in pack.violations)
 
     def lines(self) -> Iterator[str]:
@@ -144,6 +159,7 @@ class Policies:
 
     def stop(self) -> None:
         """End the packs."""
+        self._judges.shutdown(wait=False, cancel_futures=True)
         for pack in self._packs:
             pack.stop()
 

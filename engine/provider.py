@@ -342,7 +342,7 @@ def _plain(struct: struct_pb2.Struct) -> Properties:
 
 def _wired(values: Properties, inputs: Properties) -> struct_pb2.Struct:
     """Properties as the protocol has them, secret where inputs were, also in a copy of the inputs."""
-    return to_wire(_keep_secret(values, {**inputs, "__inputs": inputs}))
+    return to_wire(_keep_secret(values, {"__inputs": inputs, **inputs}))
 
 
 def _planned(ctx: Context, resource: Resource, olds: Properties, news: Properties) -> struct_pb2.Struct:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import docker
@@ -83,9 +84,11 @@ def preview(stack: StackName = "local") -> None:
     """Show what up would change, what the policies say of it, and what the stack costs."""
     platform = Stack(stack)
     platform.prepare()
-    platform.preview()
-    if platform.in_cloud:
-        typer.echo(f"\n{estimate.table(platform.settings())}")
+    with ThreadPoolExecutor() as beside:
+        cost = beside.submit(lambda: estimate.table(platform.settings())) if platform.in_cloud else None
+        platform.preview()
+    if cost:
+        typer.echo(f"\n{cost.result()}")
         typer.echo(f"\nWhether the account has the quotas and zones for it: make preflight STACK={stack}")
 
 

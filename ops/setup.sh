@@ -42,6 +42,7 @@ prepare_python() {
   cmp --silent uv.lock .venv/compiled || compile=(--compile-bytecode)
   PATH="$PATH:$CACHE/uv/bin" uv sync --frozen --quiet "${compile[@]}"
   cp uv.lock .venv/compiled
+  .venv/bin/python -m compileall -q engine components stacks ops policies
 }
 
 daemon_answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
