@@ -29,7 +29,7 @@ const (
 	PublicKey Kind = "ed25519"
 )
 
-// Key is one registered key.
+// Key is one registered key. It is read by many requests at once: a change makes another.
 type Key struct {
 	Name   string
 	Kind   Kind
@@ -68,7 +68,7 @@ type Keyring struct {
 type snapshot struct {
 	// byPrefix finds candidates by the first bytes of a digest. What its timing tells is a hash that an
 	// attacker can't aim; the rest is compared in constant time.
-	byPrefix map[lookup][]Key
+	byPrefix map[lookup][]*Key
 }
 
 type lookup struct {
@@ -133,8 +133,9 @@ func (k *Keyring) reload(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		next := &snapshot{byPrefix: make(map[lookup][]Key, len(keys))}
-		for _, key := range keys {
+		next := &snapshot{byPrefix: make(map[lookup][]*Key, len(keys))}
+		for i := range keys {
+			key := &keys[i]
 			at := lookup{key.Kind, [8]byte(key.Digest[:8])}
 			next.byPrefix[at] = append(next.byPrefix[at], key)
 		}
@@ -144,19 +145,19 @@ func (k *Keyring) reload(ctx context.Context) error {
 	return err
 }
 
-func (k *Keyring) find(kind Kind, digest [32]byte) (Key, bool) {
+// find returns the key with a digest, or nil.
+func (k *Keyring) find(kind Kind, digest [32]byte) *Key {
 	current := k.snapshot.Load()
 	if current == nil {
-		return Key{}, false
+		return nil
 	}
-	var found Key
-	ok := 0
+	var found *Key
 	for _, key := range current.byPrefix[lookup{kind, [8]byte(digest[:8])}] {
 		if subtle.ConstantTimeCompare(key.Digest[:], digest[:]) == 1 {
-			found, ok = key, 1
+			found = key
 		}
 	}
-	return found, ok == 1
+	return found
 }
 
 // verdict on a key.
@@ -168,8 +169,8 @@ const (
 	undecided // the database can't be asked
 )
 
-func (k *Keyring) judge(ctx context.Context, kind Kind, digest [32]byte) (Key, verdict) {
-	if key, ok := k.find(kind, digest); ok {
+func (k *Keyring) judge(kind Kind, digest [32]byte) (*Key, verdict) {
+	if key := k.find(kind, digest); key != nil {
 		return key, known
 	}
 	// The key may be younger than the snapshot.
@@ -178,15 +179,45 @@ func (k *Keyring) judge(ctx context.Context, kind Kind, digest [32]byte) (Key, v
 	failed := k.failed
 	k.mu.Unlock()
 	if !fresh {
-		failed = k.reload(ctx) != nil
+		failed = k.reload(context.Background()) != nil
 	}
-	if key, ok := k.find(kind, digest); ok {
+	if key := k.find(kind, digest); key != nil {
 		return key, known
 	}
 	if failed || !k.Loaded() {
-		return Key{}, undecided
+		return nil, undecided
 	}
-	return Key{}, unknown
+	return nil, unknown
+}
+
+// Refusal says why a request may not pass.
+type Refusal struct {
+	Status  int // 401, or 503 where nobody can tell
+	Message string
+}
+
+var (
+	notShown  = &Refusal{http.StatusUnauthorized, "an API key is needed: send it as \"Authorization: Bearer KEY\""}
+	notValid  = &Refusal{http.StatusUnauthorized, "the API key is not valid"}
+	notToTell = &Refusal{http.StatusServiceUnavailable, "keys can't be checked at the moment: the database does not answer"}
+)
+
+// Authorize returns the key that a request shows, or why it may not pass. header returns the value of a
+// header by its canonical name. A key that is known costs neither a lock nor an allocation; one that is not
+// may wait for the database.
+func (k *Keyring) Authorize(method, path, query string, header func(name string) string) (*Key, *Refusal) {
+	kind, digest, refusal := k.shown(method, path, query, header)
+	if refusal != nil {
+		return nil, refusal
+	}
+	key, decision := k.judge(kind, digest)
+	switch decision {
+	case unknown:
+		return nil, notValid
+	case undecided:
+		return nil, notToTell
+	}
+	return key, nil
 }
 
 // Require lets requests with a registered key through, without the key. isPublic names what needs none.
@@ -196,48 +227,47 @@ func (k *Keyring) Require(isPublic func(*http.Request) bool, next http.Handler) 
 			next.ServeHTTP(w, r)
 			return
 		}
-		kind, digest, missing := k.shown(r)
-		if missing != "" {
-			refuse(w, r, missing)
-			return
-		}
-		key, decision := k.judge(r.Context(), kind, digest)
-		switch decision {
-		case unknown:
-			refuse(w, r, "the API key is not valid")
-			return
-		case undecided:
-			reply.Error(w, r, http.StatusServiceUnavailable, "keys can't be checked at the moment: the database does not answer")
+		key, refusal := k.Authorize(r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get)
+		if refusal != nil {
+			if refusal.Status == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", Challenge)
+			}
+			reply.Error(w, r, refusal.Status, refusal.Message)
 			return
 		}
 		exchange.From(r.Context()).Key = key.Name
-		if kind == PublicKey {
-			r.URL.RawQuery = withoutStamp(r.URL.RawQuery)
+		if key.Kind == PublicKey {
+			r.URL.RawQuery = WithoutStamp(r.URL.RawQuery)
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
+// Challenge is the WWW-Authenticate header of a 401.
+const Challenge = `Bearer realm="ollamamax"`
+
 // shown returns the digest of the key that a request shows, or why it shows none.
-func (k *Keyring) shown(r *http.Request) (kind Kind, digest [32]byte, missing string) {
-	authorization := r.Header.Get("Authorization")
+func (k *Keyring) shown(method, path, query string, header func(name string) string) (Kind, [32]byte, *Refusal) {
+	authorization := header("Authorization")
 	scheme, token, _ := strings.Cut(authorization, " ")
 	switch {
 	case strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(token) != "":
-		return Secret, sha256.Sum256([]byte(strings.TrimSpace(token))), ""
-	case authorization == "" && r.Header.Get("X-Api-Key") != "":
-		return Secret, sha256.Sum256([]byte(r.Header.Get("X-Api-Key"))), ""
+		return Secret, digest(strings.TrimSpace(token)), nil
 	case authorization == "":
-		return "", digest, "an API key is needed: send it as \"Authorization: Bearer KEY\""
+		if secret := header("X-Api-Key"); secret != "" {
+			return Secret, digest(secret), nil
+		}
+		return "", [32]byte{}, notShown
 	}
-	s, err := parseSigned(r, authorization, time.Now(), k.window)
+	s, err := parseSigned(method, path, query, authorization, time.Now(), k.window)
 	if err != nil {
-		return "", digest, err.Error()
+		return "", [32]byte{}, &Refusal{http.StatusUnauthorized, err.Error()}
 	}
-	return PublicKey, s.key, ""
+	return PublicKey, s.key, nil
 }
 
-func refuse(w http.ResponseWriter, r *http.Request, message string) {
-	w.Header().Set("WWW-Authenticate", `Bearer realm="ollamamax"`)
-	reply.Error(w, r, http.StatusUnauthorized, message)
+// digest is SHA-256 of a secret, without a copy of one of usual length on the heap.
+func digest(secret string) [32]byte {
+	var copied [128]byte
+	return sha256.Sum256(append(copied[:0], secret...))
 }

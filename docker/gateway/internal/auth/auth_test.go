@@ -93,6 +93,25 @@ func TestAKnownKeyPassesAndAnyOtherIsRefused(t *testing.T) {
 	}
 }
 
+func TestAKnownKeyCostsNoAllocation(t *testing.T) {
+	k := ring(t, &source{keys: []Key{secret("right-key")}})
+	bearer := "Bearer right-key"
+	header := func(name string) string {
+		if name == "Authorization" {
+			return bearer
+		}
+		return ""
+	}
+	allocations := testing.AllocsPerRun(100, func() {
+		if key, refusal := k.Authorize("POST", "/api/chat", "", header); refusal != nil || key.Name != "test" {
+			t.Errorf("refused: %v", refusal)
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations", allocations)
+	}
+}
+
 func TestRefusalsHaveTheShapeOfTheAPI(t *testing.T) {
 	k := ring(t, &source{})
 	w, _ := ask(k, "GET", "/v1/models", "Authorization", "Bearer x")
@@ -221,5 +240,16 @@ func TestSignedRequests(t *testing.T) {
 	}
 	if w, _ := ask(k, "POST", "/api/chat", "Authorization", "Bearer "+string(public)); w.Code != 401 {
 		t.Errorf("a public key shown as a secret: %d", w.Code)
+	}
+}
+
+func BenchmarkAuthorize(b *testing.B) {
+	k := NewKeyring(&source{keys: []Key{secret("omx_0123456789abcdef0123456789abcdef0123456789ab")}}, time.Minute, time.Minute,
+		slog.New(slog.DiscardHandler), func(bool) {})
+	_ = k.reload(b.Context())
+	bearer := "Bearer omx_0123456789abcdef0123456789abcdef0123456789ab"
+	header := func(string) string { return bearer }
+	for b.Loop() {
+		_, _ = k.Authorize("POST", "/api/chat", "", header)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
-	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +23,7 @@ type signed struct {
 // parseSigned checks a signature and its time. The body is not part of what the command line signs, and
 // two equal requests within a second carry the same signature, so a replay can only be limited by the
 // time: a request is good for window and no longer.
-func parseSigned(r *http.Request, authorization string, now time.Time, window time.Duration) (signed, error) {
+func parseSigned(method, path, query, authorization string, now time.Time, window time.Duration) (signed, error) {
 	var s signed
 	encodedKey, encodedSignature, found := strings.Cut(authorization, ":")
 	if !found {
@@ -37,7 +37,8 @@ func parseSigned(r *http.Request, authorization string, now time.Time, window ti
 	if err != nil || len(signature) != ed25519.SignatureSize {
 		return s, errSignature
 	}
-	stamps := r.URL.Query()["ts"]
+	values, _ := url.ParseQuery(query) // what can't be read is no time
+	stamps := values["ts"]
 	if len(stamps) != 1 {
 		return s, errSignature
 	}
@@ -45,7 +46,7 @@ func parseSigned(r *http.Request, authorization string, now time.Time, window ti
 	if err != nil {
 		return s, errSignature
 	}
-	message := r.Method + "," + r.URL.Path + "?ts=" + stamps[0]
+	message := method + "," + path + "?ts=" + stamps[0]
 	if !ed25519.Verify(s.key[:], []byte(message), signature) {
 		return s, errSignature
 	}
@@ -55,8 +56,8 @@ func parseSigned(r *http.Request, authorization string, now time.Time, window ti
 	return s, nil
 }
 
-// withoutStamp removes ts from a query and leaves the rest as it was written.
-func withoutStamp(query string) string {
+// WithoutStamp removes the time of a signature from a query and leaves the rest as it was written.
+func WithoutStamp(query string) string {
 	var kept []string
 	for part := range strings.SplitSeq(query, "&") {
 		if name, _, _ := strings.Cut(part, "="); name != "ts" && part != "" {
