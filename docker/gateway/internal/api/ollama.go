@@ -43,7 +43,7 @@ func (a *API) models(ctx context.Context) []nodes.Model {
 // ready answers 503 and returns nil where no node is healthy.
 func (a *API) ready(w http.ResponseWriter, r *http.Request) []*nodes.Node {
 	// A lease waits for a node to come up, as every other request does.
-	lease, err := a.pool.Acquire(r.Context(), "", nil)
+	lease, err := a.pool.Acquire(r.Context(), nodes.Want{Light: true}, nil)
 	if err != nil {
 		reply.Error(w, r, http.StatusServiceUnavailable, err.Error())
 		return nil
@@ -122,7 +122,7 @@ func (a *API) onHolders(w http.ResponseWriter, r *http.Request) {
 	a.pool.Refresh(r.Context())
 	targets := a.pool.Holding(canonical)
 	if len(targets) == 0 {
-		a.proxy.Forward(w, r, proxy.Call{Body: body})
+		a.proxy.Forward(w, r, proxy.Call{Want: nodes.Want{Light: true}, Body: body})
 		return
 	}
 	defer a.altered()
@@ -172,5 +172,5 @@ func (a *API) openAIModels(w http.ResponseWriter, r *http.Request) {
 func (a *API) openAIModel(w http.ResponseWriter, r *http.Request) {
 	canonical := modelname.Canonical(r.PathValue("model"))
 	a.label(exchange.From(r.Context()), canonical)
-	a.proxy.Forward(w, r, proxy.Call{Model: canonical})
+	a.proxy.Forward(w, r, proxy.Call{Want: nodes.Want{Model: canonical, Light: true}})
 }

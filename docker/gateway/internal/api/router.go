@@ -64,13 +64,16 @@ func (a *API) Handler() http.Handler {
 		})
 	}
 	route("GET /{$}", greet)
-	for _, path := range []string{"generate", "chat", "embed", "embeddings", "show", "push"} {
-		route("POST /api/"+path, a.forModel)
+	for _, path := range []string{"generate", "chat", "embed", "embeddings"} {
+		route("POST /api/"+path, a.inference)
 	}
 	for _, path := range []string{
 		"chat/completions", "completions", "embeddings", "responses", "messages", "images/generations", "images/edits",
 	} {
-		route("POST /v1/"+path, a.forModel)
+		route("POST /v1/"+path, a.inference)
+	}
+	for _, path := range []string{"show", "push"} {
+		route("POST /api/"+path, a.aboutModel)
 	}
 	route("GET /api/tags", a.tags)
 	route("GET /api/ps", a.ps)
@@ -198,20 +201,25 @@ func (a *API) label(x *exchange.Exchange, canonical string) {
 	}
 }
 
-// forModel sends a request to a node that holds its model.
-func (a *API) forModel(w http.ResponseWriter, r *http.Request) {
+// inference sends a request to a node that holds its model, which runs there.
+func (a *API) inference(w http.ResponseWriter, r *http.Request) { a.forModel(w, r, false) }
+
+// aboutModel sends a request to a node that holds its model and answers without running it.
+func (a *API) aboutModel(w http.ResponseWriter, r *http.Request) { a.forModel(w, r, true) }
+
+func (a *API) forModel(w http.ResponseWriter, r *http.Request, light bool) {
 	body, model, ok := a.scan(w, r)
 	if !ok {
 		return
 	}
 	canonical := modelname.Canonical(model)
 	a.label(exchange.From(r.Context()), canonical)
-	a.proxy.Forward(w, r, proxy.Call{Model: canonical, Body: body})
+	a.proxy.Forward(w, r, proxy.Call{Want: nodes.Want{Model: canonical, Light: light}, Body: body})
 }
 
 // anyNode sends a request without a body to the least busy node.
 func (a *API) anyNode(w http.ResponseWriter, r *http.Request) {
-	a.proxy.Forward(w, r, proxy.Call{})
+	a.proxy.Forward(w, r, proxy.Call{Want: nodes.Want{Light: true}})
 }
 
 // passThrough sends what this gateway does not know to a node that holds the model, if the body names one.
@@ -226,5 +234,5 @@ func (a *API) passThrough(w http.ResponseWriter, r *http.Request) {
 		canonical = modelname.Canonical(fields.model())
 	}
 	a.label(exchange.From(r.Context()), canonical)
-	a.proxy.Forward(w, r, proxy.Call{Model: canonical, Body: body})
+	a.proxy.Forward(w, r, proxy.Call{Want: nodes.Want{Model: canonical}, Body: body})
 }

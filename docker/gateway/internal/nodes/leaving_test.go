@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+
+	"ollamamax/gateway/internal/nodes"
 )
 
 // A worker that leaves a cluster waits for its last connection, so a connection kept open would keep it.
@@ -42,7 +44,7 @@ func TestANodeThatLeavesKeepsItsAnswersUnderWayAndNoConnectionAfterThem(t *testi
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	pool := start(t, dns, "worker:"+port)
 	eventually(t, "up", func() bool { return len(pool.Healthy()) == 1 })
-	lease, err := pool.Acquire(t.Context(), "", nil)
+	lease, err := pool.Acquire(t.Context(), nodes.Want{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

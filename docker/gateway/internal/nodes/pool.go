@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -181,61 +183,114 @@ func (p *Pool) notify() {
 	}
 }
 
-// Lease is a request's claim on a node. Release ends it.
+// Want says which node a request needs.
+type Want struct {
+	Model    string // canonical; empty: any node will do
+	Prefix   uint64 // hash of what the prompt begins with, so that it meets the same node's cache again; 0: none
+	Key      string // whose request it is
+	Priority int    // Low, Normal or High
+	Light    bool   // answered without the model running: takes no slot
+}
+
+// Classes of requests that wait for a slot. A higher one is served more often, a lower one never starves.
+const (
+	Low    = -1
+	Normal = 0
+	High   = 1
+)
+
+// BusyError means that no slot became free for a request.
+type BusyError struct {
+	Reason     string
+	RetryAfter time.Duration // an estimate of when one will be
+}
+
+func (e *BusyError) Error() string { return e.Reason }
+
+// RetryAfterSeconds is the estimate as the header Retry-After says it, 1 at least.
+func (e *BusyError) RetryAfterSeconds() string {
+	return strconv.Itoa(max(1, int(math.Ceil(e.RetryAfter.Seconds()))))
+}
+
+// Lease is a request's claim on a node, without which its zero value is. It belongs to one goroutine, and
+// of all copies one alone is released.
 type Lease struct {
-	Node  *Node
-	epoch int
-	pool  *Pool
-	once  sync.Once
+	Node    *Node
+	epoch   int
+	pool    *Pool
+	outcome outcome
 }
 
-// Release ends the claim.
+// outcome is what a node made of a request.
+type outcome int8
+
+const (
+	unjudged outcome = iota // the client left first, or nobody said
+	good
+	bad // the node answered 5xx, fell silent or broke off
+)
+
+// Answered notes the status that the node answered with: a 5xx speaks against it.
+func (l *Lease) Answered(status int) {
+	l.outcome = good
+	if status >= 500 {
+		l.outcome = bad
+	}
+}
+
+// TimedOut notes that the node was silent for too long.
+func (l *Lease) TimedOut() { l.outcome = bad }
+
+// Release ends the claim. A second call does nothing.
 func (l *Lease) Release() {
-	l.once.Do(func() {
-		l.Node.outstanding.Add(-1)
-		l.pool.metrics.InFlight.WithLabelValues(l.Node.Name).Dec()
-	})
+	if l.pool == nil {
+		return
+	}
+	l.Node.outstanding.Add(-1)
+	l.pool.metrics.InFlight.WithLabelValues(l.Node.Name).Dec()
+	l.pool = nil
 }
 
-// Acquire claims the least busy healthy node that holds model (canonical; empty: any node). failed is
-// the lease on which an earlier attempt failed, or nil: that node is taken again only where no other
-// can, and only after it went down and came back.
+// Acquire claims the least busy healthy node that holds the model. failed is the lease on which an
+// earlier attempt failed, or nil: that node is taken again only where no other can, and only after it
+// went down and came back.
 //
 // Where the model is only on nodes that are down, Acquire waits for one to come back, up to
 // settings.WaitForNode, and then returns ErrNoNode. A model that is on no node gets any healthy node:
 // that one words the error as Ollama does.
-func (p *Pool) Acquire(ctx context.Context, model string, failed *Lease) (*Lease, error) {
+func (p *Pool) Acquire(ctx context.Context, want Want, failed *Lease) (Lease, error) {
 	deadline := time.NewTimer(p.settings.WaitForNode)
 	defer deadline.Stop()
 	for {
-		lease, changed := p.tryAcquire(model, failed)
-		if lease != nil {
+		lease, changed := p.tryAcquire(want.Model, failed)
+		if lease.Node != nil {
 			return lease, nil
 		}
 		select {
 		case <-changed:
 		case <-deadline.C:
-			return nil, ErrNoNode
+			return Lease{}, ErrNoNode
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return Lease{}, ctx.Err()
 		}
 	}
 }
 
-// AcquireOther claims another node than failed's, without waiting, or returns nil.
-func (p *Pool) AcquireOther(model string, failed *Lease) *Lease {
+// AcquireOther claims another node than failed's, without waiting, or returns false.
+func (p *Pool) AcquireOther(want Want, failed *Lease) (Lease, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var candidates []*Node
 	for _, node := range p.nodes {
-		if _, holds := node.models[model]; node.up && node != failed.Node && (model == "" || holds) {
+		if _, holds := node.models[want.Model]; node.up && node != failed.Node && (want.Model == "" || holds) {
 			candidates = append(candidates, node)
 		}
 	}
-	return p.lease(candidates)
+	lease := p.lease(candidates)
+	return lease, lease.Node != nil
 }
 
-func (p *Pool) tryAcquire(model string, failed *Lease) (*Lease, <-chan struct{}) {
+func (p *Pool) tryAcquire(model string, failed *Lease) (Lease, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var holders, others []*Node // healthy
@@ -265,24 +320,24 @@ func (p *Pool) tryAcquire(model string, failed *Lease) (*Lease, <-chan struct{})
 	case (model == "" || !held) && known:
 		return p.lease(others), p.changed
 	}
-	return nil, p.changed
+	return Lease{}, p.changed
 }
 
 // lease claims one of candidates. The caller holds mu, so that two requests never both see the same
 // node as the idle one.
-func (p *Pool) lease(candidates []*Node) *Lease {
+func (p *Pool) lease(candidates []*Node) Lease {
 	if len(candidates) == 0 {
-		return nil
+		return Lease{}
 	}
 	p.turn++
 	node := balancer.LeastOutstanding(candidates, p.turn)
 	node.outstanding.Add(1)
 	p.metrics.InFlight.WithLabelValues(node.Name).Inc()
-	return &Lease{Node: node, epoch: node.epoch, pool: p}
+	return Lease{Node: node, epoch: node.epoch, pool: p}
 }
 
 // Claim counts a request that is sent to a node chosen by the caller.
-func (p *Pool) Claim(node *Node) *Lease {
+func (p *Pool) Claim(node *Node) Lease {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lease([]*Node{node})

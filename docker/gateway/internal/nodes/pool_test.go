@@ -126,13 +126,13 @@ func TestTheFailedNodeIsAvoidedWhileAnotherHoldsTheModelAndTakenOnlyAfterItCameB
 	tiny := modelname.Canonical("tiny")
 	eventually(t, "both up", func() bool { return len(pool.Holding(tiny)) == 2 })
 
-	failed, err := pool.Acquire(t.Context(), tiny, nil)
+	failed, err := pool.Acquire(t.Context(), nodes.Want{Model: tiny}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	failed.Release()
 	for range 10 {
-		lease, err := pool.Acquire(t.Context(), tiny, failed)
+		lease, err := pool.Acquire(t.Context(), nodes.Want{Model: tiny}, &failed)
 		if err != nil || lease.Node == failed.Node {
 			t.Fatalf("the node that failed was chosen again: %v", err)
 		}
@@ -145,11 +145,11 @@ func TestTheFailedNodeIsAvoidedWhileAnotherHoldsTheModelAndTakenOnlyAfterItCameB
 	}
 	other.Stop()
 	eventually(t, "one node left", func() bool { return len(pool.Healthy()) == 1 })
-	if _, err := pool.Acquire(t.Context(), tiny, failed); !errors.Is(err, nodes.ErrNoNode) {
+	if _, err := pool.Acquire(t.Context(), nodes.Want{Model: tiny}, &failed); !errors.Is(err, nodes.ErrNoNode) {
 		t.Fatalf("a node that failed and was never down is chosen again: %v", err)
 	}
-	pool.ReportFailure(failed, errors.New("reset"))
-	lease, err := pool.Acquire(t.Context(), tiny, failed)
+	pool.ReportFailure(&failed, errors.New("reset"))
+	lease, err := pool.Acquire(t.Context(), nodes.Want{Model: tiny}, &failed)
 	if err != nil || lease.Node != failed.Node {
 		t.Fatalf("a node that came back is not chosen: %v", err)
 	}
@@ -160,7 +160,7 @@ func TestAModelOnNoNodeGetsAnyNodeAtOnceSoThatItWordsTheError(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
 	pool := start(t, direct{}, worker.Address)
 	eventually(t, "up", func() bool { return len(pool.Healthy()) == 1 })
-	lease, err := pool.Acquire(t.Context(), modelname.Canonical("unheard-of"), nil)
+	lease, err := pool.Acquire(t.Context(), nodes.Want{Model: modelname.Canonical("unheard-of")}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestOutstandingRequestsAreCountedOnceReleasedOnce(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
 	pool := start(t, direct{}, worker.Address)
 	eventually(t, "up", func() bool { return len(pool.Healthy()) == 1 })
-	lease, err := pool.Acquire(t.Context(), "", nil)
+	lease, err := pool.Acquire(t.Context(), nodes.Want{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestAWaitEndsWithTheRequest(t *testing.T) {
 	pool := start(t, direct{}, "127.0.0.1:1")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := pool.Acquire(ctx, "", nil); !errors.Is(err, context.Canceled) {
+	if _, err := pool.Acquire(ctx, nodes.Want{}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, not canceled", err)
 	}
 }

@@ -128,7 +128,7 @@ func (p *Proxy) one(r *http.Request, node *nodes.Node, body []byte, merge *merge
 	defer lease.Release()
 	fail := func(err error) outcome {
 		if r.Context().Err() == nil {
-			p.pool.ReportFailure(lease, err)
+			p.pool.ReportFailure(&lease, err)
 			p.log.Warn("worker failed", "node", node.Name, "path", r.URL.Path, "error", err)
 		}
 		merge.leave(node.Name)

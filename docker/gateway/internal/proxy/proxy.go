@@ -55,14 +55,14 @@ func New(pool *nodes.Pool, m *metrics.Metrics, log *slog.Logger, responseTimeout
 
 // Call is a request that can be sent more than once.
 type Call struct {
-	Model string // canonical; empty: any node will do
-	Body  []byte // whole
+	Want nodes.Want
+	Body []byte // whole
 }
 
 // answer is a worker's response, of which the first bytes have been read.
 type answer struct {
 	response *http.Response
-	lease    *nodes.Lease
+	lease    nodes.Lease
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	timer    *time.Timer
@@ -95,7 +95,7 @@ func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request, call Call) {
 // open finds a node that begins to answer. It tries a second one where the first failed without a byte.
 func (p *Proxy) open(r *http.Request, call Call) (*answer, error) {
 	x := exchange.From(r.Context())
-	lease, err := p.pool.Acquire(r.Context(), call.Model, nil)
+	lease, err := p.pool.Acquire(r.Context(), call.Want, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -106,25 +106,28 @@ func (p *Proxy) open(r *http.Request, call Call) (*answer, error) {
 		case err == nil && (retried || !overloaded(a.response.StatusCode)):
 			return a, nil
 		case err == nil:
-			other := p.pool.AcquireOther(call.Model, lease)
-			if other == nil {
+			other, found := p.pool.AcquireOther(call.Want, &lease)
+			if !found {
 				return a, nil
 			}
 			a.close()
 			lease, retried = other, true
 		default:
+			if errors.Is(err, errSilent) {
+				lease.TimedOut()
+			}
 			lease.Release()
 			if r.Context().Err() != nil || errors.Is(err, errSilent) {
 				return nil, err
 			}
-			p.pool.ReportFailure(lease, err)
+			p.pool.ReportFailure(&lease, err)
 			p.log.Warn("worker failed before it answered", "node", lease.Node.Name, "request", x.RequestID, "error", err)
 			if !retried && !notSent(err) {
 				retried = true
-			} else if lost++; lost > maxLost || (!notSent(err) && !p.pool.Died(r.Context(), lease)) {
+			} else if lost++; lost > maxLost || (!notSent(err) && !p.pool.Died(r.Context(), &lease)) {
 				return nil, fmt.Errorf("worker %s failed before it answered: %w", lease.Node.Name, err)
 			}
-			if lease, err = p.pool.Acquire(r.Context(), call.Model, lease); err != nil {
+			if lease, err = p.pool.Acquire(r.Context(), call.Want, &lease); err != nil {
 				return nil, err
 			}
 		}
@@ -144,7 +147,7 @@ func notSent(err error) bool {
 
 // attempt sends the request to one node and waits for the first bytes of the answer's body, so that a
 // worker that dies between its headers and its body still leaves the retry open.
-func (p *Proxy) attempt(r *http.Request, x *exchange.Exchange, lease *nodes.Lease, call Call) (*answer, error) {
+func (p *Proxy) attempt(r *http.Request, x *exchange.Exchange, lease nodes.Lease, call Call) (*answer, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	timer := time.AfterFunc(p.silence, func() { cancel(errSilent) })
 	fail := func(err error) (*answer, error) {
@@ -174,6 +177,7 @@ func (p *Proxy) attempt(r *http.Request, x *exchange.Exchange, lease *nodes.Leas
 		return fail(err)
 	}
 	timer.Reset(p.silence)
+	lease.Answered(response.StatusCode)
 	return &answer{
 		response: response, lease: lease, ctx: ctx, cancel: cancel, timer: timer,
 		buffer: buffer, first: n, readErr: err,
@@ -288,9 +292,10 @@ func (p *Proxy) breakOff(w http.ResponseWriter, r *http.Request, x *exchange.Exc
 	case r.Context().Err() != nil:
 		p.clientGone(x, r.Context().Err())
 	case errors.Is(cause, errSilent):
+		a.lease.TimedOut()
 		message = fmt.Sprintf("worker %s fell silent while it was answering", x.Node)
 	default:
-		p.pool.ReportFailure(a.lease, err)
+		p.pool.ReportFailure(&a.lease, err)
 	}
 	x.Failed, x.Cause = true, err
 	p.log.Warn("answer broke off", "node", x.Node, "request", x.RequestID, "error", err)
@@ -304,7 +309,11 @@ func (p *Proxy) breakOff(w http.ResponseWriter, r *http.Request, x *exchange.Exc
 // refuse answers a request that no worker began to answer.
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, x *exchange.Exchange, err error) {
 	x.Cause = err
+	var busy *nodes.BusyError
 	switch {
+	case errors.As(err, &busy):
+		w.Header().Set("Retry-After", busy.RetryAfterSeconds())
+		reply.Error(w, r, http.StatusServiceUnavailable, busy.Reason)
 	case errors.Is(context.Cause(r.Context()), ErrStopping):
 		reply.Error(w, r, http.StatusServiceUnavailable, ErrStopping.Error())
 	case r.Context().Err() != nil:
