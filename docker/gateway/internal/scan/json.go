@@ -15,69 +15,65 @@ type scanner struct {
 	open [maxDepth/64 + 1]uint64
 }
 
-// object is a walk over the members of an object.
+// walk is a walk over what a container holds.
+type walk struct {
+	// at is where the value of the member or element begins. The caller moves it behind that value before it
+	// goes on, or to -1 where there is no value; before the first it stands behind the opening bracket.
+	at     int
+	begun  bool
+	closed bool // by its bracket, and at stands behind that
+}
+
+// end returns the index behind the container once there is no more in it, or -1 where it is no JSON.
+func (w *walk) end() int {
+	if !w.closed {
+		return -1
+	}
+	return w.at
+}
+
+// more goes to the next member or element.
+func (s *scanner) more(w *walk, closing byte) bool {
+	if w.at < 0 {
+		return false
+	}
+	i := space(s.b, w.at)
+	switch c := at(s.b, i); {
+	case c == closing:
+		w.at, w.closed = i+1, true
+		return false
+	case w.begun:
+		if c != ',' {
+			return false
+		}
+		i = space(s.b, i+1)
+	}
+	w.at, w.begun = i, true
+	return true
+}
+
+type array struct{ walk }
+
+// element goes to the next element of an array.
+func (s *scanner) element(a *array) bool { return s.more(&a.walk, ']') }
+
 type object struct {
-	at, end int // of the member's value; before the first, at stands behind the opening bracket
-	key     []byte
-	plain   bool // the key has no escapes
-	begun   bool
-	closed  bool // ended as an object should, with at behind it
+	walk
+	key   []byte
+	plain bool // the key has no escapes
 }
 
-// next goes to the next member, from at, which the caller has moved to the end of the last one. depth counts
-// the containers that the members are in.
-func (s *scanner) next(o *object, depth int) bool {
-	i := space(s.b, o.at)
-	switch c := at(s.b, i); {
-	case c == '}':
-		o.at, o.closed = i+1, true
-		return false
-	case o.begun && c != ',':
-		return false
-	case o.begun:
-		i = space(s.b, i+1)
-	}
-	o.begun = true
-	if at(s.b, i) != '"' {
+// next goes to the next member of an object.
+func (s *scanner) next(o *object) bool {
+	if !s.more(&o.walk, '}') {
 		return false
 	}
-	end, plain := str(s.b, i)
-	if end < 0 {
+	end, plain, value := key(s.b, o.at)
+	if value < 0 {
 		return false
 	}
-	o.key, o.plain = s.b[i+1:end-1], plain
-	i = space(s.b, end)
-	if at(s.b, i) != ':' {
-		return false
-	}
-	o.at = space(s.b, i+1)
-	o.end = s.skip(o.at, depth)
-	return o.end >= 0
-}
-
-// array is a walk over the elements of an array.
-type array struct {
-	at, end int // of the element; before the first, at stands behind the opening bracket
-	begun   bool
-	closed  bool
-}
-
-// element goes to the next element, as next does.
-func (s *scanner) element(a *array, depth int) bool {
-	i := space(s.b, a.at)
-	switch c := at(s.b, i); {
-	case c == ']':
-		a.at, a.closed = i+1, true
-		return false
-	case a.begun && c != ',':
-		return false
-	case a.begun:
-		i = space(s.b, i+1)
-	}
-	a.begun = true
-	a.at = i
-	a.end = s.skip(i, depth)
-	return a.end >= 0
+	o.key, o.plain, o.at = s.b[o.at+1:end-1], plain, value
+	return true
 }
 
 // skip returns the index behind the value at i, which lies in depth containers, or -1 where there is none.
@@ -105,7 +101,7 @@ func (s *scanner) skip(i, depth int) int {
 				depth--
 				i++
 			case c == '{':
-				i = key(b, i)
+				_, _, i = key(b, i)
 				opened = true
 			default:
 				opened = true
@@ -128,7 +124,7 @@ func (s *scanner) skip(i, depth int) int {
 			case c == ',':
 				i = space(b, i+1)
 				if inObject {
-					if i = key(b, i); i < 0 {
+					if _, _, i = key(b, i); i < 0 {
 						return -1
 					}
 				}
@@ -158,20 +154,21 @@ func space(b []byte, i int) int {
 	return i
 }
 
-// key returns the index of the value that follows the member's name at i, or -1.
-func key(b []byte, i int) int {
+// key reads the name of a member at i. It returns the index behind the name, whether that is free of escapes,
+// and where the member's value begins: -1 where there is no name.
+func key(b []byte, i int) (end int, plain bool, value int) {
 	if at(b, i) != '"' {
-		return -1
+		return -1, false, -1
 	}
-	i, _ = str(b, i)
-	if i < 0 {
-		return -1
+	end, plain = str(b, i)
+	if end < 0 {
+		return -1, false, -1
 	}
-	i = space(b, i)
+	i = space(b, end)
 	if at(b, i) != ':' {
-		return -1
+		return -1, false, -1
 	}
-	return space(b, i+1)
+	return end, plain, space(b, i+1)
 }
 
 const (

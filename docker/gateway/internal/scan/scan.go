@@ -143,59 +143,65 @@ func (a API) openAI() bool { return a >= OpenAIChat }
 // streams is the API's default.
 func (a API) streams() bool { return a == Generate || a == Chat }
 
+// top reads the members of the object at start; false: it is no object.
 func (s *scanner) top(api API, start int, f *found) bool {
-	b := s.b
-	o := object{at: start + 1}
-	for s.next(&o, 1) {
-		value := o.at
-		switch fieldName(o.key, o.plain) {
-		case "model":
-			f.model = named(b[value:o.end], f.model)
-		case "name":
-			f.name = named(b[value:o.end], f.name)
-		case "source":
-			f.source = named(b[value:o.end], f.source)
-		case "stream":
-			switch b[value] {
-			case 't', 'f':
-				f.stream = b[value] == 't' && api != Embed && api != Embeddings && api != OpenAIEmbeddings
-			case 'n': // to Ollama a null takes back what was said before; to its OpenAI side it says nothing
-				if !api.openAI() {
-					f.stream = api.streams()
-				}
-			}
-		case "keep_alive":
-			f.keepAlive = f.keepAlive || (b[value] != 'n' && !api.openAI())
-		case "options":
-			if b[value] == '{' && !api.openAI() {
-				f.options++
-				s.sampling(object{at: value + 1}, f)
-			}
-		case "temperature":
-			if api.openAI() {
-				f.zeroTemperature = isZero(b[value:o.end])
-			}
-		case "seed":
-			if api.openAI() {
-				f.seed = isSeed(b[value:o.end])
-			}
-		case "system", "instructions":
-			f.system = s.text(value, o.end)
-		case "prompt":
-			f.prompt = inner(b, value, o.end)
-		case "context":
-			f.context = inner(b, value, o.end)
-		case "messages":
-			s.messages(value, f)
-		case "input":
-			f.input = inner(b, value, o.end)
-			if api == OpenAIResponses {
-				s.messages(value, f)
-			}
+	o := object{walk: walk{at: start + 1}}
+	for s.next(&o) {
+		name, from := fieldName(o.key, o.plain), o.at
+		switch {
+		case name == "messages", name == "input" && api == OpenAIResponses:
+			o.at = s.messages(from, f)
+		case name == "options" && !api.openAI():
+			o.at = s.options(from, f)
+		case name == "system", name == "instructions":
+			f.system, o.at = s.text(from, 1)
+		default:
+			o.at = s.skip(from, 1)
 		}
-		o.at = o.end
+		if o.at < 0 {
+			return false
+		}
+		f.note(api, name, s.b, from, o.at)
 	}
 	return o.closed
+}
+
+// note takes what a member of a body says: b[from:to].
+func (f *found) note(api API, name string, b []byte, from, to int) {
+	value := b[from:to]
+	switch name {
+	case "model":
+		f.model = named(value, f.model)
+	case "name":
+		f.name = named(value, f.name)
+	case "source":
+		f.source = named(value, f.source)
+	case "stream":
+		switch value[0] {
+		case 't', 'f':
+			f.stream = value[0] == 't'
+		case 'n': // to Ollama a null takes back what was said before; to its OpenAI side it says nothing
+			if !api.openAI() {
+				f.stream = api.streams()
+			}
+		}
+	case "keep_alive":
+		f.keepAlive = f.keepAlive || (value[0] != 'n' && !api.openAI())
+	case "temperature":
+		if api.openAI() {
+			f.zeroTemperature = isZero(value)
+		}
+	case "seed":
+		if api.openAI() {
+			f.seed = isSeed(value)
+		}
+	case "prompt":
+		f.prompt = inner(b, from, to)
+	case "context":
+		f.context = inner(b, from, to)
+	case "input":
+		f.input = inner(b, from, to)
+	}
 }
 
 func (f *found) judge(api API, body []byte) Fields {
@@ -209,7 +215,7 @@ func (f *found) judge(api API, body []byte) Fields {
 	sampled := f.options > 1 || (!f.zeroTemperature && !f.seed) // several options are merged: not read here
 	switch api {
 	case Embed, Embeddings, OpenAIEmbeddings:
-		fields.Deterministic = true
+		fields.Deterministic, fields.Stream = true, false
 	case Generate, Chat, OpenAIChat, OpenAICompletions:
 		fields.Deterministic = !sampled
 	}
@@ -254,22 +260,32 @@ func (f *found) prefix(api API, b []byte) (conversation, system uint64) {
 
 func cut(b []byte, limit int) []byte { return b[:min(len(b), limit)] }
 
-// sampling reads Ollama's options, a map to the worker: their names are matched to the letter.
-func (s *scanner) sampling(o object, f *found) {
-	for s.next(&o, 2) {
-		value := s.b[o.at:o.end]
+// options reads Ollama's options, a map to the worker: their names are matched to the letter. Like the other
+// walks it returns the index behind the value at from, or -1 where that is no JSON.
+func (s *scanner) options(from int, f *found) int {
+	if at(s.b, from) != '{' {
+		return s.skip(from, 1)
+	}
+	f.options++
+	o := object{walk: walk{at: from + 1}}
+	for s.next(&o) {
+		end := s.skip(o.at, 2)
+		if end < 0 {
+			return -1
+		}
 		switch string(o.key) {
 		case "temperature":
-			f.zeroTemperature = isZero(value)
+			f.zeroTemperature = isZero(s.b[o.at:end])
 		case "seed":
-			f.seed = isSeed(value)
+			f.seed = isSeed(s.b[o.at:end])
 		default:
 			if !o.plain { // could be either of them, written with escapes
 				f.options++
 			}
 		}
-		o.at = o.end
+		o.at = end
 	}
+	return o.end()
 }
 
 // isZero tells a number that is nothing but zeros.
@@ -300,61 +316,75 @@ func isSeed(number []byte) bool {
 
 // messages finds the texts that a conversation begins with: of the first system message before the first
 // message of the user, and of that.
-func (s *scanner) messages(start int, f *found) {
+func (s *scanner) messages(from int, f *found) int {
 	f.systemMessage, f.first, f.messages = span{}, span{}, false
-	if s.b[start] != '[' {
-		return
+	if at(s.b, from) != '[' {
+		return s.skip(from, 1)
 	}
-	a := array{at: start + 1}
-	for s.element(&a, 2) {
+	a := array{walk{at: from + 1}}
+	for s.element(&a) {
 		f.messages = true
-		if s.b[a.at] != '{' {
-			break
+		if f.first.empty() && at(s.b, a.at) == '{' {
+			a.at = s.message(a.at, f)
+		} else {
+			a.at = s.skip(a.at, 2)
 		}
-		role, content := span{}, span{}
-		o := object{at: a.at + 1}
-		for s.next(&o, 3) {
-			switch string(o.key) {
-			case "role":
-				role = inner(s.b, o.at, o.end)
-			case "content":
-				content = s.text(o.at, o.end)
-			}
-			o.at = o.end
-		}
-		switch string(role.of(s.b)) {
-		case "system", "developer":
-			if f.systemMessage.empty() {
-				f.systemMessage = content
-			}
-		case "user":
-			f.first = content
-			return
-		}
-		a.at = a.end
 	}
+	return a.end()
 }
 
-// text returns the text of a message: a string, or the first text among its parts. Other parts of a
-// message and what is noted beside a text may change from turn to turn.
-func (s *scanner) text(from, to int) span {
-	if s.b[from] != '[' {
-		return inner(s.b, from, to)
+func (s *scanner) message(from int, f *found) int {
+	var role, content span
+	o := object{walk: walk{at: from + 1}}
+	for s.next(&o) {
+		start := o.at
+		if string(o.key) == "content" {
+			content, o.at = s.text(start, 3)
+			continue
+		}
+		o.at = s.skip(start, 3)
+		if string(o.key) == "role" {
+			role = inner(s.b, start, o.at)
+		}
 	}
-	a := array{at: from + 1}
-	for s.element(&a, 4) {
-		if s.b[a.at] == '{' {
-			o := object{at: a.at + 1}
-			for s.next(&o, 5) {
-				if string(o.key) == "text" && s.b[o.at] == '"' {
-					return inner(s.b, o.at, o.end)
-				}
-				o.at = o.end
+	switch string(role.of(s.b)) {
+	case "system", "developer":
+		if f.systemMessage.empty() {
+			f.systemMessage = content
+		}
+	case "user":
+		f.first = content
+	}
+	return o.end()
+}
+
+// text returns the text of a message: a string, or the first text among its parts. Other parts, and what
+// is noted beside a text, may change from turn to turn.
+func (s *scanner) text(from, depth int) (found span, end int) {
+	if at(s.b, from) != '[' {
+		end = s.skip(from, depth)
+		return inner(s.b, from, end), end
+	}
+	a := array{walk{at: from + 1}}
+	for s.element(&a) {
+		if !found.empty() || at(s.b, a.at) != '{' {
+			a.at = s.skip(a.at, depth+1)
+			continue
+		}
+		o := object{walk: walk{at: a.at + 1}}
+		for s.next(&o) {
+			start := o.at
+			o.at = s.skip(start, depth+2)
+			if o.at >= 0 && string(o.key) == "text" && at(s.b, start) == '"' {
+				found = inner(s.b, start, o.at)
 			}
 		}
-		a.at = a.end
+		a.at = o.end()
 	}
-	return inner(s.b, from, to)
+	if end = a.end(); found.empty() {
+		found = inner(s.b, from, end)
+	}
+	return found, end
 }
 
 // inner is what stands between the quotes or brackets of a value; of any other value, nothing.
