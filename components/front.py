@@ -16,6 +16,7 @@ from components.aws.dns import Dns, DnsArgs
 from components.aws.load_balancer import CDN_PORT, Addresses, LoadBalancer, LoadBalancerArgs
 from components.aws.network import Network
 from stacks.aws import AwsSettings, CdnSettings
+from stacks.regions import CLOUDFRONT_LISTS
 
 ISSUERS = {
     "": ("letsencrypt.org",),
@@ -161,4 +162,4 @@ def _addresses(cdn: CdnSettings, region: str) -> Addresses:
     """Return where a CDN connects from."""
     if cdn.provider == "cloudflare":
         return Addresses(networks=cdn_addresses.CLOUDFLARE)
-    return Addresses(prefix_lists=(cdn_addresses.prefix_list(region),))
+    return Addresses(prefix_lists=(CLOUDFRONT_LISTS[region],))

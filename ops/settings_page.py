@@ -135,7 +135,7 @@ def _budgets() -> Iterator[str]:
     """Yield the lines about the checks that span several settings."""
     yield "## Budgets\n"
     yield "Checks across settings, made before anything changes. A stack that breaks one is refused:\n"
-    for rule in (*budgets.CHECKS, *budgets.MODEL_CHECKS):
+    for rule in (*budgets.NAME_CHECKS, *budgets.CHECKS, *budgets.MODEL_CHECKS):
         title = rule.__name__.replace("_", " ").capitalize()
         yield f"* **{title}.** {_text(rule.__doc__)} An error is:"
         for sentence in _sentences(rule):

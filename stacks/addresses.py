@@ -8,6 +8,9 @@ EIGHTHS = 3
 MOST_ZONES = 6
 AWS_RESERVED = 5
 """Addresses of each subnet that AWS keeps for itself: the first four and the last."""
+SERVICES = IPv4Network("172.20.0.0/16")
+"""Addresses of a cluster's Services: one of the two ranges that EKS chooses from, written down because
+policies name an address of it. None of it may be the VPC's."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def parse(raw: Mapping[str, Any], stack: str) -> Settings:
         problems = sorted(_describe(detail) for detail in _distinct(error.errors()))
     else:
         known, unreadable = _catalogue(settings)
-        problems = unreadable or budgets.check(settings, known)
+        problems = unreadable or budgets.check(settings, stack, known)
         if not problems:
             return settings
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -1,6 +1,4 @@
-"""From where the CDNs connect to the edge: facts that they publish."""
-
-import pulumi
+"""From where Cloudflare connects to the edge: a fact that it publishes."""
 
 CLOUDFLARE = (
     "103.21.244.0/22",
@@ -20,33 +18,3 @@ CLOUDFLARE = (
     "198.41.128.0/17",
 )
 """https://www.cloudflare.com/ips-v4, unchanged since 2021."""
-CLOUDFRONT = {
-    "ap-northeast-1": "pl-58a04531",
-    "ap-northeast-2": "pl-22a6434b",
-    "ap-northeast-3": "pl-31a14458",
-    "ap-south-1": "pl-9aa247f3",
-    "ap-southeast-1": "pl-31a34658",
-    "ap-southeast-2": "pl-b8a742d1",
-    "ca-central-1": "pl-38a64351",
-    "eu-central-1": "pl-a3a144ca",
-    "eu-north-1": "pl-fab65393",
-    "eu-west-1": "pl-4fa04526",
-    "eu-west-2": "pl-93a247fa",
-    "eu-west-3": "pl-75b1541c",
-    "sa-east-1": "pl-5da64334",
-    "us-east-1": "pl-3b927c52",
-    "us-east-2": "pl-b6a144df",
-    "us-west-1": "pl-4ea04527",
-    "us-west-2": "pl-82a045eb",
-}
-"""Region → list ``com.amazonaws.global.cloudfront.origin-facing``; AWS keeps what is in it."""
-
-
-def prefix_list(region: str) -> str:
-    """Return the id of the list of addresses from which CloudFront connects to origins in ``region``."""
-    if region not in CLOUDFRONT:
-        raise pulumi.RunError(
-            f"aws.region: the list of CloudFront's addresses in {region} is not known, only those in"
-            f" {', '.join(CLOUDFRONT)}: take another region, or aws.cdn.provider cloudflare"
-        )
-    return CLOUDFRONT[region]

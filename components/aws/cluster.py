@@ -8,7 +8,6 @@ outlive it. So it is protected twice: here, and by EKS itself.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 import pulumi
 import pulumi_kubernetes
@@ -22,10 +21,9 @@ from components.aws.key import Key, KeyArgs
 from components.aws.kubeconfig import kubeconfig
 from components.aws.protection import protects
 from components.aws.role import Role, RoleArgs
+from stacks.addresses import SERVICES
 from stacks.aws import CiSettings, ClusterSettings
 
-SERVICES = IPv4Network("172.20.0.0/16")
-"""Addresses of Services; EKS's own choice for a VPC in 10.0.0.0/8, written down because policies name one."""
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 

@@ -13,15 +13,18 @@ import pulumi
 from pulumi_aws import cloudwatch, ec2, rds, vpc
 
 from components.aws.account import Account
-from components.aws.database_parameters import AUTHORITY, FAMILY, parameters, root_certificate
+from components.aws.database_parameters import FAMILY, parameters
 from components.aws.documents import allow, document
 from components.aws.key import Key, KeyArgs
 from components.aws.protection import protects
 from components.service import ADMINISTRATOR, Outside, Store, VaultSecret
 from stacks import aws
+from stacks.regions import database_authorities
 from stacks.stores import DatabaseSettings
 
 PORT = 5432
+AUTHORITY = "rds-ca-rsa2048-g1"
+"""Who signs the server's certificate."""
 LOGS = ("postgresql", "upgrade")
 LOG_DAYS = 30
 INSIGHTS_DAYS = 7
@@ -153,7 +156,7 @@ class Database(pulumi.ComponentResource):
             port=PORT,
             outside=Outside(tuple(self._args.subnet_cidrs), PORT),
             password=self._args.password,
-            ca_certificate=root_certificate(self._args.account.region),
+            ca_certificate=database_authorities()[self._args.account.region],
             admin=VaultSecret(self._instance.master_user_secrets[0].secret_arn, "password"),
         )
 

@@ -1,9 +1,4 @@
-"""What RDS calls the parameters of PostgreSQL, and the certificate that its servers are known by."""
-
-import re
-from pathlib import Path
-
-import pulumi
+"""What RDS calls the parameters of PostgreSQL."""
 
 from stacks.stores import DatabaseSettings
 
@@ -12,8 +7,6 @@ RDS_CONNECTIONS = 5
 """Connections that RDS keeps for its own superuser and monitoring, beside those that settings count."""
 PAGE_KIB = 8
 """Size of a page of PostgreSQL, the unit of some of its memory parameters."""
-AUTHORITY = "rds-ca-rsa2048-g1"
-AUTHORITIES = Path(__file__).with_name("rds-ca.pem")
 
 
 def parameters(server: DatabaseSettings) -> dict[str, tuple[str, str]]:
@@ -53,15 +46,3 @@ def parameters(server: DatabaseSettings) -> dict[str, tuple[str, str]]:
         **{name: (value, "pending-reboot") for name, value in restart.items()},
         **{name: (value, "immediate") for name, value in at_once.items()},
     }
-
-
-def root_certificate(region: str) -> str:
-    """Return the certificate, PEM, of the authority that signs RDS's certificates in ``region``."""
-    text = AUTHORITIES.read_text()
-    found = re.search(rf"^{re.escape(region)}\n(-----BEGIN.*?-----END CERTIFICATE-----\n)", text, re.M | re.S)
-    if not found:
-        known = ", ".join(re.findall(r"^[a-z]{2}-.*-[0-9]$", text, re.M))
-        raise pulumi.RunError(
-            f"aws.region: the certificate of RDS in {region} is not in {AUTHORITIES.name}, which has {known}"
-        )
-    return found[1]

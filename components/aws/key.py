@@ -13,6 +13,7 @@ from pulumi_aws import kms
 from components.aws.account import Account
 from components.aws.documents import Statement, document, let
 from components.aws.protection import protects
+from stacks import protected
 
 DELETION_DAYS = 30
 """The longest that AWS offers."""
@@ -44,7 +45,7 @@ class Key(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: KeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ollamamax:aws:Key", name, None, opts)
-        key_name = f"{name}-key"  # apart from what it encrypts: each is given free by its own name
+        key_name = protected.key(name)
         self._key = kms.Key(
             key_name,
             description=args.purpose,

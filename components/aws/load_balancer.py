@@ -25,8 +25,6 @@ EXPOSED = {"exposure": "edge"}
 """Tells the policies that this is meant to face the internet."""
 HEALTH_INTERVAL_S = 10
 HEALTH_COUNT = 2
-LONGEST_DRAIN_S = 3600
-"""The longest that AWS lets a target drain."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ class LoadBalancer(pulumi.ComponentResource):
             protocol=entrance.protocol,
             port=entrance.target_port,
             preserve_client_ip="true",
-            deregistration_delay=drain_s(args.longest_stream_s),
+            deregistration_delay=args.longest_stream_s,
             # What is still open then would hang: nobody answers any more.
             connection_termination=True,
             # A QUIC client that changes its port stays with the edge that has its connection.
@@ -224,13 +222,3 @@ class LoadBalancer(pulumi.ComponentResource):
             tags={"eks:eks-cluster-name": args.cluster_name},
             opts=self._child,
         )
-
-
-def drain_s(longest_stream_s: int) -> int:
-    """Return how long a target drains, seconds: as long as the longest stream, which AWS must allow."""
-    if longest_stream_s > LONGEST_DRAIN_S:
-        raise pulumi.RunError(
-            f"longestStreamS: {longest_stream_s} is more than {LONGEST_DRAIN_S}, the longest that a load"
-            " balancer of AWS lets a stream finish: lower it"
-        )
-    return longest_stream_s

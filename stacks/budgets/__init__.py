@@ -6,9 +6,21 @@ Each check yields sentences that name every layer and number involved, and the w
 from collections.abc import Callable, Iterator, Mapping
 
 from stacks import capacity, cost, models
-from stacks.budgets import autoscaling, cloud, connections, gpus, memory, spending, target, timeouts
+from stacks.budgets import (
+    autoscaling,
+    cloud,
+    connections,
+    gpus,
+    memory,
+    protection,
+    spending,
+    target,
+    timeouts,
+)
 from stacks.settings import Settings
 
+NAME_CHECKS: tuple[Callable[[Settings, str], Iterator[str]], ...] = (target.stack_name,)
+"""Checks that need to know what the stack is called."""
 CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     target.target,
     target.unused,
@@ -26,6 +38,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     cloud.account,
     cloud.network,
     cloud.names,
+    protection.given_free,
 )
 MODEL_CHECKS: tuple[Callable[[Settings, models.Catalogue], Iterator[str]], ...] = (
     memory.models_in_memory,
@@ -36,10 +49,11 @@ MODEL_CHECKS: tuple[Callable[[Settings, models.Catalogue], Iterator[str]], ...] 
 """Checks that need to know how large the models are."""
 
 
-def check(settings: Settings, catalogue: models.Catalogue = models.PUBLISHED) -> list[str]:
-    """Return every budget that ``settings`` breaks, one sentence each."""
+def check(settings: Settings, stack: str, catalogue: models.Catalogue = models.PUBLISHED) -> list[str]:
+    """Return every budget that ``settings`` break in a stack of this name, one sentence each."""
+    named = [problem for rule in NAME_CHECKS for problem in rule(settings, stack)]
     alone = [problem for rule in CHECKS for problem in rule(settings)]
-    return alone + [problem for rule in MODEL_CHECKS for problem in rule(settings, catalogue)]
+    return named + alone + [problem for rule in MODEL_CHECKS for problem in rule(settings, catalogue)]
 
 
 def figures(

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterator
 
-from stacks import addresses, capacity, hardware
+from stacks import addresses, capacity, hardware, regions
 from stacks.settings import Settings
 
 FIXED_ADDRESSES = 32
@@ -13,6 +13,9 @@ ADDRESSES_A_NODE = 33
 need: docs.aws.amazon.com/eks/latest/userguide/auto-networking.html"""
 LARGEST, SMALLEST = 16, 20
 """Prefix lengths of a VPC: AWS gives no larger one, and a smaller one has no room for nodes in six zones."""
+LONGEST_COMMON_NAME = 64
+"""Letters of the name that a certificate of ACM is for:
+docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html."""
 
 
 def account(s: Settings) -> Iterator[str]:
@@ -38,6 +41,12 @@ def account(s: Settings) -> Iterator[str]:
         yield (
             f"aws.cluster.adminRoles is empty, and there is no aws.ci: nobody could place anything in the "
             f"cluster of account {s.aws.account_id}: name the IAM role that runs up"
+        )
+    authorities = regions.database_authorities()
+    if s.aws.region not in authorities:
+        yield (
+            f"aws.region: the certificate of RDS's authority in {s.aws.region} is not known here, only in "
+            f"{', '.join(authorities)}: take one of these"
         )
     for zone in s.aws.zones:
         if zone[:-1] != s.aws.region:
@@ -70,6 +79,11 @@ def network(s: Settings) -> Iterator[str]:
     if not LARGEST <= cidr.prefixlen <= SMALLEST:
         yield f"aws.network.cidr ({cidr}) must be from /{LARGEST} to /{SMALLEST}"
         return
+    if cidr.overlaps(addresses.SERVICES):
+        yield (
+            f"aws.network.cidr ({cidr}) overlaps with {addresses.SERVICES}, the addresses of the cluster's "
+            "Services, which EKS refuses: take another network, such as 10.80.0.0/16"
+        )
     nodes = sum(pool.max_nodes for pool in s.gpu_pools) + capacity.general_nodes(s)
     zones = len(s.aws.zones)
     subnets = addresses.cut(cidr, min(zones, addresses.MOST_ZONES)).private
@@ -100,4 +114,15 @@ def names(s: Settings) -> Iterator[str]:
         yield (
             f"aws.cdn.cloudflareZoneId ({cdn.cloudflare_zone_id}) is given, while aws.cdn.provider is "
             f"{cdn.provider}"
+        )
+    if cdn and cdn.provider == "cloudfront" and s.aws.region not in regions.CLOUDFRONT_LISTS:
+        yield (
+            f"aws.cdn.provider ({cdn.provider}): the list of its addresses in aws.region {s.aws.region} is "
+            f"not known here, only in {', '.join(regions.CLOUDFRONT_LISTS)}: take one of these, or cloudflare"
+        )
+    console = f"console.{dns.zone}"
+    if cdn and cdn.provider == "cloudfront" and len(console) > LONGEST_COMMON_NAME:
+        yield (
+            f"aws.dns.zone ({dns.zone}): {console} has {len(console)} letters, and ACM issues certificates "
+            f"for names of at most {LONGEST_COMMON_NAME}: take a shorter zone, or aws.cdn.provider cloudflare"
         )

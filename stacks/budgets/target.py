@@ -1,11 +1,20 @@
 """Targets: what a target needs is given, and what it cannot do is not asked of it."""
 
+import re
 from collections.abc import Iterator
 
 from pydantic.alias_generators import to_camel
 
 from stacks.settings import Settings
 
+LONGEST_STACK = 15
+"""Letters of a stack's name: ``ollamamax-STACK/quay`` is a prefix of ECR's pull-through cache, of 30 at most:
+docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreatePullThroughCacheRule.html. All other names that
+are made of the stack's have room for more."""
+STACK_NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
+"""What RDS, ElastiCache, S3 and ECR all take."""
+LABEL_VALUE = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+"""What Kubernetes takes for a label's value."""
 OF_A_POOL = {"replicas", "resources", "parallel", "context_length"}
 """Settings of workers that each GPU pool has of its own."""
 
@@ -40,6 +49,27 @@ def target(s: Settings) -> Iterator[str]:
         yield (
             f"gateway.autoscaling (up to {s.gateway.autoscaling.max_replicas}) must be left out with target "
             "docker: gateway.replicas says how many"
+        )
+
+
+def stack_name(s: Settings, stack: str) -> Iterator[str]:
+    """The stack's name fits into all that is named after it."""
+    if s.target == "kubernetes" and not re.fullmatch(LABEL_VALUE, stack):
+        yield (
+            f"the stack's name ({stack}) must be at most 63 letters, digits, dashes, dots and underscores, a "
+            "letter or a digit first and last: it is a label of every object in the cluster"
+        )
+    if s.target != "aws":
+        return
+    if not re.fullmatch(STACK_NAME, stack):
+        yield (
+            f"the stack's name ({stack}) must be small letters and digits, with single dashes between them: "
+            "it is part of names in RDS, ElastiCache, S3 and ECR, which take nothing else"
+        )
+    if len(stack) > LONGEST_STACK:
+        yield (
+            f"the stack's name ({stack}) has {len(stack)} letters: ollamamax-{stack}/quay is a prefix of "
+            f"ECR's pull-through cache, which takes 30, so name the stack with at most {LONGEST_STACK}"
         )
 
 

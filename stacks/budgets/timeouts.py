@@ -9,6 +9,9 @@ BALANCER_TCP_IDLE_S = 350
 TCP_UDP listeners: docs.aws.amazon.com/elasticloadbalancing/latest/network/network-load-balancers.html"""
 BALANCER_UDP_IDLE_S = 120
 """The same for UDP, which HTTP/3 runs on."""
+BALANCER_DRAIN_S = 3600
+"""How long a network load balancer lets a target that leaves go on, at most:
+docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html"""
 CDN_READ_S = {"cloudflare": 120, "cloudfront": 60}
 """How long a CDN waits for the next piece of an answer before it gives up. Cloudflare: Proxy Read Timeout,
 developers.cloudflare.com/fundamentals/reference/connection-limits. CloudFront: origin response timeout, what
@@ -44,6 +47,11 @@ def load_balancer(s: Settings) -> Iterator[str]:
     """On AWS, the load balancer remembers every connection for as long as both of its ends do."""
     if s.target != "aws":
         return
+    if s.longest_stream_s > BALANCER_DRAIN_S:
+        yield (
+            f"longestStreamS ({s.longest_stream_s} s) is more than the {BALANCER_DRAIN_S} s for which a "
+            "network load balancer lets a leaving edge finish: lower it"
+        )
     if s.edge.tcp_keepalive_s >= BALANCER_TCP_IDLE_S:
         yield (
             f"edge.tcpKeepaliveS ({s.edge.tcp_keepalive_s} s) must be less than the {BALANCER_TCP_IDLE_S} s "

@@ -80,7 +80,7 @@ AWS = {
     "aws": choice(
         network=choice(
             nat=st.sampled_from(["per-zone", "single"]),
-            cidr=st.sampled_from(["10.80.0.0/16", "172.20.0.0/18"]),
+            cidr=st.sampled_from(["10.80.0.0/16", "172.21.0.0/18"]),
             interfaceEndpoints=some(["ec2", "ecr.api", "ecr.dkr", "sts", "logs"]),
         ),
         cluster=choice(publicAccess=some(NETWORKS[1:])),
@@ -95,7 +95,7 @@ AWS = {
         clients=some(NETWORKS, 1),
         zones=st.sampled_from([ZONES, ZONES[:2]]),
     ),
-    "policy": choice(allowReplace=some(["database", "cluster", "vpc"])),
+    "policy": choice(allowReplace=some(["database", "cluster", "vpc", "edge", "models-key"])),
 }
 
 

@@ -33,11 +33,10 @@ def as_config(document: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.fixture
-def load_file() -> Callable[[Path], Settings]:
-    """Return a function that loads a stack file as the program would; its stack is named after it."""
+def load_file() -> Callable[..., Settings]:
+    """Return a function that loads a stack file as the program would, in a stack of the name given."""
 
-    def load(file: Path) -> Settings:
-        stack = file.stem.removeprefix("Pulumi.")
+    def load(file: Path, stack: str = "some-stack") -> Settings:
         mocks.set_mocks(NoResources(), project="ollamamax", stack=stack)
         pulumi.runtime.set_all_config(as_config(yaml.safe_load(file.read_text())))
         return stacks.load()

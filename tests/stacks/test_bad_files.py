@@ -1,6 +1,7 @@
 """Every rule refuses the bad file made for it, with exactly the message that stands beside the file.
 
-``bad/NAME.yaml`` is the stack file and ``bad/NAME.txt`` the problems, one a line.
+``bad/NAME.yaml`` is the stack file and ``bad/NAME.txt`` the problems, one a line. Where it matters what the
+stack is called, the file says so under ``stack``.
 """
 
 import ast
@@ -25,12 +26,13 @@ def expected(file: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
-def test_a_bad_file_is_refused_with_its_message(load_file: Callable[[Path], Settings], file: Path) -> None:
+def test_a_bad_file_is_refused_with_its_message(load_file: Callable[..., Settings], file: Path) -> None:
+    stack = yaml.safe_load(file.read_text()).get("stack", "some-stack")
     with pytest.raises(SettingsError) as refused:
-        load_file(file)
+        load_file(file, stack)
     title, *problems = str(refused.value).splitlines()
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    assert title == f"stack {file.stem}: the settings have {count}:"
+    assert title == f"stack {stack}: the settings have {count}:"
     assert problems == [f"  {line}" for line in expected(file)]
 
 

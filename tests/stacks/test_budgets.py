@@ -12,7 +12,7 @@ from stacks.settings import Settings
 
 def problems(**blocks: dict[str, Any]) -> list[str]:
     """Return the budgets that default settings with these blocks break."""
-    return budgets.check(Settings.model_validate({"target": "docker", **blocks}))
+    return budgets.check(Settings.model_validate({"target": "docker", **blocks}), "dev")
 
 
 def about(found: list[str], *words: str) -> list[str]:
@@ -131,6 +131,7 @@ def test_an_nginx_worker_may_open_all_its_connections(connections: int, files: i
 @given(prefix=st.integers(8, 30))
 def test_the_subnet_holds_fixed_and_dynamic_addresses(prefix: int) -> None:
     found = budgets.check(
-        Settings.model_validate_json(f'{{"target": "docker", "docker": {{"subnet": "10.0.0.0/{prefix}"}}}}')
+        Settings.model_validate_json(f'{{"target": "docker", "docker": {{"subnet": "10.0.0.0/{prefix}"}}}}'),
+        "dev",
     )
     assert bool(found) == (prefix > 25)

@@ -45,11 +45,11 @@ def pool(**changes: Any) -> dict[str, Any]:
 
 
 def about(s: Settings, *words: str) -> list[str]:
-    return [sentence for sentence in budgets.check(s) if all(word in sentence for word in words)]
+    return [sentence for sentence in budgets.check(s, "dev") if all(word in sentence for word in words)]
 
 
 def test_an_ordinary_stack_on_aws_breaks_no_budget() -> None:
-    assert budgets.check(aws(gpu_pools=(pool(),))) == []
+    assert budgets.check(aws(gpu_pools=(pool(),)), "dev") == []
 
 
 @given(drain=seconds, delay=st.integers(0, 300), stream=short)

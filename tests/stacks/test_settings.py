@@ -98,13 +98,13 @@ def test_the_example_for_a_cluster_that_exists_keeps_all_budgets() -> None:
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "stacks").glob("Pulumi.*.yaml")), ids=lambda file: file.stem)
-def test_every_stack_file_loads(load_file: Callable[[Path], Settings], file: Path) -> None:
+def test_every_stack_file_loads(load_file: Callable[..., Settings], file: Path) -> None:
     targets = {"local": "docker", "test": "docker", "staging": "aws", "prod": "aws"}
     assert load_file(file).target == targets[file.stem.removeprefix("Pulumi.")]
     assert len(file.read_text().splitlines()) <= 80, "tuned numbers belong into the defaults"
 
 
-def test_the_local_stack_names_a_small_public_model(load_file: Callable[[Path], Settings]) -> None:
+def test_the_local_stack_names_a_small_public_model(load_file: Callable[..., Settings]) -> None:
     assert load_file(ROOT / "stacks/Pulumi.local.yaml").models == ("smollm2:135m",)
 
 
@@ -219,7 +219,7 @@ def test_a_problem_names_the_stack(load_config: Callable[[dict[str, str]], Setti
         load_config({})
 
 
-def test_a_stack_file_is_read_as_the_program_reads_it(load_file: Callable[[Path], Settings]) -> None:
+def test_a_stack_file_is_read_as_the_program_reads_it(load_file: Callable[..., Settings]) -> None:
     for file in sorted((ROOT / "stacks").glob("Pulumi.*.yaml")):
         assert stacks.read(file, "s") == load_file(file)
 

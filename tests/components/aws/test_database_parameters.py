@@ -1,19 +1,10 @@
-"""PostgreSQL's parameters as RDS counts them, and the authorities of RDS."""
+"""PostgreSQL's parameters as RDS counts them."""
 
-import re
-from datetime import UTC, datetime, timedelta
-
-import pulumi
-import pytest
-from cryptography import x509
-from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.aws.database_parameters import AUTHORITIES, parameters, root_certificate
+from components.aws.database_parameters import parameters
 from stacks.stores import DatabaseSettings
-
-REGIONS = re.findall(r"^[a-z]{2}-.*-[0-9]$", AUTHORITIES.read_text(), re.M)
 
 
 @given(mebibytes=st.integers(16, 1_048_576), seconds=st.integers(1, 86_400))
@@ -52,23 +43,3 @@ def test_what_needs_a_restart_waits_for_one() -> None:
     methods = {name: method for name, (_, method) in parameters(DatabaseSettings()).items()}
     assert methods["max_connections"] == methods["shared_buffers"] == "pending-reboot"
     assert methods["work_mem"] == "immediate"
-
-
-def test_the_authorities_of_the_common_regions_are_there() -> None:
-    assert len(REGIONS) >= 25
-    assert {"eu-central-1", "eu-west-1", "us-east-1", "us-east-2", "us-west-2"} <= {*REGIONS}
-
-
-@pytest.mark.parametrize("region", REGIONS)
-def test_a_regions_authority_is_amazons_own_and_valid_for_long(region: str) -> None:
-    certificate = x509.load_pem_x509_certificate(root_certificate(region).encode())
-    (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    assert name.value == f"Amazon RDS {region} Root CA RSA2048 G1"
-    certificate.verify_directly_issued_by(certificate)
-    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    assert certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=3650)
-
-
-def test_a_region_without_a_known_authority_is_refused_with_those_that_have_one() -> None:
-    with pytest.raises(pulumi.RunError, match=r"aws\.region: .*mars-north-1.*eu-central-1"):
-        root_certificate("mars-north-1")

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import pulumi
-import pytest
 from pulumi_kubernetes import Provider
 
 from components.aws.account import Account
-from components.aws.load_balancer import Addresses, LoadBalancer, LoadBalancerArgs, drain_s
+from components.aws.load_balancer import Addresses, LoadBalancer, LoadBalancerArgs
 from policies.exposure import EDGE
 from tests.components.conftest import Graph, Registered, record_of
 
@@ -116,12 +114,6 @@ def test_a_stream_outlives_the_edge_s_departure() -> None:
     (target,) = balancer(longest_stream_s=900).of_type("aws:lb/targetGroup:TargetGroup")
     assert target.inputs["deregistrationDelay"] == 900
     assert target.inputs["connectionTermination"] is True
-
-
-def test_a_stream_longer_than_aws_allows_is_refused() -> None:
-    assert drain_s(3600) == 3600
-    with pytest.raises(pulumi.RunError, match=r"longestStreamS: 3601 is more than 3600"):
-        drain_s(3601)
 
 
 def test_a_lost_gateway_takes_no_edge_along() -> None:
