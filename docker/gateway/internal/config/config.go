@@ -9,16 +9,18 @@ import (
 
 // Config is the whole configuration. The zero value is not usable: start from Default.
 type Config struct {
-	Name        string     `yaml:"name"`        // this gateway, as metrics and response headers call it; by default the host's name
-	Listen      string     `yaml:"listen"`      // address of the API
-	AdminListen string     `yaml:"adminListen"` // address of /metrics, /livez and /readyz
-	Server      Server     `yaml:"server"`
-	Workers     Workers    `yaml:"workers"`
-	Database    Database   `yaml:"database"`
-	Redis       Redis      `yaml:"redis"`
-	QueryCache  QueryCache `yaml:"queryCache"`
-	Auth        Auth       `yaml:"auth"`
-	Log         Log        `yaml:"log"`
+	Name        string      `yaml:"name"`        // this gateway, as metrics and response headers call it; by default the host's name
+	Listen      string      `yaml:"listen"`      // address of the API
+	AdminListen string      `yaml:"adminListen"` // address of /metrics, /livez and /readyz
+	Server      Server      `yaml:"server"`
+	Workers     Workers     `yaml:"workers"`
+	Database    Database    `yaml:"database"`
+	Redis       Redis       `yaml:"redis"`
+	QueryCache  QueryCache  `yaml:"queryCache"`
+	ResultCache ResultCache `yaml:"resultCache"`
+	EmbedBatch  EmbedBatch  `yaml:"embedBatch"`
+	Auth        Auth        `yaml:"auth"`
+	Log         Log         `yaml:"log"`
 }
 
 // Server holds the limits towards clients.
@@ -81,6 +83,21 @@ type QueryCache struct {
 	TTL     time.Duration `yaml:"ttl"`
 }
 
+// ResultCache bounds the cache of workers' answers.
+type ResultCache struct {
+	MemoryBytes    int64         `yaml:"memoryBytes"`    // answers kept by a gateway; 0: none are kept, by Redis neither
+	MaxAnswerBytes int64         `yaml:"maxAnswerBytes"` // a larger answer is not kept
+	TTL            time.Duration `yaml:"ttl"`            // age at which an answer is forgotten
+	RedisTimeout   time.Duration `yaml:"redisTimeout"`   // what a request waits for Redis at most
+	AcrossTenants  bool          `yaml:"acrossTenants"`  // an answer made for one tenant is given to others
+}
+
+// EmbedBatch says when requests for embeddings are sent as one.
+type EmbedBatch struct {
+	MaxWait   time.Duration `yaml:"maxWait"`   // of a request for others; 0: each is sent alone
+	MaxInputs int           `yaml:"maxInputs"` // texts of one batch
+}
+
 // Auth names the stack's own keys, which migrate writes to the database, and how keys are checked.
 type Auth struct {
 	KeyFile         string        `yaml:"keyFile"`         // holds the stack's API key; read by migrate alone
@@ -130,6 +147,13 @@ func Default() Config {
 			MaxLifetime: 5 * time.Minute,
 		},
 		QueryCache: QueryCache{Entries: 10000, TTL: 5 * time.Minute},
+		ResultCache: ResultCache{
+			MemoryBytes:    32 << 20,
+			MaxAnswerBytes: 1 << 20,
+			TTL:            time.Hour,
+			RedisTimeout:   20 * time.Millisecond,
+		},
+		EmbedBatch: EmbedBatch{MaxWait: 5 * time.Millisecond, MaxInputs: 64},
 		Auth:       Auth{SignatureWindow: time.Minute, RefreshInterval: 10 * time.Second},
 		Log:        Log{Level: "info"},
 	}

@@ -119,7 +119,7 @@ func decodeLeaf(node *yaml.Node, target reflect.Value) string {
 	}
 	expected := map[reflect.Kind]string{
 		reflect.String: "a text", reflect.Int: "a whole number", reflect.Int64: "a whole number",
-		reflect.Slice: "a list of texts",
+		reflect.Slice: "a list of texts", reflect.Bool: "true or false",
 	}[target.Kind()]
 	if target.Kind() == reflect.String && (node.Kind != yaml.ScalarNode || node.Tag == "!!null") {
 		return "is not " + expected

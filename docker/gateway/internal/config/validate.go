@@ -19,6 +19,13 @@ import (
 // minHeaderBytes leaves room for an API key and what clients send with every request.
 const minHeaderBytes = 1024
 
+const (
+	// minCacheBytes is the least that a cache of answers is worth having with.
+	minCacheBytes = 1 << 20
+	// maxEmbedWait is the most that a request for embeddings waits for others: a person notices more.
+	maxEmbedWait = 100 * time.Millisecond
+)
+
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
 
 // validate reports values out of their limits. A setting that could not be decoded is not reported
@@ -98,6 +105,16 @@ func validate(c Config, decoded Problems) Problems {
 	}
 	duration(&all, "queryCache.ttl", c.QueryCache.TTL)
 
+	if c.ResultCache.MemoryBytes != 0 {
+		resultCache(&all, c.ResultCache)
+	}
+	if c.EmbedBatch.MaxWait < 0 || c.EmbedBatch.MaxWait > maxEmbedWait {
+		all.add("embedBatch.maxWait", "%s is not between 0s and %s", c.EmbedBatch.MaxWait, maxEmbedWait)
+	}
+	if c.EmbedBatch.MaxInputs < 2 {
+		all.add("embedBatch.maxInputs", "%d is less than 2: set embedBatch.maxWait to 0s to send each request alone", c.EmbedBatch.MaxInputs)
+	}
+
 	for i, path := range c.Auth.PublicPaths {
 		if !strings.HasPrefix(path, "/") {
 			all.add(fmt.Sprintf("auth.publicPaths[%d]", i), "%q is not a path such as /api/version", path)
@@ -121,6 +138,19 @@ func validate(c Config, decoded Problems) Problems {
 		}
 	}
 	return problems
+}
+
+func resultCache(problems *Problems, c ResultCache) {
+	if c.MemoryBytes < minCacheBytes {
+		problems.add("resultCache.memoryBytes", "%d is less than %d: set it to 0 to keep no answers", c.MemoryBytes, minCacheBytes)
+	}
+	if c.MaxAnswerBytes < 1024 || c.MaxAnswerBytes > c.MemoryBytes {
+		problems.add("resultCache.maxAnswerBytes", "%d is not between 1024 and resultCache.memoryBytes (%d)", c.MaxAnswerBytes, c.MemoryBytes)
+	}
+	duration(problems, "resultCache.ttl", c.TTL)
+	if c.RedisTimeout <= 0 || c.RedisTimeout > time.Second {
+		problems.add("resultCache.redisTimeout", "%s is not between 0s and 1s: a request waits that long", c.RedisTimeout)
+	}
 }
 
 func mentions(problems Problems, path string) bool {

@@ -26,6 +26,8 @@ type Metrics struct {
 	NodeUp     *prometheus.GaugeVec // 1 where the node answers
 	Dependency *prometheus.GaugeVec // 1 where database or redis answers
 
+	results
+
 	sample Sample // totals for the database's metrics table
 }
 
@@ -77,6 +79,7 @@ func New(version string) *Metrics {
 			Help: "1 where the database or Redis answers; the gateway goes on without either.",
 		}, []string{"dependency"}),
 	}
+	m.results = newResults(m.registry)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "ollamamax_build_info",
 		Help: "Always 1; the labels say what runs.",

@@ -1,0 +1,301 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// connections is how many a gateway has to Redis for answers, beside the two of the bus.
+	connections = 8
+	idleTimeout = time.Minute
+
+	// A number of failures in a row opens the circuit: Redis is then left alone but for one question a while.
+	failuresToOpen = 3
+	retryAfter     = time.Second
+
+	// queueBytes bounds what waits to be written. More is dropped: it is only a cache.
+	queueBytes  = 16 << 20
+	queueLength = 1024
+
+	// window is how far back compression looks, and so what it needs of memory.
+	window = 128 << 10
+
+	namespace   = "ollamamax:answer:"
+	digestBytes = 24 // of a digest, in a name: to find a model's answers by
+
+	format = 1 // of a value, its first byte
+)
+
+var errTooSlow = errors.New("redis did not answer in time")
+
+// Dial opens a connection to Redis.
+type Dial func(ctx context.Context) (redis.Conn, error)
+
+// shared is the second level. No request waits for it longer than timeout, and none for a write.
+type shared struct {
+	pool    *redis.Pool
+	timeout time.Duration
+	ttl     time.Duration
+	limit   int64 // bytes of an answer
+	log     *slog.Logger
+	circuit circuit
+	writes  struct{ stored, dropped, failed prometheus.Counter }
+
+	queue   chan job
+	waiting atomic.Int64 // bytes in queue
+
+	once    sync.Once // of the two below: they take memory, which a gateway without Redis need not give
+	encoder *zstd.Encoder
+	decoder *zstd.Decoder
+}
+
+// job is an answer to write, or a digest whose answers are to go.
+type job struct {
+	key    Key
+	answer *Answer
+	digest string
+}
+
+func newShared(dial Dial, timeout, ttl time.Duration, limit int64, writes *prometheus.CounterVec, log *slog.Logger) *shared {
+	s := &shared{
+		timeout: timeout, ttl: ttl, limit: limit, log: log, queue: make(chan job, queueLength),
+		pool: &redis.Pool{
+			// A dial that takes longer than a request waits is of use to the next one.
+			DialContext: func(ctx context.Context) (redis.Conn, error) { return dial(context.WithoutCancel(ctx)) },
+			MaxIdle:     connections, MaxActive: connections, Wait: true, IdleTimeout: idleTimeout,
+		},
+	}
+	s.writes.stored = writes.WithLabelValues("stored")
+	s.writes.dropped = writes.WithLabelValues("dropped")
+	s.writes.failed = writes.WithLabelValues("failed")
+	return s
+}
+
+func (s *shared) codecs() (*zstd.Encoder, *zstd.Decoder) {
+	s.once.Do(func() {
+		var err, decoderErr error
+		s.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window),
+			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
+		s.decoder, decoderErr = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxMemory(uint64(max(s.limit, zstd.MinWindowSize))))
+		if err = errors.Join(err, decoderErr); err != nil {
+			panic(err) // the options are constants, and the limit is checked with the settings
+		}
+	})
+	return s.encoder, s.decoder
+}
+
+// name is that of a key in Redis.
+func name(key Key, digest string) string {
+	return namespace + digest[:min(len(digest), digestBytes)] + ":" + hex.EncodeToString(key[:])
+}
+
+// get asks for an answer. It returns nil where there is none, and an error where Redis did not say so in time.
+func (s *shared) get(ctx context.Context, key Key, digest string) (*Answer, error) {
+	if !s.circuit.closed(time.Now()) {
+		return nil, errOpen
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	type outcome struct {
+		value []byte
+		err   error
+	}
+	// On its own, so that a connection on which an answer is late stays in use: closing it would have the
+	// next request wait for a new one.
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := s.fetch(ctx, name(key, digest))
+		done <- outcome{value, err}
+	}()
+	select {
+	case <-ctx.Done():
+		s.circuit.failed(time.Now())
+		return nil, errTooSlow
+	case o := <-done:
+		if o.err != nil || o.value == nil {
+			return nil, o.err
+		}
+		return s.unpack(o.value, digest)
+	}
+}
+
+func (s *shared) fetch(ctx context.Context, name string) ([]byte, error) {
+	connection, err := s.pool.GetContext(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.circuit.failed(time.Now())
+		}
+		return nil, err
+	}
+	defer func() { _ = connection.Close() }() // back to the pool
+	value, err := redis.Bytes(connection.Do("GET", name))
+	if err != nil && !errors.Is(err, redis.ErrNil) {
+		s.circuit.failed(time.Now())
+		return nil, err
+	}
+	s.circuit.worked()
+	return value, nil
+}
+
+// put has an answer written, some time. It never waits.
+func (s *shared) put(key Key, answer *Answer) {
+	size := answer.size()
+	if s.waiting.Add(size) <= queueBytes {
+		select {
+		case s.queue <- job{key: key, answer: answer}:
+			return
+		default:
+		}
+	}
+	s.waiting.Add(-size)
+	s.writes.dropped.Inc()
+}
+
+// drop has the answers of a digest deleted, some time. Their keys are asked for no more: this frees the room.
+func (s *shared) drop(digest string) {
+	select {
+	case s.queue <- job{digest: digest}:
+	default:
+		s.log.Warn("answers of a model that changed stay in redis until they are too old", "digest", digest)
+	}
+}
+
+// run writes until ctx ends.
+func (s *shared) run(ctx context.Context) {
+	defer func() { _ = s.pool.Close() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case j := <-s.queue:
+			if j.answer != nil {
+				s.write(ctx, j)
+			} else if err := s.delete(ctx, j.digest); err != nil {
+				s.log.Warn("answers of a model that changed stay in redis until they are too old", "digest", j.digest, "error", err)
+			}
+		}
+	}
+}
+
+func (s *shared) write(ctx context.Context, j job) {
+	defer s.waiting.Add(-j.answer.size())
+	left := s.ttl - time.Since(j.answer.Stored)
+	if left < time.Millisecond || !s.circuit.closed(time.Now()) {
+		s.writes.dropped.Inc()
+		return
+	}
+	connection, err := s.pool.GetContext(ctx)
+	if err == nil {
+		_, err = connection.Do("SET", name(j.key, j.answer.Digest), s.pack(j.answer), "PX", left.Milliseconds())
+		_ = connection.Close() // back to the pool
+	}
+	if err != nil {
+		s.circuit.failed(time.Now())
+		s.writes.failed.Inc()
+		return
+	}
+	s.circuit.worked()
+	s.writes.stored.Inc()
+}
+
+// delete goes through the keys a thousand at a time, so that Redis serves others in between.
+func (s *shared) delete(ctx context.Context, digest string) error {
+	connection, err := s.pool.GetContext(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }() // back to the pool
+	pattern := name(Key{}, digest)
+	pattern = pattern[:len(pattern)-2*len(Key{})] + "*"
+	cursor := "0"
+	for {
+		reply, err := redis.Values(connection.Do("SCAN", cursor, "MATCH", pattern, "COUNT", 1000))
+		if err != nil {
+			return err
+		}
+		var names [][]byte
+		if _, err := redis.Scan(reply, &cursor, &names); err != nil {
+			return err
+		}
+		if len(names) > 0 {
+			if _, err := connection.Do("UNLINK", redis.Args{}.AddFlat(names)...); err != nil {
+				return err
+			}
+		}
+		if cursor == "0" || ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// pack writes an answer as Redis keeps it: format, time, content type, compressed body.
+func (s *shared) pack(a *Answer) []byte {
+	encoder, _ := s.codecs()
+	packed := make([]byte, 0, 64+len(a.ContentType)+len(a.Body)/4)
+	packed = append(packed, format)
+	packed = binary.BigEndian.AppendUint64(packed, uint64(a.Stored.UnixMilli()))
+	packed = binary.AppendUvarint(packed, uint64(len(a.ContentType)))
+	packed = append(packed, a.ContentType...)
+	return encoder.EncodeAll(a.Body, packed)
+}
+
+var errForeign = errors.New("a value in redis is not an answer of this version")
+
+func (s *shared) unpack(packed []byte, digest string) (*Answer, error) {
+	_, decoder := s.codecs()
+	if len(packed) < 10 || packed[0] != format {
+		return nil, errForeign
+	}
+	stored := time.UnixMilli(int64(binary.BigEndian.Uint64(packed[1:])))
+	length, n := binary.Uvarint(packed[9:])
+	if n <= 0 || length > uint64(len(packed)-9-n) {
+		return nil, errForeign
+	}
+	rest := packed[9+n:]
+	body, err := decoder.DecodeAll(rest[length:], nil)
+	if err != nil {
+		return nil, errors.Join(errForeign, err)
+	}
+	if time.Since(stored) >= s.ttl {
+		return nil, nil //nolint:nilnil // too old is not there
+	}
+	return &Answer{Digest: digest, ContentType: string(rest[:length]), Body: slices.Clip(body), Stored: stored}, nil
+}
+
+// errOpen means that Redis was not asked, because it has failed again and again.
+var errOpen = errors.New("redis is left alone for a while")
+
+// circuit leaves Redis alone after failures in a row, but for one question at a time.
+type circuit struct {
+	failures atomic.Int64
+	until    atomic.Int64 // nanoseconds
+}
+
+func (c *circuit) closed(now time.Time) bool {
+	if c.failures.Load() < failuresToOpen {
+		return true
+	}
+	until := c.until.Load()
+	return now.UnixNano() >= until && c.until.CompareAndSwap(until, now.Add(retryAfter).UnixNano())
+}
+
+func (c *circuit) failed(now time.Time) {
+	if c.failures.Add(1) >= failuresToOpen {
+		c.until.Store(now.Add(retryAfter).UnixNano())
+	}
+}
+
+func (c *circuit) worked() { c.failures.Store(0) }
