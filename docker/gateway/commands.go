@@ -19,6 +19,8 @@ import (
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/bus"
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/gate"
+	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/logs"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/migrations"
@@ -27,6 +29,7 @@ import (
 	"ollamamax/gateway/internal/server"
 	"ollamamax/gateway/internal/sshkey"
 	"ollamamax/gateway/internal/store"
+	"ollamamax/gateway/internal/usage"
 )
 
 // migratePatience is how long migrate waits for the database to accept connections.
@@ -207,7 +210,9 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 
 	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), log)
 	var running sync.WaitGroup
-	for _, part := range []func(context.Context){g.keys.Run, g.bus.Run, g.pool.Run, g.recorder.Run} {
+	for _, part := range []func(context.Context){
+		g.keys.Run, g.bus.Run, g.pool.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
+	} {
 		running.Go(func() { part(parts) })
 	}
 	admin := server.NewAdmin(g.metrics.Handler(), []server.Readiness{
@@ -237,13 +242,19 @@ type gateway struct {
 	bus      *bus.Bus
 	pool     *nodes.Pool
 	recorder *recorder
+	meter    *usage.Meter
+	exchange *limits.Exchange
 	server   *server.Server
 }
 
 func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog.Logger) *gateway {
 	g := &gateway{metrics: metrics.New(version)}
+	left := limits.New(g.metrics.Limited)
 	g.keys = auth.NewKeyring(database, cfg.Auth.RefreshInterval, cfg.Auth.SignatureWindow, log,
-		func(up bool) { g.metrics.SetUp("database", up) })
+		func(up bool) { g.metrics.SetUp("database", up) }, left.Know)
+	g.exchange = limits.NewExchange(left, cfg.Name, dial, log, g.metrics.Sharers)
+	g.meter = usage.New(cfg.Name, database, left, cfg.Usage, g.metrics, log)
+	entrance := gate.New(g.keys, left, g.meter)
 	var cached *store.Cached
 	g.bus = bus.New(dial, log, func(topic bus.Topic) {
 		switch topic {
@@ -264,6 +275,6 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 	g.recorder.snapshot = g.pool.Snapshot
 	forwarder := proxy.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
 	routes := api.New(g.pool, forwarder, cached, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) })
-	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, g.keys.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
+	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, entrance.Leave, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	return g
 }

@@ -17,7 +17,7 @@ import (
 // version is stamped by the build.
 var version = "dev"
 
-const usage = `usage: ollama-distributed COMMAND [--config FILE]
+const help = `usage: ollama-distributed COMMAND [--config FILE]
 
   serve          run the gateway
   migrate        bring the database to this version and register the stack's keys
@@ -33,13 +33,13 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // run returns the exit status: 0, 1 for a failure, 2 for wrong usage.
 func run(arguments []string, stdout, stderr io.Writer) int {
 	if len(arguments) == 0 {
-		_, _ = io.WriteString(stderr, usage)
+		_, _ = io.WriteString(stderr, help)
 		return 2
 	}
 	command := arguments[0]
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { _, _ = io.WriteString(stderr, usage) }
+	flags.Usage = func() { _, _ = io.WriteString(stderr, help) }
 	path := flags.String("config", "/etc/ollamamax/gateway.yaml", "configuration file")
 	target := flags.Int64("to", -1, "schema version for migrate")
 	live := flags.Bool("live", false, "for healthcheck: only whether it answers")
@@ -47,7 +47,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if flags.NArg() > 0 {
-		_, _ = fmt.Fprintf(stderr, "unexpected argument %q\n%s", flags.Arg(0), usage)
+		_, _ = fmt.Fprintf(stderr, "unexpected argument %q\n%s", flags.Arg(0), help)
 		return 2
 	}
 
@@ -66,7 +66,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	case "serve":
 		err = serve(ctx, *path, stdout)
 	default:
-		_, _ = fmt.Fprintf(stderr, "unknown command %q\n%s", command, usage)
+		_, _ = fmt.Fprintf(stderr, "unknown command %q\n%s", command, help)
 		return 2
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -15,26 +16,8 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/reply"
 )
-
-// Kind tells what a key's digest is.
-type Kind string
-
-const (
-	// Secret is a key sent as it is; its digest is the SHA-256 of it.
-	Secret Kind = "secret"
-	// PublicKey is an ed25519 key that requests are signed with; its digest is the key's 32 bytes.
-	PublicKey Kind = "ed25519"
-)
-
-// Key is one registered key. It is read by many requests at once: a change makes another.
-type Key struct {
-	Name   string
-	Kind   Kind
-	Digest [32]byte
-}
 
 // Source is where keys are kept.
 type Source interface {
@@ -55,7 +38,8 @@ type Keyring struct {
 	refresh time.Duration
 	window  time.Duration
 	log     *slog.Logger
-	onState func(up bool) // told the outcome of every reload
+	onState func(up bool)
+	onLoad  func([]Key)
 
 	snapshot atomic.Pointer[snapshot]
 	loading  singleflight.Group
@@ -68,18 +52,44 @@ type Keyring struct {
 type snapshot struct {
 	// byPrefix finds candidates by the first bytes of a digest. What its timing tells is a hash that an
 	// attacker can't aim; the rest is compared in constant time.
-	byPrefix map[lookup][]*Key
+	byPrefix map[lookup][]entry
 }
 
 type lookup struct {
-	kind   Kind
+	signed bool // by a public key, and no secret
 	prefix [8]byte
 }
 
-// NewKeyring returns a keyring without keys. Run fills it.
-func NewKeyring(source Source, refresh, window time.Duration, log *slog.Logger, onState func(up bool)) *Keyring {
+// entry is one way to show a key.
+type entry struct {
+	digest [32]byte
+	until  time.Time // zero: as long as the key is good
+	key    *Key
+}
+
+func index(keys []Key) *snapshot {
+	s := &snapshot{byPrefix: make(map[lookup][]entry, len(keys))}
+	add := func(e entry) {
+		at := lookup{e.key.Kind == PublicKey, [8]byte(e.digest[:8])}
+		s.byPrefix[at] = append(s.byPrefix[at], e)
+	}
+	for i := range keys {
+		key := &keys[i]
+		add(entry{digest: key.Digest, key: key})
+		if !key.PreviousUntil.IsZero() {
+			add(entry{key.Previous, key.PreviousUntil, key})
+		}
+	}
+	return s
+}
+
+// NewKeyring returns a keyring without keys. Run fills it. onState is told the outcome of every reload,
+// onLoad the keys, before any of them is let in.
+func NewKeyring(
+	source Source, refresh, window time.Duration, log *slog.Logger, onState func(up bool), onLoad func([]Key),
+) *Keyring {
 	return &Keyring{
-		source: source, refresh: refresh, window: window, log: log, onState: onState,
+		source: source, refresh: refresh, window: window, log: log, onState: onState, onLoad: onLoad,
 		kick: make(chan struct{}, 1),
 	}
 }
@@ -133,28 +143,25 @@ func (k *Keyring) reload(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		next := &snapshot{byPrefix: make(map[lookup][]*Key, len(keys))}
-		for i := range keys {
-			key := &keys[i]
-			at := lookup{key.Kind, [8]byte(key.Digest[:8])}
-			next.byPrefix[at] = append(next.byPrefix[at], key)
-		}
-		k.snapshot.Store(next)
+		k.onLoad(keys)
+		k.snapshot.Store(index(keys))
 		return nil, nil
 	})
 	return err
 }
 
 // find returns the key with a digest, or nil.
-func (k *Keyring) find(kind Kind, digest [32]byte) *Key {
+func (k *Keyring) find(now time.Time, signed bool, digest [32]byte) *Key {
 	current := k.snapshot.Load()
 	if current == nil {
 		return nil
 	}
 	var found *Key
-	for _, key := range current.byPrefix[lookup{kind, [8]byte(digest[:8])}] {
-		if subtle.ConstantTimeCompare(key.Digest[:], digest[:]) == 1 {
-			found = key
+	candidates := current.byPrefix[lookup{signed, [8]byte(digest[:8])}]
+	for i := range candidates {
+		e := &candidates[i]
+		if subtle.ConstantTimeCompare(e.digest[:], digest[:]) == 1 && (e.until.IsZero() || now.Before(e.until)) {
+			found = e.key
 		}
 	}
 	return found
@@ -169,8 +176,8 @@ const (
 	undecided // the database can't be asked
 )
 
-func (k *Keyring) judge(kind Kind, digest [32]byte) (*Key, verdict) {
-	if key := k.find(kind, digest); key != nil {
+func (k *Keyring) judge(now time.Time, signed bool, digest [32]byte) (*Key, verdict) {
+	if key := k.find(now, signed, digest); key != nil {
 		return key, known
 	}
 	// The key may be younger than the snapshot.
@@ -181,7 +188,7 @@ func (k *Keyring) judge(kind Kind, digest [32]byte) (*Key, verdict) {
 	if !fresh {
 		failed = k.reload(context.Background()) != nil
 	}
-	if key := k.find(kind, digest); key != nil {
+	if key := k.find(now, signed, digest); key != nil {
 		return key, known
 	}
 	if failed || !k.Loaded() {
@@ -190,84 +197,64 @@ func (k *Keyring) judge(kind Kind, digest [32]byte) (*Key, verdict) {
 	return nil, unknown
 }
 
-// Refusal says why a request may not pass.
-type Refusal struct {
-	Status  int // 401, or 503 where nobody can tell
-	Message string
-}
-
 var (
-	notShown  = &Refusal{http.StatusUnauthorized, "an API key is needed: send it as \"Authorization: Bearer KEY\""}
-	notValid  = &Refusal{http.StatusUnauthorized, "the API key is not valid"}
-	notToTell = &Refusal{http.StatusServiceUnavailable, "keys can't be checked at the moment: the database does not answer"}
+	notShown  = &reply.Refusal{Status: http.StatusUnauthorized, Message: "an API key is needed: send it as \"Authorization: Bearer KEY\""}
+	notValid  = &reply.Refusal{Status: http.StatusUnauthorized, Message: "the API key is not valid"}
+	expired   = &reply.Refusal{Status: http.StatusUnauthorized, Message: "the API key has expired"}
+	notToTell = &reply.Refusal{
+		Status: http.StatusServiceUnavailable, Message: "keys can't be checked at the moment: the database does not answer",
+	}
 )
 
 // Authorize returns the key that a request shows, or why it may not pass. header returns the value of a
 // header by its canonical name. A key that is known costs neither a lock nor an allocation; one that is not
 // may wait for the database.
-func (k *Keyring) Authorize(method, path, query string, header func(name string) string) (*Key, *Refusal) {
-	kind, digest, refusal := k.shown(method, path, query, header)
+func (k *Keyring) Authorize(now time.Time, method, path, query string, header func(name string) string) (*Key, *reply.Refusal) {
+	digest, signed, refusal := k.shown(now, method, path, query, header)
 	if refusal != nil {
 		return nil, refusal
 	}
-	key, decision := k.judge(kind, digest)
-	switch decision {
-	case unknown:
+	key, decision := k.judge(now, signed, digest)
+	switch {
+	case decision == unknown:
 		return nil, notValid
-	case undecided:
+	case decision == undecided:
 		return nil, notToTell
+	case !key.Expires.IsZero() && !now.Before(key.Expires):
+		return nil, expired
+	}
+	if needed := Needs(method, path); !key.Scopes.Allows(needed) {
+		return nil, &reply.Refusal{
+			Status: http.StatusForbidden, Message: fmt.Sprintf("the API key lacks the scope %q, which this takes", needed.Names()[0]),
+		}
 	}
 	return key, nil
 }
 
-// Require lets requests with a registered key through, without the key. isPublic names what needs none.
-func (k *Keyring) Require(isPublic func(*http.Request) bool, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isPublic(r) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		key, refusal := k.Authorize(r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get)
-		if refusal != nil {
-			if refusal.Status == http.StatusUnauthorized {
-				w.Header().Set("WWW-Authenticate", Challenge)
-			}
-			reply.Error(w, r, refusal.Status, refusal.Message)
-			return
-		}
-		exchange.From(r.Context()).Key = key.Name
-		if key.Kind == PublicKey {
-			r.URL.RawQuery = WithoutStamp(r.URL.RawQuery)
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// Challenge is the WWW-Authenticate header of a 401.
-const Challenge = `Bearer realm="ollamamax"`
-
 // shown returns the digest of the key that a request shows, or why it shows none.
-func (k *Keyring) shown(method, path, query string, header func(name string) string) (Kind, [32]byte, *Refusal) {
+func (k *Keyring) shown(
+	now time.Time, method, path, query string, header func(name string) string,
+) (digest [32]byte, signed bool, refusal *reply.Refusal) {
 	authorization := header("Authorization")
 	scheme, token, _ := strings.Cut(authorization, " ")
 	switch {
 	case strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(token) != "":
-		return Secret, digest(strings.TrimSpace(token)), nil
+		return digestOf(strings.TrimSpace(token)), false, nil
 	case authorization == "":
 		if secret := header("X-Api-Key"); secret != "" {
-			return Secret, digest(secret), nil
+			return digestOf(secret), false, nil
 		}
-		return "", [32]byte{}, notShown
+		return digest, false, notShown
 	}
-	s, err := parseSigned(method, path, query, authorization, time.Now(), k.window)
+	s, err := parseSigned(method, path, query, authorization, now, k.window)
 	if err != nil {
-		return "", [32]byte{}, &Refusal{http.StatusUnauthorized, err.Error()}
+		return digest, false, &reply.Refusal{Status: http.StatusUnauthorized, Message: err.Error()}
 	}
-	return PublicKey, s.key, nil
+	return s.key, true, nil
 }
 
-// digest is SHA-256 of a secret, without a copy of one of usual length on the heap.
-func digest(secret string) [32]byte {
+// digestOf is SHA-256 of a secret, without a copy of one of usual length on the heap.
+func digestOf(secret string) [32]byte {
 	var copied [128]byte
 	return sha256.Sum256(append(copied[:0], secret...))
 }

@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"ollamamax/gateway/internal/reply"
 )
 
 type source struct {
@@ -37,28 +37,38 @@ func (s *source) set(err error, keys ...Key) {
 }
 
 func secret(text string) Key {
-	return Key{Name: "test", Kind: Secret, Digest: sha256.Sum256([]byte(text))}
+	return Key{Name: "test", Kind: Secret, Digest: sha256.Sum256([]byte(text)), Scopes: Admin}
 }
 
 func ring(t *testing.T, s *source) *Keyring {
 	t.Helper()
-	k := NewKeyring(s, time.Minute, time.Minute, slog.New(slog.DiscardHandler), func(bool) {})
+	k := NewKeyring(s, time.Minute, time.Minute, slog.New(slog.DiscardHandler), func(bool) {}, func([]Key) {})
 	_ = k.reload(t.Context()) // an absent database is part of some tests
 	return k
 }
 
-// ask returns the status for a request with headers, and the request that came through.
-func ask(k *Keyring, method, target string, headers ...string) (*httptest.ResponseRecorder, *http.Request) {
-	var passed *http.Request
-	handler := k.Require(func(r *http.Request) bool { return r.URL.Path == "/" },
-		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r }))
-	r := httptest.NewRequestWithContext(context.Background(), method, target, nil)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
+// ask returns the status for a request with headers, 200 for one that passes, and the refusal of another.
+func ask(k *Keyring, method, target string, headers ...string) (int, *reply.Refusal) {
+	return askAt(time.Now(), k, method, target, headers...)
+}
+
+func askAt(now time.Time, k *Keyring, method, target string, headers ...string) (int, *reply.Refusal) {
+	path, query, _ := strings.Cut(target, "?")
+	key, refusal := k.Authorize(now, method, path, query, func(name string) string {
+		for i := 0; i < len(headers); i += 2 {
+			if headers[i] == name {
+				return headers[i+1]
+			}
+		}
+		return ""
+	})
+	if (key == nil) != (refusal != nil) {
+		panic("neither let in nor refused, or both")
 	}
-	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, r)
-	return w, passed
+	if refusal != nil {
+		return refusal.Status, refusal
+	}
+	return 200, nil
 }
 
 func TestAKnownKeyPassesAndAnyOtherIsRefused(t *testing.T) {
@@ -79,17 +89,10 @@ func TestAKnownKeyPassesAndAnyOtherIsRefused(t *testing.T) {
 		"not signed":   {401, []string{"Authorization", "AAAA:BBBB"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, passed := ask(k, "GET", "/api/tags", test.headers...)
-			if w.Code != test.status || (passed != nil) != (test.status == 200) {
-				t.Errorf("status %d, passed %v; want %d", w.Code, passed != nil, test.status)
-			}
-			if test.status == 401 && w.Header().Get("WWW-Authenticate") == "" {
-				t.Error("401 without WWW-Authenticate")
+			if status, _ := ask(k, "GET", "/api/tags", test.headers...); status != test.status {
+				t.Errorf("status %d, want %d", status, test.status)
 			}
 		})
-	}
-	if w, _ := ask(k, "GET", "/"); w.Code != 200 {
-		t.Errorf("a public path answers %d without a key", w.Code)
 	}
 }
 
@@ -103,7 +106,7 @@ func TestAKnownKeyCostsNoAllocation(t *testing.T) {
 		return ""
 	}
 	allocations := testing.AllocsPerRun(100, func() {
-		if key, refusal := k.Authorize("POST", "/api/chat", "", header); refusal != nil || key.Name != "test" {
+		if key, refusal := k.Authorize(time.Now(), "POST", "/api/chat", "", header); refusal != nil || key.Name != "test" {
 			t.Errorf("refused: %v", refusal)
 		}
 	})
@@ -112,31 +115,19 @@ func TestAKnownKeyCostsNoAllocation(t *testing.T) {
 	}
 }
 
-func TestRefusalsHaveTheShapeOfTheAPI(t *testing.T) {
-	k := ring(t, &source{})
-	w, _ := ask(k, "GET", "/v1/models", "Authorization", "Bearer x")
-	if want := `{"error":{"message":"the API key is not valid","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`; w.Body.String() != want {
-		t.Errorf("OpenAI: %s", w.Body)
-	}
-	w, _ = ask(k, "GET", "/api/tags", "Authorization", "Bearer x")
-	if want := `{"error":"the API key is not valid"}`; w.Body.String() != want {
-		t.Errorf("Ollama: %s", w.Body)
-	}
-}
-
 func TestWithoutTheDatabaseKnownKeysGoOnAndUnknownOnesGet503(t *testing.T) {
 	s := &source{keys: []Key{secret("right-key")}}
 	k := ring(t, s)
 	s.set(errors.New("away"))
 	k.tried = time.Time{} // the last reload is long ago
-	if w, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer right-key"); w.Code != 200 {
-		t.Errorf("known key: %d", w.Code)
+	if status, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer right-key"); status != 200 {
+		t.Errorf("known key: %d", status)
 	}
-	if w, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer other"); w.Code != 503 || w.Header().Get("Retry-After") == "" {
-		t.Errorf("unknown key: %d %v", w.Code, w.Header())
+	if status, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer other"); status != 503 {
+		t.Errorf("unknown key: %d", status)
 	}
-	if w, _ := ask(k, "GET", "/api/tags"); w.Code != 401 {
-		t.Errorf("no key: %d", w.Code)
+	if status, _ := ask(k, "GET", "/api/tags"); status != 401 {
+		t.Errorf("no key: %d", status)
 	}
 }
 
@@ -145,8 +136,8 @@ func TestBeforeTheFirstSnapshotKeysAreUndecided(t *testing.T) {
 	if k.Loaded() {
 		t.Error("loaded without a snapshot")
 	}
-	if w, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer any"); w.Code != 503 {
-		t.Errorf("status %d", w.Code)
+	if status, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer any"); status != 503 {
+		t.Errorf("status %d", status)
 	}
 }
 
@@ -155,8 +146,8 @@ func TestANewKeyWorksAtOnceAndGuessingCostsOneQueryASecond(t *testing.T) {
 	k := ring(t, s)
 	k.tried = time.Time{}
 	s.set(nil, secret("new-key"))
-	if w, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer new-key"); w.Code != 200 {
-		t.Errorf("a key younger than the snapshot gets %d", w.Code)
+	if status, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer new-key"); status != 200 {
+		t.Errorf("a key younger than the snapshot gets %d", status)
 	}
 	before := s.loads
 	for i := range 100 {
@@ -177,8 +168,7 @@ func TestARevokedKeyStopsAtTheNextReload(t *testing.T) {
 	k.Invalidate()
 	deadline := time.Now().Add(5 * time.Second)
 	for {
-		w, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer old-key")
-		if w.Code == 401 {
+		if status, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer old-key"); status == 401 {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -188,6 +178,87 @@ func TestARevokedKeyStopsAtTheNextReload(t *testing.T) {
 	}
 	cancel()
 	<-done
+}
+
+func TestAKeyDoesWhatItsScopesSayAndNoMore(t *testing.T) {
+	for route, needed := range map[string]string{
+		"POST /api/generate":         "inference",
+		"POST /v1/chat/completions":  "inference",
+		"POST /v1/messages":          "inference",
+		"GET /api/tags":              "models:read",
+		"GET /v1/models/tiny":        "models:read",
+		"POST /api/show":             "models:read",
+		"GET /api/v1/models/tiny":    "models:read",
+		"POST /api/pull":             "models:write",
+		"DELETE /api/delete":         "models:write",
+		"HEAD /api/blobs/sha256:00":  "models:write",
+		"PUT /api/v1/models/tiny":    "models:write",
+		"GET /api/v1/nodes":          "nodes",
+		"POST /api/v1/nodes/a/drain": "nodes",
+		"GET /api/v1/metrics":        "nodes",
+		"GET /ws":                    "nodes",
+		"POST /api/v1/keys":          "keys",
+		"DELETE /api/v1/keys/7":      "keys",
+		"GET /api/v1/usage":          "usage:read",
+		"GET /api/version":           "",
+		"GET /api/v1/keysandmore":    "admin",
+		"POST /api/generate/":        "admin",
+		"GET /api/generate":          "admin",
+		"POST /no/such/route":        "admin",
+	} {
+		method, path, _ := strings.Cut(route, " ")
+		for _, name := range append(ScopeNames(), "") {
+			key := secret("key")
+			key.Scopes, _ = ParseScopes(strings.Fields(name))
+			k := ring(t, &source{keys: []Key{key}})
+			want := 403
+			if name == needed || name == "admin" || needed == "" {
+				want = 200
+			}
+			if status, _ := ask(k, method, path, "Authorization", "Bearer key"); status != want {
+				t.Errorf("%s with scope %q: %d, not %d", route, name, status, want)
+			}
+		}
+	}
+}
+
+func TestScopesAreReadAsTheyAreWritten(t *testing.T) {
+	all, err := ParseScopes(ScopeNames())
+	if err != nil || strings.Join(all.Names(), " ") != strings.Join(ScopeNames(), " ") {
+		t.Errorf("%v, %v", all.Names(), err)
+	}
+	if _, err := ParseScopes([]string{"keys", "root"}); err == nil || !strings.Contains(err.Error(), `"root" is no scope`) {
+		t.Errorf("root: %v", err)
+	}
+}
+
+func TestAKeyThatHasExpiredSaysSo(t *testing.T) {
+	now := time.Now()
+	key := secret("key")
+	key.Expires = now.Add(time.Hour)
+	k := ring(t, &source{keys: []Key{key}})
+	if status, _ := askAt(now, k, "GET", "/api/tags", "Authorization", "Bearer key"); status != 200 {
+		t.Errorf("an hour before: %d", status)
+	}
+	if status, why := askAt(now.Add(time.Hour), k, "GET", "/api/tags", "Authorization", "Bearer key"); status != 401 || why.Message != "the API key has expired" {
+		t.Errorf("at its end: %d %v", status, why)
+	}
+}
+
+func TestTheSecretBeforeARotationIsGoodForAWhile(t *testing.T) {
+	now := time.Now()
+	key := secret("new")
+	key.Previous, key.PreviousUntil = sha256.Sum256([]byte("old")), now.Add(time.Hour)
+	k := ring(t, &source{keys: []Key{key}})
+	for _, test := range []struct {
+		secret string
+		after  time.Duration
+		want   int
+	}{{"new", 0, 200}, {"old", 0, 200}, {"old", 59 * time.Minute, 200}, {"old", time.Hour, 401}, {"new", time.Hour, 200}} {
+		if status, _ := askAt(now.Add(test.after), k, "GET", "/api/tags", "Authorization", "Bearer "+test.secret); status != test.want {
+			t.Errorf("the %s secret after %v: %d, not %d", test.secret, test.after, status, test.want)
+		}
+	}
 }
 
 // sign makes the headers and the query of the ollama command line.
@@ -206,12 +277,11 @@ func TestSignedRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, stranger, _ := ed25519.GenerateKey(nil)
-	k := ring(t, &source{keys: []Key{{Name: "cli", Kind: PublicKey, Digest: [32]byte(public)}}})
+	k := ring(t, &source{keys: []Key{{Name: "cli", Kind: PublicKey, Digest: [32]byte(public), Scopes: Admin}}})
 
 	good, target := sign(private, "POST", "/api/chat", time.Now())
-	w, passed := ask(k, "POST", target+"&keep=1", "Authorization", good)
-	if w.Code != 200 || passed.URL.RawQuery != "keep=1" {
-		t.Fatalf("signed request: %d, forwarded query %v", w.Code, passed)
+	if status, why := ask(k, "POST", target+"&keep=1", "Authorization", good); status != 200 {
+		t.Fatalf("signed request: %d %v", status, why)
 	}
 	for name, test := range map[string]struct {
 		method, target, authorization string
@@ -224,32 +294,32 @@ func TestSignedRequests(t *testing.T) {
 		"cut signature":  {"POST", target, good[:len(good)-8]},
 		"no signature":   {"POST", target, good[:strings.Index(good, ":")+1]},
 	} {
-		if w, _ := ask(k, test.method, test.target, "Authorization", test.authorization); w.Code != 401 {
-			t.Errorf("%s: %d, not 401", name, w.Code)
+		if status, _ := ask(k, test.method, test.target, "Authorization", test.authorization); status != 401 {
+			t.Errorf("%s: %d, not 401", name, status)
 		}
 	}
 	for name, at := range map[string]time.Time{"replayed late": time.Now().Add(-61 * time.Second), "from the future": time.Now().Add(62 * time.Second)} {
 		authorization, target := sign(private, "POST", "/api/chat", at)
-		if w, _ := ask(k, "POST", target, "Authorization", authorization); w.Code != 401 || !strings.Contains(w.Body.String(), "signed time") {
-			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		if status, why := ask(k, "POST", target, "Authorization", authorization); status != 401 || !strings.Contains(why.Message, "signed time") {
+			t.Errorf("%s: %d %v", name, status, why)
 		}
 	}
 	authorization, target := sign(stranger, "POST", "/api/chat", time.Now())
-	if w, _ := ask(k, "POST", target, "Authorization", authorization); w.Code != 401 {
-		t.Errorf("unregistered key: %d", w.Code)
+	if status, _ := ask(k, "POST", target, "Authorization", authorization); status != 401 {
+		t.Errorf("unregistered key: %d", status)
 	}
-	if w, _ := ask(k, "POST", "/api/chat", "Authorization", "Bearer "+string(public)); w.Code != 401 {
-		t.Errorf("a public key shown as a secret: %d", w.Code)
+	if status, _ := ask(k, "POST", "/api/chat", "Authorization", "Bearer "+string(public)); status != 401 {
+		t.Errorf("a public key shown as a secret: %d", status)
 	}
 }
 
 func BenchmarkAuthorize(b *testing.B) {
 	k := NewKeyring(&source{keys: []Key{secret("omx_0123456789abcdef0123456789abcdef0123456789ab")}}, time.Minute, time.Minute,
-		slog.New(slog.DiscardHandler), func(bool) {})
+		slog.New(slog.DiscardHandler), func(bool) {}, func([]Key) {})
 	_ = k.reload(b.Context())
 	bearer := "Bearer omx_0123456789abcdef0123456789abcdef0123456789ab"
 	header := func(string) string { return bearer }
 	for b.Loop() {
-		_, _ = k.Authorize("POST", "/api/chat", "", header)
+		_, _ = k.Authorize(time.Now(), "POST", "/api/chat", "", header)
 	}
 }

@@ -20,6 +20,7 @@ type Config struct {
 	ResultCache ResultCache `yaml:"resultCache"`
 	EmbedBatch  EmbedBatch  `yaml:"embedBatch"`
 	Auth        Auth        `yaml:"auth"`
+	Usage       Usage       `yaml:"usage"`
 	Log         Log         `yaml:"log"`
 }
 
@@ -107,6 +108,13 @@ type Auth struct {
 	RefreshInterval time.Duration `yaml:"refreshInterval"` // reload of the keys where no invalidation came
 }
 
+// Usage says how what keys use is written to the database.
+type Usage struct {
+	FlushInterval time.Duration `yaml:"flushInterval"` // between two writes: what a killed gateway loses at most
+	KeepDays      int           `yaml:"keepDays"`      // after which it is dropped
+	BufferRows    int           `yaml:"bufferRows"`    // kept in memory while the database is away
+}
+
 // Log sets what is logged.
 type Log struct {
 	Level string `yaml:"level"` // debug, info, warn or error
@@ -155,6 +163,7 @@ func Default() Config {
 		},
 		EmbedBatch: EmbedBatch{MaxWait: 5 * time.Millisecond, MaxInputs: 64},
 		Auth:       Auth{SignatureWindow: time.Minute, RefreshInterval: 10 * time.Second},
+		Usage:      Usage{FlushInterval: 10 * time.Second, KeepDays: 90, BufferRows: 100_000},
 		Log:        Log{Level: "info"},
 	}
 }

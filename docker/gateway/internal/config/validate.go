@@ -16,8 +16,11 @@ import (
 	"ollamamax/gateway/internal/sshkey"
 )
 
-// minHeaderBytes leaves room for an API key and what clients send with every request.
-const minHeaderBytes = 1024
+const (
+	// minHeaderBytes leaves room for an API key and what clients send with every request.
+	minHeaderBytes = 1024
+	minKeepDays    = 32
+)
 
 const (
 	// minCacheBytes is the least that a cache of answers is worth having with.
@@ -127,6 +130,13 @@ func validate(c Config, decoded Problems) Problems {
 	}
 	duration(&all, "auth.signatureWindow", c.Auth.SignatureWindow)
 	duration(&all, "auth.refreshInterval", c.Auth.RefreshInterval)
+	duration(&all, "usage.flushInterval", c.Usage.FlushInterval)
+	if c.Usage.KeepDays < minKeepDays {
+		all.add("usage.keepDays", "%d is less than %d, a month, which budgets are reckoned over", c.Usage.KeepDays, minKeepDays)
+	}
+	if c.Usage.BufferRows < 1 {
+		all.add("usage.bufferRows", "%d is less than 1", c.Usage.BufferRows)
+	}
 	if _, err := c.Log.level(); err != nil {
 		all.add("log.level", "%q is not debug, info, warn or error", c.Log.Level)
 	}

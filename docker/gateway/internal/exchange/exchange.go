@@ -5,16 +5,18 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"ollamamax/gateway/internal/auth"
 )
 
 // Exchange is one request and its answer. Fields without atomics belong to the request's goroutine.
 type Exchange struct {
 	Start     time.Time
 	RequestID string
-	API       string // route template, the label of metrics
-	Model     string // as listed, or "" where none is meant, or "unknown"
-	Key       string // name of the key that was shown
-	Node      string // that answered
+	API       string    // route template, the label of metrics
+	Model     string    // as listed, or "" where none is meant, or "unknown"
+	Key       *auth.Key // whose request it is; nil where none was needed or none was let in
+	Node      string    // that answered
 	Retries   int
 	Failed    bool  // the answer broke off after it had begun
 	Cause     error // why the request failed

@@ -25,6 +25,10 @@ type Metrics struct {
 	InFlight   *prometheus.GaugeVec // requests under way at a node
 	NodeUp     *prometheus.GaugeVec // 1 where the node answers
 	Dependency *prometheus.GaugeVec // 1 where database or redis answers
+	limited    *prometheus.CounterVec
+	sharers    prometheus.Gauge
+	usageRows  prometheus.Gauge
+	usageLost  prometheus.Counter
 
 	results
 
@@ -78,6 +82,22 @@ func New(version string) *Metrics {
 			Name: "ollamamax_dependency_up",
 			Help: "1 where the database or Redis answers; the gateway goes on without either.",
 		}, []string{"dependency"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ollamamax_limited_total",
+			Help: "Requests answered 429 because their key had nothing left of a limit: requests, tokens or insufficient_quota (the month's budget).",
+		}, []string{"limit"}),
+		sharers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ollamamax_limit_gateways",
+			Help: "Gateways, this one included, that tell each other what keys use. While Redis is away, the last number known.",
+		}),
+		usageRows: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ollamamax_usage_pending_rows",
+			Help: "Rows of usage, one a key, model and day, that could not be written to the database yet.",
+		}),
+		usageLost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ollamamax_usage_lost_total",
+			Help: "Requests whose usage was dropped because more rows waited for the database than usage.bufferRows.",
+		}),
 	}
 	m.results = newResults(m.registry)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -86,7 +106,7 @@ func New(version string) *Metrics {
 	}, []string{"version", "goversion"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(m.requests, m.overhead, m.firstToken, m.tokens, m.retries,
-		m.InFlight, m.NodeUp, m.Dependency, build,
+		m.InFlight, m.NodeUp, m.Dependency, build, m.limited, m.sharers, m.usageRows, m.usageLost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -148,6 +168,18 @@ func (m *Metrics) ForgetNode(node string) {
 	m.NodeUp.DeleteLabelValues(node)
 	m.InFlight.DeleteLabelValues(node)
 }
+
+// Limited counts a request that a limit stopped.
+func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
+
+// Sharers records how many gateways share the limits.
+func (m *Metrics) Sharers(gateways int) { m.sharers.Set(float64(gateways)) }
+
+// UsagePending records how much usage waits for the database.
+func (m *Metrics) UsagePending(rows int) { m.usageRows.Set(float64(rows)) }
+
+// UsageLost counts requests whose usage was dropped.
+func (m *Metrics) UsageLost(requests int64) { m.usageLost.Add(float64(requests)) }
 
 func boolean(up bool) float64 {
 	if up {

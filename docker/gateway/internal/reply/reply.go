@@ -21,17 +21,27 @@ func IsOpenAI(path string) bool { return path == "/v1" || strings.HasPrefix(path
 
 // ErrorBody returns the error object for the API that path belongs to.
 func ErrorBody(path string, status int, message string) []byte {
+	kind, code := "api_error", ""
+	switch status {
+	case http.StatusUnauthorized:
+		kind, code = "invalid_request_error", "invalid_api_key"
+	case http.StatusForbidden:
+		kind, code = "invalid_request_error", "insufficient_permissions"
+	case http.StatusNotFound:
+		kind = "not_found_error"
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+		kind = "invalid_request_error"
+	}
+	return errorBody(path, message, kind, code)
+}
+
+// errorBody takes the words that OpenAI's clients tell errors apart by.
+func errorBody(path, message, kind, code string) []byte {
 	var body any = map[string]string{"error": message}
 	if IsOpenAI(path) {
-		detail := openAIError{Message: message, Type: "api_error"}
-		switch status {
-		case http.StatusUnauthorized:
-			code := "invalid_api_key"
-			detail.Type, detail.Code = "invalid_request_error", &code
-		case http.StatusNotFound:
-			detail.Type = "not_found_error"
-		case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
-			detail.Type = "invalid_request_error"
+		detail := openAIError{Message: message, Type: kind}
+		if code != "" {
+			detail.Code = &code
 		}
 		body = map[string]any{"error": detail}
 	}

@@ -20,11 +20,14 @@ import (
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/gate"
+	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/proxy"
 	"ollamamax/gateway/internal/server"
 	"ollamamax/gateway/internal/store"
+	"ollamamax/gateway/internal/usage"
 	"ollamamax/gateway/internal/workertest"
 )
 
@@ -72,7 +75,7 @@ func (s *keySource) Keys(context.Context) ([]auth.Key, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	return []auth.Key{{Name: "tests", Kind: auth.Secret, Digest: sha256.Sum256([]byte(key))}}, nil
+	return []auth.Key{{Name: "tests", Kind: auth.Secret, Digest: sha256.Sum256([]byte(key)), Scopes: auth.Admin}}, nil
 }
 
 func (s *keySource) fail(err error) {
@@ -126,10 +129,12 @@ func start(t *testing.T, workers []*workertest.Worker, alter ...func(*config.Con
 	g := &gateway{metrics: metrics.New("test"), log: &lockedBuffer{}, stopped: make(chan error, 1), keys: &keySource{}}
 	log := slog.New(slog.NewJSONHandler(g.log, nil))
 	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, names, nil)
-	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {})
+	left := limits.New(g.metrics.Limited)
+	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, left.Know)
+	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log))
 	forwarder := proxy.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
 	routes := api.New(g.pool, forwarder, noDatabase{}, cfg.Server.MaxBodyBytes, func() {})
-	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, keyring.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
+	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, entrance.Leave, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/server"
 	"ollamamax/gateway/internal/workertest"
 )
@@ -310,7 +311,7 @@ func TestAClientThatStopsTakingItsAnswerIsCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := server.New("x", cfg, g.metrics, discard(), endless(stopped))
+	s := server.New("x", cfg, g.metrics, discard(), func(*exchange.Exchange, int) {}, endless(stopped))
 	go func() { _ = s.Serve(t.Context(), listener) }()
 	g.address = listener.Addr().String()
 	connection := g.dial(t)

@@ -41,14 +41,17 @@ type Server struct {
 	metrics  *metrics.Metrics
 	log      *slog.Logger
 	http     *http.Server
+	leave    func(x *exchange.Exchange, status int)
 	draining atomic.Bool
 	abandon  context.CancelCauseFunc // ends every request under way
 }
 
-// New wraps api, which serves requests that have passed the limits.
-func New(name string, settings config.Server, m *metrics.Metrics, log *slog.Logger, api http.Handler) *Server {
+// New wraps api, which serves requests that have passed the limits. leave is told how each of them ended.
+func New(
+	name string, settings config.Server, m *metrics.Metrics, log *slog.Logger, leave func(x *exchange.Exchange, status int), api http.Handler,
+) *Server {
 	requests, abandon := context.WithCancelCause(context.Background())
-	s := &Server{settings: settings, name: name, metrics: m, log: log, abandon: abandon}
+	s := &Server{settings: settings, name: name, metrics: m, log: log, leave: leave, abandon: abandon}
 	s.http = &http.Server{
 		Handler:                      s.around(api),
 		ReadHeaderTimeout:            settings.ReadHeaderTimeout,
@@ -180,6 +183,7 @@ func (s *Server) record(r *http.Request, x *exchange.Exchange, out *rollingWrite
 		s.metrics.FirstToken(x.API, x.Model, x.FirstByte)
 	}
 	s.metrics.Tokens(x.Model, x.PromptTokens, x.CompletionTokens)
+	s.leave(x, status)
 
 	level := slog.LevelInfo
 	if status >= 500 {
@@ -190,7 +194,11 @@ func (s *Server) record(r *http.Request, x *exchange.Exchange, out *rollingWrite
 		slog.String("api", x.API), slog.Int("status", status), slog.String("remote", r.RemoteAddr),
 		slog.Float64("seconds", time.Since(x.Start).Seconds()), slog.Float64("overhead", overhead.Seconds()),
 	}
-	for _, optional := range []slog.Attr{slog.String("model", x.Model), slog.String("node", x.Node), slog.String("key", x.Key)} {
+	key := ""
+	if x.Key != nil {
+		key = x.Key.Name
+	}
+	for _, optional := range []slog.Attr{slog.String("model", x.Model), slog.String("node", x.Node), slog.String("key", key)} {
 		if optional.Value.String() != "" {
 			attributes = append(attributes, optional)
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/config"
 )
 
@@ -105,54 +104,6 @@ func (s *Store) Close() { s.pool.Close() }
 
 // Idle returns how many connections wait for work.
 func (s *Store) Idle() int { return int(s.pool.Stat().IdleConns()) }
-
-// Keys returns all keys that are not revoked.
-func (s *Store) Keys(ctx context.Context) ([]auth.Key, error) {
-	rows, err := s.pool.Query(ctx, `SELECT name, kind, digest FROM api_keys WHERE revoked_at IS NULL`)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (auth.Key, error) {
-		var key auth.Key
-		var digest []byte
-		if err := row.Scan(&key.Name, &key.Kind, &digest); err != nil {
-			return key, err
-		}
-		if copy(key.Digest[:], digest) != len(key.Digest) {
-			return key, fmt.Errorf("key %q: its digest has %d bytes, not 32", key.Name, len(digest))
-		}
-		return key, nil
-	})
-}
-
-// SyncStackKeys makes the stack's keys exactly these: new ones are added, ones that were revoked come
-// back, ones no longer named are revoked. Keys from elsewhere stay.
-func SyncStackKeys(ctx context.Context, conn *pgx.Conn, keys []auth.Key) error {
-	names, kinds, digests := make([]string, len(keys)), make([]string, len(keys)), make([][]byte, len(keys))
-	for i, key := range keys {
-		names[i], kinds[i], digests[i] = key.Name, string(key.Kind), key.Digest[:]
-	}
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE`); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `
-			INSERT INTO api_keys (name, kind, digest, source)
-			SELECT DISTINCT ON (kind, digest) name, kind, digest, 'stack'
-			FROM unnest($1::text[], $2::text[], $3::bytea[]) AS k (name, kind, digest)
-			ON CONFLICT (kind, digest) DO UPDATE SET name = excluded.name, source = 'stack', revoked_at = NULL`,
-			names, kinds, digests); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, `
-			UPDATE api_keys SET revoked_at = now()
-			WHERE source = 'stack' AND revoked_at IS NULL
-			  AND NOT EXISTS (SELECT FROM unnest($1::text[], $2::bytea[]) AS k (kind, digest)
-			                  WHERE k.kind = api_keys.kind AND k.digest = api_keys.digest)`,
-			kinds, digests)
-		return err
-	})
-}
 
 // Model is a model and where it is.
 type Model struct {

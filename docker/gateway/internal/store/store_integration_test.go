@@ -22,6 +22,7 @@ import (
 
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/keys"
 	"ollamamax/gateway/internal/migrations"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/store"
@@ -135,7 +136,7 @@ func TestMigrationsGoForwardAndBackAndTwoAtOnceAgree(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, version := range []int64{1, migrations.Latest} {
+	for _, version := range []int64{1, 3, migrations.Latest} {
 		if err := migrations.Run(direct, version, discard()); err != nil {
 			t.Fatal(err)
 		}
@@ -181,6 +182,39 @@ func TestStackKeysFollowTheConfigurationAndOthersStay(t *testing.T) {
 		if got := strings.Join(found, " "); got != step.want {
 			t.Errorf("keys %q, not %q", got, step.want)
 		}
+	}
+}
+
+// What the release before writes and reads, the schema of this one must take and give.
+func TestTheReleaseBeforeGoesOnWithThisSchemaAndNeverTakesALimitedKeyForOneThatMayDoEverything(t *testing.T) {
+	s, _ := open(t, 5, 5)
+	conn, err := pgx.ConnectConfig(t.Context(), connection(t, "OLLAMAMAX_TEST_DATABASE"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	digest := sha256.Sum256([]byte("stack's"))
+	if _, err := conn.Exec(t.Context(), `INSERT INTO api_keys (name, kind, digest, source) VALUES ('stack', 'secret', $1, 'stack')`, digest[:]); err != nil {
+		t.Fatal(err)
+	}
+	add(t, s, keys.Spec{Name: "limited"})
+	all, err := s.Keys(t.Context())
+	if err != nil || len(all) != 2 || all[0].Name != "stack" || all[0].Scopes != auth.Admin || all[0].Limits != (auth.Limits{}) {
+		t.Errorf("%+v, %v", all, err)
+	}
+	// It looks a key up by what it takes for its kind, which is one of two.
+	var found int
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM api_keys WHERE revoked_at IS NULL AND kind IN ('secret', 'ed25519')`).Scan(&found); err != nil || found != 1 {
+		t.Errorf("%d keys are of a kind that the release before looks for, not 1 (%v)", found, err)
+	}
+	direct := connection(t, "OLLAMAMAX_TEST_DATABASE")
+	for _, version := range []int64{3, migrations.Latest} {
+		if err := migrations.Run(direct, version, discard()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err = s.Keys(t.Context()); err != nil || len(all) != 1 || all[0].Name != "stack" {
+		t.Errorf("after going back and forth: %+v, %v", all, err)
 	}
 }
 
