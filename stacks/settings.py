@@ -54,6 +54,35 @@ class QueryCacheSettings(Block):
     """Longest time that a result is served, seconds (report: 5 minutes)."""
 
 
+class ResultCacheSettings(Block):
+    """Answers of workers that a gateway keeps for requests that would be answered in the same way again."""
+
+    memory_mib: Annotated[int, Field(ge=0, le=65_536)] = 32
+    """What a gateway keeps in its own memory, MiB; 0 keeps none, in Redis neither. Small, because Redis is
+    behind it, and because Go's collector lets a heap grow beyond what is in use."""
+    max_answer_kib: Annotated[int, Field(ge=1, le=65_536)] = 1024
+    """Largest answer that is kept, KiB: a long chat answer has 100, a batch of embeddings can have megabytes
+    and would drive hundreds of others out."""
+    ttl_s: Seconds = 3600
+    """Age at which an answer is forgotten, seconds. None grows wrong, since its key has the model's digest:
+    this bounds how long a text that nobody asks for again lies about."""
+    redis_timeout_ms: Annotated[int, Field(ge=1, le=1000)] = 20
+    """How long a request waits for Redis to say whether it has the answer, milliseconds: little beside a
+    generation."""
+    across_tenants: bool = False
+    """Whether an answer made for one tenant is given to another that asks the same. It saves generations, but
+    how fast an answer comes then tells what others have asked."""
+
+
+class EmbedBatchSettings(Block):
+    """When requests for embeddings, of one tenant and model, are sent to a worker as one."""
+
+    max_wait_ms: Annotated[int, Field(ge=0, le=100)] = 5
+    """How long a request waits for others, milliseconds, while another is at a worker; 0 sends each alone."""
+    max_inputs: Annotated[int, Field(ge=2, le=1024)] = 64
+    """Texts of one batch."""
+
+
 class GatewaySettings(Block):
     """The gateway ``ollama-distributed``: API, keys, routing over the workers."""
 
@@ -100,6 +129,10 @@ class GatewaySettings(Block):
     """Connections towards PgBouncer."""
     query_cache: QueryCacheSettings = QueryCacheSettings()
     """Cache of database query results."""
+    result_cache: ResultCacheSettings = ResultCacheSettings()
+    """Cache of workers' answers."""
+    embed_batch: EmbedBatchSettings = EmbedBatchSettings()
+    """Batches of requests for embeddings."""
     public_keys: tuple[PublicKey, ...] = ()
     """OpenSSH ed25519 public keys (``~/.ollama/id_ed25519.pub``) that may sign requests in place of an API
     key: what the ``ollama`` command line does with ``OLLAMA_AUTH=1``."""

@@ -14,6 +14,17 @@ def memory(s: Settings) -> Iterator[str]:
             f"gateway.goMemoryLimitMib ({s.gateway.go_memory_limit_mib}) must be less than "
             f"gateway.resources.memoryMib ({limit}): the Go runtime must collect before the kernel kills"
         )
+    kept = s.gateway.result_cache
+    if kept.memory_mib * 2 > s.gateway.go_memory_limit_mib:
+        yield (
+            f"gateway.resultCache.memoryMib ({kept.memory_mib}) must be at most half of "
+            f"gateway.goMemoryLimitMib ({s.gateway.go_memory_limit_mib}): requests need memory too"
+        )
+    if kept.memory_mib and kept.max_answer_kib > kept.memory_mib * 1024:
+        yield (
+            f"gateway.resultCache.maxAnswerKib ({kept.max_answer_kib}) must be at most "
+            f"gateway.resultCache.memoryMib ({kept.memory_mib}) × 1024"
+        )
     if limit >= s.node_memory.critical_mib:
         yield (
             f"gateway.resources.memoryMib ({limit}) must be less than nodeMemory.criticalMib "

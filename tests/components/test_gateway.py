@@ -33,6 +33,14 @@ def test_the_report_reaches_the_gateways_configuration(local: Graph) -> None:
     pool = found["database"]
     assert (pool["maxOpen"], pool["maxIdle"], pool["maxLifetime"]) == (100, 25, "300s")
     assert found["queryCache"] == {"entries": 10_000, "ttl": "300s"}
+    assert found["resultCache"] == {
+        "memoryBytes": 32 * 1024**2,
+        "maxAnswerBytes": 1024**2,
+        "ttl": "3600s",
+        "redisTimeout": "20ms",
+        "acrossTenants": False,
+    }
+    assert found["embedBatch"] == {"maxWait": "5ms", "maxInputs": 64}
 
 
 def test_the_report_reaches_the_go_runtime(local: Graph) -> None:
