@@ -4,8 +4,12 @@ SERVICE ?=
 DATA ?=
 SECRETS ?=
 SIMULATE ?=
+JSON ?=
+EXPORT ?=
 TIERS = $(addprefix tests/,stacks components policies engine templates images ops gateway cloud kubernetes second_opinion e2e)
 OPS = .venv/bin/python -m ops
+# Progress goes to stderr, so that what a command prints can be piped on.
+SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check second-opinion docs
@@ -14,22 +18,27 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## prepare this machine: Python environment, Docker daemon, base image
-	@ops/setup.sh --stack $(STACK)
+	$(SETUP)
+
+# Commands that need no daemon need the Python environment, as uv.lock describes it.
+down cost preflight status logs smoke outputs: .venv/compiled
+.venv/compiled: uv.lock
+	$(SETUP)
 
 bootstrap: setup ## make what a stack on AWS needs before its first up: shared state, roles of CI (once)
 	@$(OPS) bootstrap --stack $(STACK) $(if $(SIMULATE),--simulate)
 
-up: setup ## bring the stack up and prove it with a completion over HTTP/3 (STACK=local); SIMULATE=1 a cloud's
+up: setup ## bring the stack up and prove it with a completion over HTTP/3 (STACK=local); SIMULATE=1 in a simulated cloud
 	@$(OPS) up --stack $(STACK) $(if $(SIMULATE),--simulate)
 
 down: ## take the stack down, keeping its data; DATA=1 removes the data too
 	@$(OPS) down --stack $(STACK) $(if $(DATA),--data) $(if $(SIMULATE),--simulate)
 
-preview: setup ## show what up would change
-	@$(OPS) preview --stack $(STACK)
+preview: setup ## show what up would change, break and cost; JSON=1 the plan as JSON
+	@$(OPS) preview --stack $(STACK) $(if $(SIMULATE),--simulate) $(if $(JSON),--json)
 
-cost: ## say what the stack costs a month, from list prices
-	@$(OPS) cost --stack $(STACK)
+cost: ## say what the stack costs a month, from list prices; JSON=1 as JSON
+	@$(OPS) cost --stack $(STACK) $(if $(JSON),--json)
 
 preflight: ## ask the AWS account for what the stack needs, and print what to request
 	@$(OPS) preflight --stack $(STACK)
@@ -44,7 +53,7 @@ smoke: ## one completion over HTTP/3: protocol, node, time to first token
 	@$(OPS) smoke --stack $(STACK)
 
 outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
-	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets)
+	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets) $(if $(SIMULATE),--simulate)
 
 test: setup control-plane ## run the tests, fast tiers first
 	@.venv/bin/pytest $(TIERS)

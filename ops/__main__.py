@@ -11,6 +11,7 @@ from typing import Annotated
 import docker
 import typer
 from docker.errors import DockerException
+from docker.models.containers import Container
 from rich.console import Console
 from rich.table import Table
 
@@ -21,9 +22,17 @@ from ops.bootstrap import Bootstrap, words
 from ops.stack import Stack, StackError
 from stacks import SettingsError
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="The commands behind the make targets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 StackName = Annotated[str, typer.Option("--stack", "-s", help="The stack: stacks/Pulumi.<stack>.yaml.")]
-Simulate = Annotated[bool, typer.Option("--simulate", help="Change a simulated cloud, not the real one.")]
+Simulate = Annotated[
+    bool, typer.Option("--simulate", help="Work in a simulated cloud or cluster, not the real one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON document and nothing else.")]
 STATUS_WIDTH = 120
 
 
@@ -32,11 +41,13 @@ def up(stack: StackName = "local", simulate: Simulate = False) -> None:
     """Bring the stack up, then prove it with one completion over HTTP/3."""
     started = time.monotonic()
     platform = Stack(stack, simulate=simulate)
+    platform.settings()  # what is wrong with them is said first, and alone
+    platform.check_possible(changing=True)
     typer.echo(f"{_elapsed(started)} stack {stack}: deploying with {platform.engine_name}")
     platform.prepare()
     platform.up()
     if platform.simulated:
-        typer.echo(f"{_elapsed(started)} simulated: nothing runs, so there is nothing to ask")
+        typer.echo(f"{_elapsed(started)} simulated: nothing runs, so no completion is asked for")
         return
     if not (platform.on_machine or platform.in_cloud):
         typer.echo(f"{_elapsed(started)} ready: `{platform.way_in}` brings the edge here, TCP alone")
@@ -59,6 +70,8 @@ def up(stack: StackName = "local", simulate: Simulate = False) -> None:
 def bootstrap(stack: StackName = "local", simulate: Simulate = False) -> None:
     """Make what a stack on AWS needs before its first up: shared state, and the roles of CI."""
     program = Bootstrap(stack, simulate=simulate)
+    program.settings()
+    program.check_possible(changing=True)
     program.prepare()
     program.up()
     if not program.simulated:
@@ -75,18 +88,22 @@ def down(
 ) -> None:
     """Take the stack down. Data volumes, their secrets and the CA stay for the next up."""
     platform = Stack(stack, simulate=simulate)
+    platform.check_possible(changing=True)
     platform.prepare()
     platform.destroy(data=data)
 
 
 @app.command()
-def preview(stack: StackName = "local") -> None:
-    """Show what up would change, what the policies say of it, and what the stack costs."""
-    platform = Stack(stack)
+def preview(stack: StackName = "local", simulate: Simulate = False, as_json: AsJson = False) -> None:
+    """Show what up would change, what the policies say of it, and what a stack on AWS costs."""
+    platform = Stack(stack, simulate=simulate)
+    settings = platform.settings()
+    platform.check_possible(changing=False)
     platform.prepare()
     with ThreadPoolExecutor() as beside:
-        cost = beside.submit(lambda: estimate.table(platform.settings())) if platform.in_cloud else None
-        platform.preview()
+        priced = platform.in_cloud and not as_json
+        cost = beside.submit(estimate.table, settings) if priced else None
+        platform.preview(as_json=as_json)
     if cost:
         typer.echo(f"\n{cost.result()}")
         typer.echo(f"\nWhether the account has the quotas and zones for it: make preflight STACK={stack}")
@@ -95,26 +112,31 @@ def preview(stack: StackName = "local") -> None:
 @app.command()
 def outputs(
     stack: StackName = "local",
-    show_secrets: Annotated[bool, typer.Option(help="Show secret values too.")] = False,
+    simulate: Simulate = False,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Show secret values too.")] = False,
 ) -> None:
     """Print the stack's outputs as JSON."""
-    typer.echo(json.dumps(Stack(stack).outputs(show_secrets=show_secrets), indent=2))
+    found = Stack(stack, simulate=simulate).outputs(show_secrets=show_secrets)
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 @app.command()
 def smoke(stack: StackName = "local") -> None:
     """Send one chat over HTTP/3 and print protocol, node and time to first token."""
-    typer.echo(smoke_test.run(Stack(stack).outputs(show_secrets=True), lambda _: None).line)
+    platform = Stack(stack)
+    if platform.simulated:
+        raise StackError(f"stack {stack} is only simulated here: nothing answers")
+    typer.echo(smoke_test.run(platform.outputs(show_secrets=True), lambda _: None).line)
 
 
 @app.command()
-def cost(
-    stack: StackName = "local",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
+def cost(stack: StackName = "local", as_json: AsJson = False) -> None:
     """Say what the stack costs a month: at least, as expected, at most."""
     settings = Stack(stack).settings()
-    typer.echo(json.dumps(estimate.document(settings), indent=2) if as_json else estimate.table(settings))
+    if as_json:
+        typer.echo(json.dumps(estimate.document(settings), indent=2, ensure_ascii=False))
+    else:
+        typer.echo(estimate.table(settings))
 
 
 @app.command()
@@ -128,11 +150,12 @@ def preflight(stack: StackName = "local") -> None:
 @app.command()
 def status(stack: StackName = "local") -> None:
     """Show the stack's containers, their state and health."""
-    client = _docker()
+    found = _containers(stack)
+    if not found:
+        raise StackError(f"stack {stack} has no containers: make up STACK={stack} brings it up")
     table = Table(box=None)
     for heading in ("container", "state", "health", "restarts", "image"):
         table.add_column(heading, no_wrap=True)
-    found = client.containers.list(all=True, filters={"label": f"ollamamax.stack={stack}"})
     for container in sorted(found, key=lambda c: c.name or ""):
         state = container.attrs["State"]
         health = state.get("Health", {}).get("Status", "-")
@@ -144,8 +167,6 @@ def status(stack: StackName = "local") -> None:
             str(container.attrs["RestartCount"]),
             container.attrs["Config"]["Image"],
         )
-    if not found:
-        raise StackError(f"stack {stack} has no containers: make up STACK={stack} brings it up")
     # Names are for copying: in a narrow window lines wrap rather than lose their ends.
     Console(width=max(Console().width, STATUS_WIDTH), soft_wrap=True).print(table)
 
@@ -157,8 +178,7 @@ def logs(
     tail: Annotated[int, typer.Option(help="Lines of the past to show first.")] = 50,
 ) -> None:
     """Follow the logs of the stack's containers until Ctrl-C."""
-    labels = [f"ollamamax.stack={stack}"] + ([f"ollamamax.service={service}"] if service else [])
-    found = _docker().containers.list(all=True, filters={"label": labels})
+    found = _containers(stack, service)
     if not found:
         raise StackError(f"stack {stack} has no containers" + (f" of service {service}" if service else ""))
     names = sorted(container.name or "" for container in found)
@@ -174,14 +194,17 @@ def logs(
         follower.wait()
 
 
-def _docker() -> docker.DockerClient:
-    """Return a client of the daemon.
+def _containers(stack: str, service: str = "") -> list[Container]:
+    """Return the containers of a stack, or of one of its services.
 
     Raises:
-        StackError: if none answers.
+        StackError: if the stack does not run in Docker on this machine, or no daemon answers.
     """
+    if not Stack(stack).on_machine:
+        raise StackError(f"stack {stack} runs on a cluster, not on this machine: ask kubectl")
+    labels = [f"ollamamax.stack={stack}"] + ([f"ollamamax.service={service}"] if service else [])
     try:
-        return docker.from_env()
+        return docker.from_env().containers.list(all=True, filters={"label": labels})
     except DockerException as error:
         where = os.environ.get("DOCKER_HOST", "its usual socket")
         raise StackError(f"no Docker daemon answers at {where}: start it (make setup does)") from error

@@ -8,17 +8,18 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import stacks
 from stacks import Settings, shared_state
+from stacks.loading import raw
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "ollamamax"
 PRIVATE = 0o600
+INSTALL = "install the Pulumi CLI (https://www.pulumi.com/docs/install/)"
 RUNNING_PARTS = (
     "urn:pulumi:*::*::**docker:index/container:Container::*",
     "urn:pulumi:*::*::**docker:index/network:Network::*",
@@ -37,7 +38,7 @@ class Stack:
     Attributes:
         name: the stack's name; its settings are in ``stacks/Pulumi.<name>.yaml``.
         root: the checkout.
-        simulate: whether ``up`` and ``down`` of a cloud stack are to change a simulated cloud.
+        simulate: whether to work in a simulated cloud or cluster, whatever is installed.
     """
 
     name: str
@@ -88,8 +89,8 @@ class Stack:
 
     @property
     def simulated(self) -> bool:
-        """Whether commands look at, and change, a simulated cloud."""
-        return self.in_cloud and (self.simulate or not self.cli)
+        """Whether commands work in a simulated cloud or cluster."""
+        return self.simulate or (self.in_cloud and not self.cli)
 
     @property
     def shared(self) -> bool:
@@ -138,6 +139,23 @@ class Stack:
         self.check_name()
         return stacks.read(self.settings_file, self.name)
 
+    def check_possible(self, *, changing: bool) -> None:
+        """Raise StackError if what is installed cannot change the stack, or show what would change."""
+        if self.simulate and self.on_machine:
+            raise StackError(f"stack {self.name} runs on this machine: nothing of it is simulated")
+        if self.cli or self.simulate:
+            return
+        if self.in_cloud and changing:
+            raise StackError(
+                f"stack {self.name} is on AWS, which only the Pulumi CLI can change: {INSTALL}, "
+                "or set SIMULATE=1 to change a simulated cloud; nothing was changed"
+            )
+        if self._setting("kubernetes", "registry"):
+            raise StackError(
+                f"stack {self.name} pushes its images to kubernetes.registry, which only the Pulumi CLI can "
+                f"do: {INSTALL}, leave kubernetes.registry out, or set SIMULATE=1 for a simulated cluster"
+            )
+
     def check_name(self) -> None:
         """Raise StackError if there is no stack file of this name."""
         if not self.settings_file.exists():
@@ -171,9 +189,9 @@ class Stack:
         """Bring the stack to what its settings say."""
         self._run(["up", "--yes", *(["--skip-preview"] if self.cli else []), *self._policies])
 
-    def preview(self) -> None:
+    def preview(self, *, as_json: bool = False) -> None:
         """Show what ``up`` would change, and what the policies say of it."""
-        self._run(["preview", "--diff", *self._policies])
+        self._run(["preview", "--json" if as_json else "--diff", *self._policies])
 
     def destroy(self, *, data: bool) -> None:
         """Remove what runs; with ``data`` everything, volumes and secrets included."""
@@ -183,7 +201,16 @@ class Stack:
                 f"STACK={self.name} DATA=1"
             )
         targets = [] if data else [word for urn in RUNNING_PARTS for word in ("--target", urn)]
-        self._run(["destroy", "--yes", *(["--skip-preview"] if self.cli else []), *targets])
+        try:
+            self._run(["destroy", "--yes", *(["--skip-preview"] if self.cli else []), *targets])
+        except StackError as error:
+            if not self.in_cloud:
+                raise
+            raise StackError(
+                f"{error}. If it is that resources are protected: set policy.allowReplace to "
+                f'["*"] in stacks/{self.settings_file.name}, run make up, then make down again: '
+                "docs/aws.md#what-is-protected"
+            ) from error
 
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         """Return the stack's outputs; secret ones are "[secret]" unless they are asked for."""
@@ -195,10 +222,16 @@ class Stack:
 
     def _setting(self, *path: str) -> Any:  # noqa: ANN401 - whatever the stack file holds
         """Return what the stack file says at ``path``; None where it leaves the default."""
-        value = yaml.safe_load(self.settings_file.read_text()).get("config") or {}
-        for name in (f"{PROJECT}:{path[0]}", *path[1:]):
+        value: Any = self._given
+        for name in path:
             value = value.get(name) if isinstance(value, dict) else None
         return value
+
+    @cached_property
+    def _given(self) -> dict[str, Any]:
+        """The settings as the stack file gives them, unchecked: it can be taken down with bad ones."""
+        self.check_name()
+        return raw(self.settings_file, self.name)
 
     @property
     def _policy_file(self) -> Path:
@@ -259,8 +292,6 @@ class Stack:
         stack = [] if words[:2] in (["stack", "init"], ["stack", "select"]) else ["--stack", self.name]
         changing = words[0] in {"up", "destroy"}
         config = ["--config-file", str(self.config_file)] if changing or words[0] == "preview" else []
-        # Without the CLI a cloud is only simulated: to look at that is harmless, to change it is asked for.
-        simulate = ["--simulate"] if (self.simulate if changing else self.simulated) else []
         env = {
             **os.environ,
             "PULUMI_BACKEND_URL": self._backend,
@@ -271,7 +302,7 @@ class Stack:
         if "PULUMI_CONFIG_PASSPHRASE" not in env:
             env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.state / "passphrase")
         done = subprocess.run(  # noqa: S603 - our own words
-            [*program, *words, *stack, *config, *simulate],
+            [*program, *words, *stack, *config, *(["--simulate"] if self.simulated else [])],
             cwd=self.folder,
             env=env,
             stdout=subprocess.PIPE if capture else None,

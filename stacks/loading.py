@@ -24,6 +24,18 @@ class SettingsError(pulumi.RunError):
     """The stack file does not describe a platform; the message holds one line a problem."""
 
 
+class _StackFile(yaml.SafeLoader):
+    """Refuses a setting that is given twice, as the Pulumi CLI does; PyYAML would take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load() -> Settings:
     """Return the settings of the stack that is being deployed.
 
@@ -41,16 +53,28 @@ def read(file: Path, stack: str) -> Settings:
     Raises:
         SettingsError: naming every unknown key, bad value and broken budget, or why the file cannot be read.
     """
+    return parse(raw(file, stack), stack)
+
+
+def raw(file: Path, stack: str) -> dict[str, Any]:
+    """Return the settings in a stack file as it gives them, without their namespace and unchecked.
+
+    Raises:
+        SettingsError: if the file cannot be read, is not YAML, or holds no settings.
+    """
     try:
-        document = yaml.safe_load(file.read_text())
+        document = yaml.load(file.read_text(), _StackFile)  # noqa: S506 - a safe loader
     except OSError as error:
         raise SettingsError(f"stack {stack}: cannot read {file}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"stack {stack}: {file} is no YAML: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SettingsError(f"stack {stack}: {file}{line}: {error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"stack {stack}: {file} is not YAML: {error}") from error
     config = document.get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict):
-        raise SettingsError(f"stack {stack}: {file} has no settings: they stand under `config:`")
-    return parse(_ours(config), stack)
+        raise SettingsError(f"stack {stack}: {file} has no settings: they belong under `config:`")
+    return _ours(config)
 
 
 def catalogue(settings: Settings) -> models.Catalogue:
@@ -65,15 +89,15 @@ def catalogue(settings: Settings) -> models.Catalogue:
     return known
 
 
-def parse(raw: Mapping[str, Any], stack: str) -> Settings:
-    """Return the settings in ``raw``, the configuration of ``stack`` without its namespace.
+def parse(given: Mapping[str, Any], stack: str) -> Settings:
+    """Return the settings in ``given``, the configuration of ``stack`` without its namespace.
 
     Raises:
         SettingsError: naming every unknown key, bad value and broken budget.
     """
     try:
         # JSON mode: a list is a tuple and a string an address, while "5" is still no number.
-        settings = Settings.model_validate_json(json.dumps(dict(raw)), by_alias=True, by_name=False)
+        settings = Settings.model_validate_json(json.dumps(dict(given)), by_alias=True, by_name=False)
     except ValidationError as error:
         problems = sorted(_describe(detail) for detail in _distinct(error.errors()))
     else:
@@ -88,10 +112,12 @@ def parse(raw: Mapping[str, Any], stack: str) -> Settings:
 
 def _ours(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of this project among all configuration, without their namespace."""
-    prefix = f"{NAMESPACE}:"
-    return {
-        key.removeprefix(prefix): _decode(value) for key, value in config.items() if key.startswith(prefix)
-    }
+    found = {}
+    for key, value in config.items():
+        namespace, _, name = str(key).rpartition(":")
+        if namespace in ("", NAMESPACE):  # Pulumi, too, takes a key without one for the project's own
+            found[name] = _decode(value)
+    return found
 
 
 def _catalogue(settings: Settings) -> tuple[models.Catalogue, list[str]]:
@@ -143,13 +169,15 @@ def _describe(detail: ErrorDetails) -> str:
         case "float_type":
             return f"{path}: {value} is not a number"
         case "string_type":
-            return f"{path}: {value} is not a text"
+            quotes = ": put it in quotes" if isinstance(detail["input"], int | float) else ""
+            return f"{path}: {value} is not text{quotes}"
         case "tuple_type":
             return f"{path}: {value} is not a list"
         case "model_type":
             return f"{path}: {value} is not a block of settings"
         case "too_short":
-            return f"{path}: needs at least {limits['min_length']} entry"
+            least = limits["min_length"]
+            return f"{path}: needs at least {least} {'entry' if least == 1 else 'entries'}"
         case "literal_error":
             return f"{path}: {value} is not {limits['expected']}"
         case "string_pattern_mismatch":

@@ -1,12 +1,16 @@
 """The commands as a shell sees them: exit status and messages."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.ops.conftest import SETTINGS, Checkout
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -14,9 +18,13 @@ TARGETS = re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)
 
 
 def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return run_in(ROOT, *words, **env)
+
+
+def run_in(checkout: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ops", *words],
-        cwd=ROOT,
+        cwd=checkout,
         env={**os.environ, **env},
         capture_output=True,
         text=True,
@@ -24,7 +32,7 @@ def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["up", "down", "preview"])
+@pytest.mark.parametrize("command", ["up", "down", "preview", "outputs", "status"])
 def test_an_unknown_stack_is_one_message(command: str) -> None:
     done = run(command, "--stack", "no-such-stack")
     assert done.returncode == 1
@@ -43,20 +51,66 @@ def test_a_missing_daemon_is_one_message(command: str) -> None:
     )
 
 
-def test_a_stack_without_containers_has_no_status() -> None:
-    done = run("status", "--stack", "no-such-stack")
-    assert (done.returncode, done.stderr) == (
-        1,
-        "error: stack no-such-stack has no containers: make up STACK=no-such-stack brings it up\n",
-    )
-
-
 def test_a_service_without_containers_has_no_logs() -> None:
-    done = run("logs", "--stack", "no-such-stack", "--service", "gateway")
+    done = run("logs", "--service", "no-such-service")
     assert (done.returncode, done.stderr) == (
         1,
-        "error: stack no-such-stack has no containers of service gateway\n",
+        "error: stack local has no containers of service no-such-service\n",
     )
+
+
+@pytest.mark.parametrize("command", ["status", "logs"])
+def test_what_runs_on_a_cluster_has_no_containers_here(command: str) -> None:
+    done = run(command, "--stack", "prod")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: stack prod runs on a cluster, not on this machine: ask kubectl\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["up", "down", "bootstrap"])
+def test_what_only_the_cli_can_change_is_refused_in_one_sentence(command: str) -> None:
+    done = run(command, "--stack", "prod", PATH="")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        "error: stack prod is on AWS, which only the Pulumi CLI can change: install the Pulumi CLI "
+        "(https://www.pulumi.com/docs/install/), or set SIMULATE=1 to change a simulated cloud; "
+        "nothing was changed\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "problem"),
+    [
+        ("up", "target: docker\n  port: 1", "the settings have 1 problem:\n  port: unknown setting"),
+        ("preview", "target: [", "{file}, line 3: expected the node content, but found '<stream end>'"),
+        ("bootstrap", "target: docker\n  target: aws", "{file}, line 3: target is given twice"),
+    ],
+)
+def test_bad_settings_are_one_message_and_nothing_is_begun(
+    tmp_path: Path, command: str, settings: str, problem: str
+) -> None:
+    for folder in ("ops", "stacks"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    file = tmp_path / "stacks" / "Pulumi.bad.yaml"
+    file.write_text(f"config:\n  {settings}\n")
+    done = run_in(tmp_path, command, "--stack", "bad")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: stack bad: {problem.format(file=file)}")
+    assert not (tmp_path / ".state").exists()
+
+
+def test_a_bad_stack_file_does_not_keep_a_stack_up(embedded: Checkout) -> None:
+    embedded.stack.settings_file.write_text(f"{SETTINGS}  ollamamax:port: 1\n")
+    embedded.stack.prepare()
+    embedded.stack.destroy(data=True)
+    assert embedded.words[0] == "destroy"
+
+
+def test_a_cost_can_be_read_by_a_program() -> None:
+    done = run("cost", "--stack", "staging", "--json")
+    assert json.loads(done.stdout)["currency"] == "USD"
 
 
 def test_an_unknown_command_is_refused() -> None:

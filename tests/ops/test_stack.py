@@ -126,6 +126,51 @@ def test_preview_changes_nothing(embedded: Checkout) -> None:
     assert embedded.words[:2] == ["preview", "--diff"]
 
 
+def test_a_preview_can_be_read_by_a_program(embedded: Checkout) -> None:
+    embedded.stack.preview(as_json=True)
+    assert embedded.words[:2] == ["preview", "--json"]
+
+
+def test_what_is_simulated_is_done_by_the_embedded_engine_all_along(with_cli: Checkout) -> None:
+    with_cli.stack.settings_file.write_text("config:\n  ollamamax:target: kubernetes\n")
+    stack = Stack("some", with_cli.root, simulate=True)
+    stack.up()
+    stack.preview()
+    stack.destroy(data=True)
+    assert [call["words"][0] for call in with_cli.calls] == ["up", "preview", "destroy"]
+    assert all("--simulate" in call["words"] for call in with_cli.calls)
+
+
+def test_what_runs_on_this_machine_is_not_simulated(embedded: Checkout) -> None:
+    with pytest.raises(StackError, match=r"^stack some runs on this machine: nothing of it is simulated$"):
+        Stack("some", embedded.root, simulate=True).check_possible(changing=True)
+
+
+@pytest.mark.parametrize("changing", [True, False])
+def test_images_reach_a_registry_by_the_cli_alone(embedded: Checkout, changing: bool) -> None:
+    text = "config: {ollamamax:target: kubernetes, ollamamax:kubernetes: {registry: example.org/a}}\n"
+    embedded.stack.settings_file.write_text(text)
+    with pytest.raises(
+        StackError, match=r"^stack some pushes its images to kubernetes\.registry, which only"
+    ):
+        embedded.stack.check_possible(changing=changing)
+    Stack("some", embedded.root, simulate=True).check_possible(changing=changing)
+
+
+def test_a_cloud_can_be_looked_at_without_the_cli(embedded: Checkout) -> None:
+    embedded.stack.settings_file.write_text("config:\n  ollamamax:target: aws\n")
+    embedded.stack.check_possible(changing=False)
+
+
+def test_a_cloud_stack_that_does_not_go_down_is_told_how_to_give_it_free(
+    embedded: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded.stack.settings_file.write_text("config:\n  ollamamax:target: aws\n")
+    monkeypatch.setenv("STATUS", "1")
+    with pytest.raises(StackError, match=r'set policy\.allowReplace to \["\*"\] in stacks/Pulumi'):
+        embedded.stack.destroy(data=True)
+
+
 def test_down_with_data_destroys_everything(embedded: Checkout) -> None:
     embedded.stack.destroy(data=True)
     assert "--target" not in embedded.words

@@ -224,13 +224,22 @@ def test_a_stack_file_is_read_as_the_program_reads_it(load_file: Callable[..., S
         assert stacks.read(file, "s") == load_file(file)
 
 
+def test_a_setting_without_a_namespace_is_the_projects(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.s.yaml"
+    file.write_text("config: {target: docker, ollamamax:portOffset: 7, aws:region: eu-west-1}\n")
+    assert stacks.read(file, "s").port_offset == 7
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         (None, "stack s: cannot read {file}: No such file or directory"),
-        ("config: [", "stack s: {file} is no YAML: "),
-        ("", "stack s: {file} has no settings: they stand under `config:`"),
-        ("config: []", "stack s: {file} has no settings: they stand under `config:`"),
+        ("config: [", "stack s: {file}, line 1: "),
+        ("a: b\n\tc: d", "stack s: {file}, line 2: found character"),
+        ("config:\n  a: 1\n  a: 2", "stack s: {file}, line 3: a is given twice"),
+        ("a: \x01", "stack s: {file} is not YAML: "),
+        ("", "stack s: {file} has no settings: they belong under `config:`"),
+        ("config: []", "stack s: {file} has no settings: they belong under `config:`"),
         ("config: {}", "stack s: the settings have 1 problem:\n  target: is missing"),
     ],
 )
