@@ -19,6 +19,7 @@ import (
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/bus"
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/discovery"
 	"ollamamax/gateway/internal/gate"
 	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/logs"
@@ -271,7 +272,8 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 		cached.Invalidate()
 		g.bus.Publish(bus.Inventory)
 	})
-	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, net.DefaultResolver, g.recorder.Changed)
+	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log,
+		discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, net.DefaultResolver, log), g.recorder.Changed)
 	g.recorder.snapshot = g.pool.Snapshot
 	forwarder := proxy.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
 	routes := api.New(g.pool, forwarder, cached, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) })

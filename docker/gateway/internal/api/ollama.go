@@ -40,7 +40,7 @@ func (a *API) models(ctx context.Context) []nodes.Model {
 	return merged
 }
 
-// ready answers 503 and returns nil where no node is healthy.
+// ready answers 503 and returns nil where no node takes requests.
 func (a *API) ready(w http.ResponseWriter, r *http.Request) []*nodes.Node {
 	// A lease waits for a node to come up, as every other request does.
 	lease, err := a.pool.Acquire(r.Context(), nodes.Want{Light: true}, nil)
@@ -49,7 +49,7 @@ func (a *API) ready(w http.ResponseWriter, r *http.Request) []*nodes.Node {
 		return nil
 	}
 	lease.Release()
-	return a.pool.Healthy()
+	return a.pool.Taking()
 }
 
 func (a *API) tags(w http.ResponseWriter, r *http.Request) {

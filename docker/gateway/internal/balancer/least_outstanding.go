@@ -1,20 +1,21 @@
-// Package balancer chooses among nodes that can all answer a request. One strategy a file.
 package balancer
 
-// Loaded is anything that knows how many requests it is working on.
-type Loaded interface {
-	Outstanding() int64
-}
-
-// LeastOutstanding returns the candidate with the fewest requests under way. The search starts at turn,
-// which the caller advances, so that equal nodes take turns instead of the first taking all.
-func LeastOutstanding[T Loaded](candidates []T, turn int) T {
-	var best T
-	least := int64(-1)
-	for i := range candidates {
-		candidate := candidates[(i+turn)%len(candidates)]
-		if load := candidate.Outstanding(); least < 0 || load < least {
-			best, least = candidate, load
+// LeastOutstanding returns the candidate that the next request would load least for its size. The search
+// starts at turn, which the caller advances, so that equal nodes take turns instead of the first taking
+// all.
+func LeastOutstanding(candidates []Candidate, turn int) int {
+	if len(candidates) == 0 {
+		return None
+	}
+	best := None
+	i := turn % len(candidates)
+	for range candidates {
+		c := &candidates[i]
+		if !c.Full && (best == None || float64(c.Load+1)*candidates[best].Size < float64(candidates[best].Load+1)*c.Size) {
+			best = i
+		}
+		if i++; i == len(candidates) {
+			i = 0
 		}
 	}
 	return best

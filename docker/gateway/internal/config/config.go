@@ -45,6 +45,50 @@ type Workers struct {
 	ConnectTimeout  time.Duration `yaml:"connectTimeout"`  // TCP connect
 	ResponseTimeout time.Duration `yaml:"responseTimeout"` // silence of a worker: first byte, or between chunks
 	WaitForNode     time.Duration `yaml:"waitForNode"`     // a request's wait for a restarting node
+
+	Discovery    string        `yaml:"discovery"`    // dns, or kubernetes: hosts are then services of the gateway's namespace
+	Slots        int           `yaml:"slots"`        // requests at once of one model on one worker; 0: no limit
+	LoadedModels int           `yaml:"loadedModels"` // models that one worker keeps in memory; 0: no limit
+	Limits       []Limit       `yaml:"limits"`       // of hosts whose slots and loadedModels are others
+	AffinityLoad float64       `yaml:"affinityLoad"` // most load of the node that a prefix belongs to, as a multiple of the mean
+	SpreadAfter  time.Duration `yaml:"spreadAfter"`  // wait after which a model is loaded in another's place rather than waited for
+	SlowStart    time.Duration `yaml:"slowStart"`    // in which a node that came up gets its full share; 0s: at once
+	Queue        Queue         `yaml:"queue"`
+	Breaker      Breaker       `yaml:"breaker"`
+	Ejection     Ejection      `yaml:"ejection"`
+}
+
+// Limit is what one host's workers can do at once.
+type Limit struct {
+	Host         string `yaml:"host"` // one of hosts
+	Slots        int    `yaml:"slots"`
+	LoadedModels int    `yaml:"loadedModels"`
+}
+
+// Queue bounds the requests that wait for a slot.
+type Queue struct {
+	Total   int           `yaml:"total"`
+	PerKey  int           `yaml:"perKey"`
+	MaxWait time.Duration `yaml:"maxWait"`
+}
+
+// Breaker says when a node's failing model gets no more requests for a while.
+type Breaker struct {
+	Window      time.Duration `yaml:"window"`      // over which outcomes are counted
+	MinRequests int           `yaml:"minRequests"` // fewer decide nothing
+	Failures    int           `yaml:"failures"`    // percent that opens it
+	OpenFor     time.Duration `yaml:"openFor"`
+}
+
+// Ejection says when a node that does worse than the others is left out, and for how long.
+type Ejection struct {
+	Consecutive int           `yaml:"consecutive"` // failures in a row
+	Interval    time.Duration `yaml:"interval"`    // between comparisons with the other nodes
+	MinRequests int           `yaml:"minRequests"` // fewer in an interval decide nothing
+	Margin      int           `yaml:"margin"`      // percentage points below the others
+	Base        time.Duration `yaml:"base"`        // times how often of late
+	Longest     time.Duration `yaml:"longest"`
+	MaxPercent  int           `yaml:"maxPercent"` // of the nodes, left out at once
 }
 
 // Database is PgBouncer for serve and PostgreSQL for migrate. The connection is TLS, verified in full
@@ -145,6 +189,18 @@ func Default() Config {
 			ConnectTimeout:  2 * time.Second,
 			ResponseTimeout: 10 * time.Minute,
 			WaitForNode:     15 * time.Second,
+			Discovery:       "dns",
+			Slots:           4,
+			LoadedModels:    3,
+			AffinityLoad:    1.25,
+			SpreadAfter:     5 * time.Second,
+			SlowStart:       10 * time.Second,
+			Queue:           Queue{Total: 4096, PerKey: 1024, MaxWait: 30 * time.Second},
+			Breaker:         Breaker{Window: 10 * time.Second, MinRequests: 10, Failures: 50, OpenFor: 5 * time.Second},
+			Ejection: Ejection{
+				Consecutive: 5, Interval: 10 * time.Second, MinRequests: 20, Margin: 30,
+				Base: 30 * time.Second, Longest: 5 * time.Minute, MaxPercent: 50,
+			},
 		},
 		Database: Database{
 			Port:        6432,

@@ -92,6 +92,22 @@ func TestEachRuleHasItsMessage(t *testing.T) {
 		"admin":        {"host: pgbouncer", "host: pgbouncer, admin: {user: postgres, passwordFile: /s/admin}", "database.admin.database: is missing"},
 		"redis":        {"redis:6379", "redis", `redis.address: "redis" is not an address such as worker-1:11434`},
 		"wait":         {"workers: {", "workers: {waitForNode: -1s, ", "workers.waitForNode: -1s is less than 0s"},
+		"discovery":    {"workers: {", "workers: {discovery: consul, ", `workers.discovery: "consul" is not dns or kubernetes`},
+		"slots":        {"workers: {", "workers: {slots: -1, ", "workers.slots: -1 is less than 0"},
+		"limits":       {"workers: {", "workers: {limits: 3, ", "workers.limits: is not a list"},
+		"limit deep":   {"workers: {", "workers: {limits: [{host: \"worker-1:11434\", slot: 3}], ", "workers.limits[0].slot: unknown setting (line 3)"},
+		"limit host":   {"workers: {", "workers: {limits: [{host: worker-3, slots: 1}], ", `workers.limits[0].host: "worker-3" is none of workers.hosts`},
+		"limit twice":  {"workers: {", "workers: {limits: [{host: \"worker-1:11434\"}, {host: \"worker-1:11434\"}], ", `workers.limits[1].host: "worker-1:11434" is listed twice`},
+		"limit value":  {"workers: {", "workers: {limits: [{host: \"worker-1:11434\", loadedModels: -2}], ", "workers.limits[0].loadedModels: -2 is less than 0"},
+		"affinity":     {"workers: {", "workers: {affinityLoad: 0.5, ", "workers.affinityLoad: 0.5 is less than 1: no node could take its share"},
+		"affinity nan": {"workers: {", "workers: {affinityLoad: high, ", `workers.affinityLoad: "high" is not a number`},
+		"spread":       {"workers: {", "workers: {spreadAfter: 0s, ", "workers.spreadAfter: 0s is not more than 0s"},
+		"slow start":   {"workers: {", "workers: {slowStart: -1s, ", "workers.slowStart: -1s is less than 0s"},
+		"queue":        {"workers: {", "workers: {queue: {total: 10}, ", "workers.queue.perKey: 1024 is not between 1 and workers.queue.total (10)"},
+		"queue wait":   {"workers: {", "workers: {queue: {maxWait: 0s}, ", "workers.queue.maxWait: 0s is not more than 0s"},
+		"breaker":      {"workers: {", "workers: {breaker: {failures: 0}, ", "workers.breaker.failures: 0 is not between 1 and 100"},
+		"ejection":     {"workers: {", "workers: {ejection: {base: 10m}, ", "workers.ejection.longest: 5m0s is less than workers.ejection.base (10m0s)"},
+		"ejected":      {"workers: {", "workers: {ejection: {maxPercent: 101}, ", "workers.ejection.maxPercent: 101 is not between 0 and 100"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse([]byte(strings.Replace(valid, test.from, test.to, 1)))

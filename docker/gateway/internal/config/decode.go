@@ -59,6 +59,10 @@ func decode(node *yaml.Node, target reflect.Value, path string, problems *Proble
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
+	if target.Kind() == reflect.Slice && target.Type().Elem().Kind() == reflect.Struct {
+		decodeList(node, target, path, problems)
+		return
+	}
 	if target.Kind() != reflect.Struct {
 		if problem := decodeLeaf(node, target); problem != "" {
 			problems.add(path, "%s", problem)
@@ -93,6 +97,19 @@ func decode(node *yaml.Node, target reflect.Value, path string, problems *Proble
 	}
 }
 
+// decodeList fills a list of mappings.
+func decodeList(node *yaml.Node, target reflect.Value, path string, problems *Problems) {
+	if node.Kind != yaml.SequenceNode {
+		problems.add(path, "is not a list")
+		return
+	}
+	list := reflect.MakeSlice(target.Type(), len(node.Content), len(node.Content))
+	for i, entry := range node.Content {
+		decode(entry, list.Index(i), fmt.Sprintf("%s[%d]", path, i), problems)
+	}
+	target.Set(list)
+}
+
 func orRoot(path string) string {
 	if path == "" {
 		return "configuration"
@@ -119,7 +136,7 @@ func decodeLeaf(node *yaml.Node, target reflect.Value) string {
 	}
 	expected := map[reflect.Kind]string{
 		reflect.String: "a text", reflect.Int: "a whole number", reflect.Int64: "a whole number",
-		reflect.Slice: "a list of texts", reflect.Bool: "true or false",
+		reflect.Slice: "a list of texts", reflect.Bool: "true or false", reflect.Float64: "a number",
 	}[target.Kind()]
 	if target.Kind() == reflect.String && (node.Kind != yaml.ScalarNode || node.Tag == "!!null") {
 		return "is not " + expected

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"regexp"
@@ -79,6 +80,7 @@ func validate(c Config, decoded Problems) Problems {
 	if c.Workers.WaitForNode < 0 {
 		all.add("workers.waitForNode", "%s is less than 0s", c.Workers.WaitForNode)
 	}
+	routing(&all, c.Workers, seen)
 
 	required(&all, "database.host", c.Database.Host)
 	if c.Database.Port < 1 || c.Database.Port > 65535 {
@@ -160,6 +162,67 @@ func resultCache(problems *Problems, c ResultCache) {
 	duration(problems, "resultCache.ttl", c.TTL)
 	if c.RedisTimeout <= 0 || c.RedisTimeout > time.Second {
 		problems.add("resultCache.redisTimeout", "%s is not between 0s and 1s: a request waits that long", c.RedisTimeout)
+	}
+}
+
+// routing checks how requests are spread over the workers, whose hosts are given.
+func routing(all *Problems, w Workers, hosts map[string]bool) {
+	if w.Discovery != "dns" && w.Discovery != "kubernetes" {
+		all.add("workers.discovery", "%q is not dns or kubernetes", w.Discovery)
+	}
+	atLeast(all, "workers.slots", w.Slots, 0)
+	atLeast(all, "workers.loadedModels", w.LoadedModels, 0)
+	limited := map[string]bool{}
+	for i, limit := range w.Limits {
+		path := fmt.Sprintf("workers.limits[%d]", i)
+		if !hosts[limit.Host] {
+			all.add(path+".host", "%q is none of workers.hosts", limit.Host)
+		}
+		if limited[limit.Host] {
+			all.add(path+".host", "%q is listed twice", limit.Host)
+		}
+		limited[limit.Host] = true
+		atLeast(all, path+".slots", limit.Slots, 0)
+		atLeast(all, path+".loadedModels", limit.LoadedModels, 0)
+	}
+	if math.IsNaN(w.AffinityLoad) || w.AffinityLoad < 1 {
+		all.add("workers.affinityLoad", "%g is less than 1: no node could take its share", w.AffinityLoad)
+	}
+	duration(all, "workers.spreadAfter", w.SpreadAfter)
+	if w.SlowStart < 0 {
+		all.add("workers.slowStart", "%s is less than 0s", w.SlowStart)
+	}
+	atLeast(all, "workers.queue.total", w.Queue.Total, 1)
+	if w.Queue.PerKey < 1 || w.Queue.PerKey > w.Queue.Total {
+		all.add("workers.queue.perKey", "%d is not between 1 and workers.queue.total (%d)", w.Queue.PerKey, w.Queue.Total)
+	}
+	duration(all, "workers.queue.maxWait", w.Queue.MaxWait)
+	duration(all, "workers.breaker.window", w.Breaker.Window)
+	atLeast(all, "workers.breaker.minRequests", w.Breaker.MinRequests, 1)
+	percent(all, "workers.breaker.failures", w.Breaker.Failures)
+	duration(all, "workers.breaker.openFor", w.Breaker.OpenFor)
+	atLeast(all, "workers.ejection.consecutive", w.Ejection.Consecutive, 1)
+	duration(all, "workers.ejection.interval", w.Ejection.Interval)
+	atLeast(all, "workers.ejection.minRequests", w.Ejection.MinRequests, 1)
+	percent(all, "workers.ejection.margin", w.Ejection.Margin)
+	duration(all, "workers.ejection.base", w.Ejection.Base)
+	if w.Ejection.Longest < w.Ejection.Base {
+		all.add("workers.ejection.longest", "%s is less than workers.ejection.base (%s)", w.Ejection.Longest, w.Ejection.Base)
+	}
+	if w.Ejection.MaxPercent < 0 || w.Ejection.MaxPercent > 100 {
+		all.add("workers.ejection.maxPercent", "%d is not between 0 and 100", w.Ejection.MaxPercent)
+	}
+}
+
+func atLeast(problems *Problems, path string, value, least int) {
+	if value < least {
+		problems.add(path, "%d is less than %d", value, least)
+	}
+}
+
+func percent(problems *Problems, path string, value int) {
+	if value < 1 || value > 100 {
+		problems.add(path, "%d is not between 1 and 100", value)
 	}
 }
 

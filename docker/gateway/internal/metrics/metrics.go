@@ -22,8 +22,8 @@ type Metrics struct {
 	firstToken *prometheus.HistogramVec
 	tokens     *prometheus.CounterVec
 	retries    prometheus.Counter
-	InFlight   *prometheus.GaugeVec // requests under way at a node
-	NodeUp     *prometheus.GaugeVec // 1 where the node answers
+	slotWait   *prometheus.HistogramVec
+	refused    *prometheus.CounterVec
 	Dependency *prometheus.GaugeVec // 1 where database or redis answers
 	limited    *prometheus.CounterVec
 	sharers    prometheus.Gauge
@@ -31,6 +31,8 @@ type Metrics struct {
 	usageLost  prometheus.Counter
 
 	results
+
+	AffinityKept, AffinityMoved prometheus.Counter
 
 	sample Sample // totals for the database's metrics table
 }
@@ -70,14 +72,15 @@ func New(version string) *Metrics {
 			Name: "ollamamax_retries_total",
 			Help: "Requests sent to a second node because the first failed before its first byte.",
 		}),
-		InFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "ollamamax_in_flight",
-			Help: "Requests under way at a node.",
-		}, []string{"node"}),
-		NodeUp: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "ollamamax_node_up",
-			Help: "1 where the node passes its health check.",
-		}, []string{"node"}),
+		slotWait: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "ollamamax_slot_wait_seconds",
+			Help:    "Time that a request waited for a slot of a worker, 0 where one was free.",
+			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}, []string{"model"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ollamamax_queue_refused_total",
+			Help: "Requests answered 503 for want of a slot; reason is full, key, timeout or breaker.",
+		}, []string{"reason"}),
 		Dependency: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ollamamax_dependency_up",
 			Help: "1 where the database or Redis answers; the gateway goes on without either.",
@@ -105,8 +108,13 @@ func New(version string) *Metrics {
 		Help: "Always 1; the labels say what runs.",
 	}, []string{"version", "goversion"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
+	affinity := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ollamamax_affinity_total",
+		Help: "Requests with a prefix, by whether they went to its own node (kept) or, to spread the load, to another (moved).",
+	}, []string{"result"})
+	m.AffinityKept, m.AffinityMoved = affinity.WithLabelValues("kept"), affinity.WithLabelValues("moved")
 	m.registry.MustRegister(m.requests, m.overhead, m.firstToken, m.tokens, m.retries,
-		m.InFlight, m.NodeUp, m.Dependency, build, m.limited, m.sharers, m.usageRows, m.usageLost,
+		m.slotWait, m.refused, affinity, m.Dependency, build, m.limited, m.sharers, m.usageRows, m.usageLost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -160,13 +168,20 @@ func (m *Metrics) SetUp(dependency string, up bool) {
 	m.Dependency.WithLabelValues(dependency).Set(boolean(up))
 }
 
-// SetNodeUp records whether a node answers.
-func (m *Metrics) SetNodeUp(node string, up bool) { m.NodeUp.WithLabelValues(node).Set(boolean(up)) }
+// Register adds what another package counts.
+func (m *Metrics) Register(collector prometheus.Collector) { m.registry.MustRegister(collector) }
 
-// ForgetNode removes a node that left.
-func (m *Metrics) ForgetNode(node string) {
-	m.NodeUp.DeleteLabelValues(node)
-	m.InFlight.DeleteLabelValues(node)
+// SlotWait is where the waits for a slot of a model are observed.
+func (m *Metrics) SlotWait(model string) prometheus.Observer {
+	return m.slotWait.WithLabelValues(model)
+}
+
+// ForgetSlotWait removes a model that is gone.
+func (m *Metrics) ForgetSlotWait(model string) { m.slotWait.DeleteLabelValues(model) }
+
+// QueueRefused counts requests that got no slot.
+func (m *Metrics) QueueRefused(reason string) prometheus.Counter {
+	return m.refused.WithLabelValues(reason)
 }
 
 // Limited counts a request that a limit stopped.

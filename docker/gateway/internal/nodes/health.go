@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"ollamamax/gateway/internal/breaker"
 )
 
 // downInterval is how often a node that is down is asked again, so that a restart is noticed in less
@@ -48,12 +50,20 @@ func (p *Pool) check(ctx context.Context, node *Node) error {
 	}
 	if err == nil {
 		node.timeouts = 0
-		p.markUp(node, models, epoch)
+		loaded, loadedErr := node.fetchLoaded(checkContext)
+		p.markUp(node, models, epoch, func() {
+			if loadedErr == nil { // what it says nothing about stays as it was
+				node.setLoaded(loaded)
+			}
+		})
 		return nil
 	}
 	node.timeouts++
-	if unreachable(err) || node.timeouts >= timeoutsBeforeDown {
+	if gone := unreachable(err); gone || node.timeouts >= timeoutsBeforeDown {
 		p.markDown(node, err)
+		if gone {
+			p.forget(node)
+		}
 	}
 	return err
 }
@@ -73,22 +83,42 @@ func (p *Pool) Died(ctx context.Context, lease *Lease) bool {
 }
 
 // markUp records an answer. seenEpoch is the node's epoch when the question was asked.
-func (p *Pool) markUp(node *Node, models map[string]Model, seenEpoch int) {
+func (p *Pool) markUp(node *Node, models map[string]Model, seenEpoch int, residency func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if seenEpoch != node.epoch {
 		return // asked before the node went down: the next check will tell
 	}
-	changed := !node.up || !sameModels(node.models, models)
-	if !node.up {
+	cameUp, changed := !node.up, !node.up || !sameModels(node.models, models)
+	node.up, node.seen, node.models = true, true, models
+	if cameUp {
 		node.epoch++
+		p.startSlowly(node)
 		p.log.Info("worker up", "node", node.Name, "models", len(models))
 	}
-	node.up, node.seen, node.models = true, true, models
-	p.metrics.SetNodeUp(node.Name, true)
 	if changed {
-		node.generation++
+		p.reindex()
+	}
+	residency()
+	if changed {
 		p.notify()
+	} else {
+		p.serveAll() // another model may be in memory now
+	}
+}
+
+// startSlowly gives a node that came up its full share of the load by and by, unless the gateway has just
+// started itself and can't tell, or there is no other node to carry the rest.
+func (p *Pool) startSlowly(node *Node) {
+	now := p.now()
+	if now < p.settings.SlowStart {
+		return
+	}
+	for _, other := range p.nodes {
+		if other != node && other.takes() {
+			node.ramping, node.ramp = true, now
+			return
+		}
 	}
 }
 
@@ -98,7 +128,6 @@ func (p *Pool) markDown(node *Node, cause error) {
 	if wasUp {
 		node.up = false
 		node.epoch++
-		p.metrics.SetNodeUp(node.Name, false)
 		p.log.Warn("worker down", "node", node.Name, "error", cause)
 		p.notify()
 	}
@@ -108,17 +137,16 @@ func (p *Pool) markDown(node *Node, cause error) {
 	}
 }
 
-// ReportFailure records that a request failed on the node without an answer. The node counts as down
-// until a check, which starts at once, succeeds. A report about a node that has been down since the
-// request began says nothing new.
-func (p *Pool) ReportFailure(lease *Lease, cause error) {
+// forget drops what was known of a process that is no more: nothing is loaded in the next one, and what
+// the last one failed says nothing about it.
+func (p *Pool) forget(node *Node) {
 	p.mu.Lock()
-	current := lease.Node.epoch == lease.epoch
-	p.mu.Unlock()
-	if current {
-		p.markDown(lease.Node, cause)
+	defer p.mu.Unlock()
+	node.record.Forgive()
+	for _, l := range node.lanes {
+		l.loaded, l.breaker = false, breaker.Breaker{}
 	}
-	p.kick(lease.Node)
+	node.loaded = 0
 }
 
 func (p *Pool) kick(node *Node) {

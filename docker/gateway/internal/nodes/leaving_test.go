@@ -18,7 +18,7 @@ func TestANodeThatLeavesKeepsItsAnswersUnderWayAndNoConnectionAfterThem(t *testi
 	var connections atomic.Int64
 	finish := make(chan struct{})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/tags" {
+		if r.URL.Path == "/api/tags" || r.URL.Path == "/api/ps" {
 			_, _ = fmt.Fprint(w, `{"models": []}`)
 			return
 		}

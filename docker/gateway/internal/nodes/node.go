@@ -11,19 +11,19 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/outlier"
 )
 
 // timeoutsBeforeDown is how many checks in a row may time out before a node counts as down. A node busy
 // on all cores answers late; one that refuses connections is down at once.
 const timeoutsBeforeDown = 3
 
-// maxTagsBytes bounds the answer to a health check: thousands of models.
-const maxTagsBytes = 16 << 20
+// maxAnswerBytes bounds the answer to a health check: thousands of models.
+const maxAnswerBytes = 16 << 20
 
 // Model is one model on one node.
 type Model struct {
@@ -42,14 +42,25 @@ type Node struct {
 	Address   string // ip:port
 	Transport *http.Transport
 
-	outstanding atomic.Int64
+	hash      uint64 // of the name
+	slots     int    // requests at once of each model; 0: no limit
+	maxLoaded int    // models in memory; 0: no limit
 
 	// Guarded by Pool.mu.
-	up         bool
-	seen       bool // has answered at least once, so models is known
-	epoch      int  // how often the node has come up
-	models     map[string]Model
-	generation int // of the models, raised by every change
+	up          bool
+	seen        bool // has answered at least once, so models is known
+	leaving     bool // its source says that it goes
+	drained     bool // somebody said so
+	epoch       int  // how often the node has come up or gone down
+	models      map[string]Model
+	lanes       map[string]*lane // of those models
+	loaded      int              // how many of them are
+	outstanding int              // requests under way
+	record      outlier.Record
+	ramping     bool // it starts slowly
+	ramp        time.Duration
+	opened      int // breakers, so far
+	ejections   int // so far
 
 	checking sync.Mutex // one check at a time
 	timeouts int        // in a row; guarded by checking
@@ -57,8 +68,8 @@ type Node struct {
 	stop     context.CancelFunc
 }
 
-// Outstanding is the number of requests under way at the node.
-func (n *Node) Outstanding() int64 { return n.outstanding.Load() }
+// takes tells whether the node may be given something to do.
+func (n *Node) takes() bool { return n.up && !n.leaving && !n.drained }
 
 // URL is the base address of the node's API.
 func (n *Node) URL() string { return "http://" + n.Address }
@@ -77,7 +88,36 @@ func newTransport(connectTimeout time.Duration) *http.Transport {
 
 // fetchModels asks the node what it holds. It serves as the health check too.
 func (n *Node) fetchModels(ctx context.Context) (map[string]Model, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/api/tags", nil)
+	body, err := n.get(ctx, "/api/tags")
+	if err != nil {
+		return nil, err
+	}
+	return parseModels(body)
+}
+
+// fetchLoaded asks the node which models it has in memory.
+func (n *Node) fetchLoaded(ctx context.Context) ([]string, error) {
+	body, err := n.get(ctx, "/api/ps")
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Models []struct {
+			Name string `json:"name"`
+		} `json:"models"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, fmt.Errorf("GET /api/ps: %w", err)
+	}
+	names := make([]string, len(list.Models))
+	for i, model := range list.Models {
+		names[i] = modelname.Canonical(model.Name)
+	}
+	return names, nil
+}
+
+func (n *Node) get(ctx context.Context, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -86,14 +126,14 @@ func (n *Node) fetchModels(ctx context.Context) (map[string]Model, error) {
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxTagsBytes))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
 	if err != nil {
 		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET /api/tags answered %s", response.Status)
+		return nil, fmt.Errorf("GET %s answered %s", path, response.Status)
 	}
-	return parseModels(body)
+	return body, nil
 }
 
 func parseModels(body []byte) (map[string]Model, error) {

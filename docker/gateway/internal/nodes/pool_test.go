@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/discovery"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
@@ -43,14 +44,22 @@ func (n *names) set(err error, addresses map[string][]netip.Addr) {
 
 func loopback(last byte) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, last}) }
 
-func start(t *testing.T, resolver nodes.Resolver, hosts ...string) *nodes.Pool {
+func start(t testing.TB, resolver discovery.Resolver, hosts ...string) *nodes.Pool {
+	t.Helper()
+	return startWith(t, resolver, func(w *config.Workers) { w.Hosts = hosts })
+}
+
+// startWith runs a pool with quick checks until the test ends.
+func startWith(t testing.TB, resolver discovery.Resolver, change func(*config.Workers)) *nodes.Pool {
 	t.Helper()
 	settings := config.Default().Workers
-	settings.Hosts = hosts
 	settings.ResolveInterval = 20 * time.Millisecond
 	settings.HealthInterval = 20 * time.Millisecond
 	settings.WaitForNode = 200 * time.Millisecond
-	pool := nodes.NewPool(settings, metrics.New("test"), slog.New(slog.DiscardHandler), resolver, nil)
+	change(&settings)
+	log := slog.New(slog.DiscardHandler)
+	source := discovery.NewNames(settings.Hosts, settings.ResolveInterval, resolver, log)
+	pool := nodes.NewPool(settings, metrics.New("test"), log, source, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); pool.Run(ctx) }()
@@ -58,7 +67,7 @@ func start(t *testing.T, resolver nodes.Resolver, hosts ...string) *nodes.Pool {
 	return pool
 }
 
-func eventually(t *testing.T, what string, condition func() bool) {
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(5 * time.Second)
 	for !condition() {
@@ -175,12 +184,12 @@ func TestOutstandingRequestsAreCountedOnceReleasedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := lease.Node.Outstanding(); n != 1 {
+	if n := pool.Snapshot()[0].InFlight; n != 1 {
 		t.Errorf("%d outstanding, not 1", n)
 	}
 	lease.Release()
 	lease.Release()
-	if n := lease.Node.Outstanding(); n != 0 {
+	if n := pool.Snapshot()[0].InFlight; n != 0 {
 		t.Errorf("%d outstanding after the release, not 0", n)
 	}
 }

@@ -95,7 +95,7 @@ func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request, call Call) {
 // open finds a node that begins to answer. It tries a second one where the first failed without a byte.
 func (p *Proxy) open(r *http.Request, call Call) (*answer, error) {
 	x := exchange.From(r.Context())
-	lease, err := p.pool.Acquire(r.Context(), call.Want, nil)
+	lease, err := p.acquire(r, x, call, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -113,27 +113,40 @@ func (p *Proxy) open(r *http.Request, call Call) (*answer, error) {
 			a.close()
 			lease, retried = other, true
 		default:
-			if errors.Is(err, errSilent) {
+			silent := errors.Is(err, errSilent)
+			switch {
+			case silent:
 				lease.TimedOut()
+			case r.Context().Err() == nil:
+				p.pool.ReportFailure(&lease, err)
 			}
 			lease.Release()
-			if r.Context().Err() != nil || errors.Is(err, errSilent) {
+			if r.Context().Err() != nil || silent {
 				return nil, err
 			}
-			p.pool.ReportFailure(&lease, err)
 			p.log.Warn("worker failed before it answered", "node", lease.Node.Name, "request", x.RequestID, "error", err)
 			if !retried && !notSent(err) {
 				retried = true
 			} else if lost++; lost > maxLost || (!notSent(err) && !p.pool.Died(r.Context(), &lease)) {
 				return nil, fmt.Errorf("worker %s failed before it answered: %w", lease.Node.Name, err)
 			}
-			if lease, err = p.pool.Acquire(r.Context(), call.Want, &lease); err != nil {
+			if lease, err = p.acquire(r, x, call, &lease); err != nil {
 				return nil, err
 			}
 		}
 		x.Retries++
 		p.metrics.Retry()
 	}
+}
+
+// acquire claims a node. The wait for a slot is not the gateway's own time.
+func (p *Proxy) acquire(r *http.Request, x *exchange.Exchange, call Call, failed *nodes.Lease) (nodes.Lease, error) {
+	began := time.Now()
+	lease, err := p.pool.Acquire(r.Context(), call.Want, failed)
+	if err != nil || lease.Waited > 0 {
+		x.Waited(began)
+	}
+	return lease, err
 }
 
 func overloaded(status int) bool {

@@ -20,6 +20,7 @@ import (
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/discovery"
 	"ollamamax/gateway/internal/gate"
 	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/metrics"
@@ -128,7 +129,8 @@ func start(t *testing.T, workers []*workertest.Worker, alter ...func(*config.Con
 
 	g := &gateway{metrics: metrics.New("test"), log: &lockedBuffer{}, stopped: make(chan error, 1), keys: &keySource{}}
 	log := slog.New(slog.NewJSONHandler(g.log, nil))
-	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, names, nil)
+	source := discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, names, log)
+	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, source, nil)
 	left := limits.New(g.metrics.Limited)
 	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, left.Know)
 	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log))

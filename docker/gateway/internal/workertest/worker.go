@@ -5,11 +5,11 @@ package workertest
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +34,8 @@ const (
 	Overloaded
 	// BadGateway answers 502.
 	BadGateway
+	// Broken answers 500.
+	Broken
 	// Silent reads the request and says nothing until the client has gone.
 	Silent
 	// SilentMidStream sends one message and says nothing more until the client has gone.
@@ -60,6 +62,11 @@ type Worker struct {
 	gone   chan struct{} // closed when a client leaves a silent answer
 	once   sync.Once
 	hold   chan struct{} // answers wait for it, if set
+
+	memory  int           // how many models fit; 0: all are loaded
+	loading time.Duration // what it takes to load one
+	loaded  []string      // the one that was used last comes last
+	loads   int
 }
 
 // Start runs a worker that holds models until the test ends.
@@ -129,7 +136,63 @@ func (w *Worker) SetModels(models ...string) {
 	w.models = models
 }
 
-// Seen returns the requests so far.
+// Remember makes memory so scarce that only some models fit, of which none is loaded yet. Loading one takes
+// a while and unloads the one that was used the longest ago.
+func (w *Worker) Remember(models int, loading time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.memory, w.loading, w.loaded = models, loading, nil
+}
+
+// Loads is how many models were loaded since Remember.
+func (w *Worker) Loads() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.loads
+}
+
+// load brings the model that a body names into memory.
+func (w *Worker) load(body []byte) {
+	var named struct{ Model string }
+	_ = json.Unmarshal(body, &named) // a body that names none loads none
+	if !strings.Contains(named.Model, ":") {
+		named.Model += ":latest"
+	}
+	w.mu.Lock()
+	at := slices.Index(w.loaded, named.Model)
+	cold := w.memory > 0 && at < 0 && slices.Contains(w.models, named.Model)
+	if at >= 0 {
+		w.loaded = slices.Delete(w.loaded, at, at+1)
+	}
+	if at >= 0 || cold {
+		w.loaded = append(w.loaded, named.Model)
+	}
+	if cold {
+		w.loads++
+		w.loaded = w.loaded[max(0, len(w.loaded)-w.memory):]
+	}
+	w.mu.Unlock()
+	if cold {
+		time.Sleep(w.loading)
+	}
+}
+
+// ps lists what is in memory.
+func (w *Worker) ps(out http.ResponseWriter) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	models := w.models
+	if w.memory > 0 {
+		models = w.loaded
+	}
+	list := map[string][]map[string]string{"models": {}}
+	for _, name := range models {
+		list["models"] = append(list["models"], map[string]string{"name": name, "node": w.Address})
+	}
+	_ = json.NewEncoder(out).Encode(list) // a client that has gone can't be told
+}
+
+// Seen returns the requests so far, those that health checks make left out.
 func (w *Worker) Seen() []Seen {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -140,8 +203,12 @@ func (w *Worker) Seen() []Seen {
 func (w *Worker) ClientGone() <-chan struct{} { return w.gone }
 
 func (w *Worker) serve(out http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/api/tags" {
+	switch r.URL.Path {
+	case "/api/tags":
 		w.tags(out)
+		return
+	case "/api/ps":
+		w.ps(out)
 		return
 	}
 	body, err := io.ReadAll(r.Body)
@@ -162,11 +229,10 @@ func (w *Worker) serve(out http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/api/blobs/"):
 		out.WriteHeader(map[string]int{http.MethodHead: http.StatusNotFound, http.MethodPost: http.StatusCreated}[r.Method])
-	case r.URL.Path == "/api/ps":
-		_, _ = fmt.Fprintf(out, `{"models":[{"name":"tiny:latest","node":%q}]}`, w.Address)
 	case r.URL.Path == "/api/pull" || r.URL.Path == "/api/create":
 		w.progress(out, fault)
 	default:
+		w.load(body)
 		w.answer(out, r, body, fault)
 	}
 }
@@ -210,6 +276,9 @@ func (w *Worker) answer(out http.ResponseWriter, r *http.Request, body []byte, f
 		return
 	case BadGateway:
 		http.Error(out, `{"error":"bad gateway"}`, http.StatusBadGateway)
+		return
+	case Broken:
+		http.Error(out, `{"error":"llama runner process has terminated"}`, http.StatusInternalServerError)
 		return
 	case Silent:
 		w.waitForLeave(r)

@@ -1,0 +1,90 @@
+package nodes
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ollamamax/gateway/internal/breaker"
+	"ollamamax/gateway/internal/modelname"
+)
+
+var (
+	upDesc       = describe("node_up", "1 where the node passes its health check.", "node")
+	inFlightDesc = describe("in_flight", "Requests under way at a node.", "node")
+	slotsDesc    = describe("node_slots", "Requests that a node is given at once of each model; 0: no limit.", "node")
+	drainingDesc = describe("node_draining", "1 where the node is drained, or leaves: it takes no new requests.", "node")
+	ejectedDesc  = describe("node_ejected", "1 where the node is left out because it does worse than the others.", "node")
+	breakerDesc  = describe("breaker_state", "The worst state of the breakers of a node's models: 0 closed, 1 half-open, 2 open.", "node")
+	openedDesc   = describe("breaker_opened_total", "How often a breaker of the node has opened.", "node")
+	ejectionDesc = describe("ejections_total", "How often the node was left out because it did worse than the others.", "node")
+	loadedDesc   = describe("model_loaded", "1 for each model that a node has in memory.", "node", "model")
+	depthDesc    = describe("queue_depth", "Requests that wait for a slot, by model.", "model")
+)
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("ollamamax_"+name, help, labels, nil)
+}
+
+// collector reads the pool where it is scraped, so that nothing is counted twice and a request pays for
+// none of it.
+type collector struct{ pool *Pool }
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(out chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		upDesc, inFlightDesc, slotsDesc, drainingDesc, ejectedDesc, breakerDesc, openedDesc, ejectionDesc, loadedDesc, depthDesc,
+	} {
+		out <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	for _, metric := range c.read() {
+		out <- metric
+	}
+}
+
+func (c collector) read() []prometheus.Metric {
+	p := c.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	var all []prometheus.Metric
+	add := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+		all = append(all, prometheus.MustNewConstMetric(desc, kind, value, labels...))
+	}
+	for _, node := range p.nodes {
+		worst := breaker.Closed
+		for model, l := range node.lanes {
+			worst = max(worst, l.breaker.State(&p.breaking, now))
+			if l.loaded {
+				add(loadedDesc, prometheus.GaugeValue, 1, node.Name, modelname.Short(model))
+			}
+		}
+		add(upDesc, prometheus.GaugeValue, boolean(node.up), node.Name)
+		add(inFlightDesc, prometheus.GaugeValue, float64(node.outstanding), node.Name)
+		add(slotsDesc, prometheus.GaugeValue, float64(node.slots), node.Name)
+		add(drainingDesc, prometheus.GaugeValue, boolean(node.drained || node.leaving), node.Name)
+		add(ejectedDesc, prometheus.GaugeValue, boolean(node.record.Ejected(now)), node.Name)
+		add(breakerDesc, prometheus.GaugeValue, float64(worst), node.Name)
+		add(openedDesc, prometheus.CounterValue, float64(node.opened), node.Name)
+		add(ejectionDesc, prometheus.CounterValue, float64(node.ejections), node.Name)
+	}
+	unknown := 0
+	for _, place := range p.places {
+		if place.slotWait == nil {
+			unknown += place.waiting.Len()
+		} else {
+			add(depthDesc, prometheus.GaugeValue, float64(place.waiting.Len()), modelname.Short(place.model))
+		}
+	}
+	add(depthDesc, prometheus.GaugeValue, float64(unknown), "unknown")
+	return all
+}
+
+func boolean(holds bool) float64 {
+	if holds {
+		return 1
+	}
+	return 0
+}
