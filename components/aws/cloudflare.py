@@ -8,6 +8,7 @@ Everything comes from the edge, the console's files too: Cloudflare has no way i
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import pulumi
 
@@ -129,7 +130,8 @@ class Cloudflare(pulumi.ComponentResource):
             kind,
             resource,
             {"zoneId": self._zone_id, **inputs},
-            pulumi.ResourceOptions(parent=self),
+            # As the SDK does it: else the provider is another one for every engine.
+            pulumi.ResourceOptions(parent=self, version=version("pulumi-cloudflare")),
         )
 
 

@@ -56,6 +56,8 @@ class Registered:
     """Whether an update may neither delete nor replace it."""
     provider: str
     """Key of the provider that it was told to use; empty for the default one."""
+    version: str
+    """Version of the plugin that it asks for."""
     retain_on_delete: bool
     """Whether it stays when the program no longer has it."""
     inputs: dict[str, Any]
@@ -177,6 +179,7 @@ class Recorder(mocks.MockMonitor):
             delete_before_replace=request.deleteBeforeReplace,
             protect=request.protect,
             provider=_key(request.provider.rpartition("::")[0]),
+            version=request.version,
             retain_on_delete=request.retainOnDelete,
             inputs=_plain(json_format.MessageToDict(request.object)),
         )

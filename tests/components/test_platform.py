@@ -3,6 +3,7 @@
 import json
 import runpy
 import shutil
+from importlib.metadata import version
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -375,3 +376,11 @@ def test_the_program_exports_what_a_client_needs(exported: dict[str, Any]) -> No
             True,
         ),
     }
+
+
+def test_every_resource_asks_for_the_provider_that_its_sdk_is_made_for(local: Graph, cloud: Graph) -> None:
+    asked = {one.key: one for graph in (local, cloud) for one in graph.values()}
+    for key, one in asked.items():
+        package = one.type.removeprefix("pulumi:providers:").partition(":")[0]
+        if package not in ("ollamamax", "pulumi"):
+            assert one.version == version(f"pulumi-{package}"), key
