@@ -31,7 +31,7 @@ class Provider:
     def configure(self, inputs: Properties) -> None:
         """Hand over the provider's settings."""
         about: dict[str, Any] = {"sends_old_inputs": True, "sends_old_inputs_to_delete": True}
-        about["args"] = to_wire({key: inputs[key] for key in inputs.keys() - {"version", "__internal"}})
+        about["args"] = to_wire({key: inputs[key] for key in inputs.keys() - {"__internal"}})
         answer = self.call("Configure", provider_pb2.ConfigureRequest(acceptSecrets=True, **about))
         if not (answer.acceptSecrets and answer.supportsPreview):
             raise EngineError("a provider without support for secrets and previews needs the Pulumi CLI")

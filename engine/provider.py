@@ -29,6 +29,8 @@ Found = tuple[str, Properties] | tuple[str, Properties, Properties] | None
 WORKERS = 64
 """How many operations run at once, at most."""
 NEEDS_CLI = "{} is not supported by the embedded engine: needs the Pulumi CLI"
+ENGINES_OWN = frozenset(("version", "__internal", "pluginDownloadURL"))
+"""What an engine notes among a provider's settings for itself."""
 EMPTY: tuple[Any, ...] = (None, "", [], {}, 0, False)
 WORDS = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a map"}
 
@@ -247,14 +249,15 @@ class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
 
     @_guarded
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
-        known = self.provider.config_keys | {"version", "__internal", "pluginDownloadURL"}
+        known = self.provider.config_keys | ENGINES_OWN
         if unknown := ", ".join(sorted(request.news.fields.keys() - known)):
             raise ProviderError(f"provider {self.provider.name}: {NEEDS_CLI.format(unknown)}")
         return provider_pb2.CheckResponse(inputs=request.news)
 
     @_guarded
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
-        self.provider.configure(_plain(request.args))
+        args = _plain(request.args)
+        self.provider.configure({key: args[key] for key in args.keys() - ENGINES_OWN})
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     @_guarded

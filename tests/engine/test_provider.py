@@ -48,6 +48,10 @@ class Thing(Resource):
 
 class Fake(Provider):
     name, version, config_keys = "fake", "1.2.3", frozenset({"host"})
+    given: Properties | None = None
+
+    def configure(self, args: Properties) -> None:
+        self.given = args
 
 
 def _served(resource: Resource) -> Iterator[Plugin]:
@@ -121,6 +125,13 @@ def test_settings_that_would_be_ignored_are_refused(plugin: Plugin) -> None:
     reason = "provider fake: caMaterial is not supported by the embedded engine: needs the Pulumi CLI"
     with pytest.raises(Failed, match=f"^{reason}$"):
         plugin.call("CheckConfig", pb.CheckRequest(news=to_wire({"caMaterial": "c"})))
+
+
+def test_a_provider_sees_its_settings_alone_whatever_else_an_engine_hands_over() -> None:
+    fake = Fake({})
+    served = Plugin(fake, {"host": "h", "version": "1", "pluginDownloadURL": "u", "__internal": {}})
+    served.close()
+    assert fake.given == {"host": "h"}
 
 
 class Box(Resource):
