@@ -21,10 +21,10 @@ from engine.values import Properties
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 _WIDE = (
-    ("eks.amazonaws.com", "NodeClass"), ("karpenter.k8s.aws", "EC2NodeClass"), ("karpenter.sh", "NodeClaim"),
-    ("karpenter.sh", "NodePool"),
+    ("cert-manager.io", "ClusterIssuer"), ("eks.amazonaws.com", "NodeClass"),
+    ("karpenter.k8s.aws", "EC2NodeClass"), ("karpenter.sh", "NodeClaim"), ("karpenter.sh", "NodePool"),
 )  # fmt: skip
-"""Custom kinds outside of namespaces whose definitions come with the cluster, not with the program."""
+"""Kinds outside of namespaces whose definitions come with the cluster or a chart, not with the program."""
 
 
 class SimulatedKubernetes(KubernetesProvider):

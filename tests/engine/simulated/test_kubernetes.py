@@ -17,6 +17,7 @@ from engine.values import UNKNOWN, Secret
 from tests.engine.providers.harness import IMAGE, Failed, Plugin
 
 CONFIG, POOL = "kubernetes:core/v1:ConfigMap", "kubernetes:karpenter.sh/v1:NodePool"
+ISSUER = "kubernetes:cert-manager.io/v1:ClusterIssuer"
 
 
 @pytest.fixture
@@ -39,6 +40,8 @@ def test_any_object_is_taken(cluster: Plugin, tmp_path: Path) -> None:
     assert outputs["metadata"].items() > inputs["metadata"].items()
     pool = cluster.check(POOL, {"metadata": {"name": "gpu"}, "spec": {"limits": {"nvidia.com/gpu": 8}}})
     assert cluster.create(POOL, pool)[0] == "gpu"
+    issuer = cluster.check(ISSUER, {"metadata": {"name": "letsencrypt"}})
+    assert cluster.create(ISSUER, issuer)[0] == "letsencrypt", "a chart's kind may be in no namespace, too"
     assert cluster.changes(CONFIG, outputs, inputs, {**inputs, "data": {"a": "c"}}) == {
         "data.a": "update-replace"
     }
