@@ -15,6 +15,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5"
 
+	"ollamamax/gateway/internal/accounts"
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/bus"
@@ -276,7 +277,11 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 		discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, net.DefaultResolver, log), g.recorder.Changed)
 	g.recorder.snapshot = g.pool.Snapshot
 	forwarder := proxy.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
-	routes := api.New(g.pool, forwarder, cached, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) })
+	routes := api.New(g.pool, forwarder, cached, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) },
+		accounts.New(database, func() {
+			g.keys.Invalidate()
+			g.bus.Publish(bus.Keys)
+		}))
 	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, entrance.Leave, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	return g
 }

@@ -17,11 +17,14 @@ import (
 // version is stamped by the build.
 var version = "dev"
 
+const defaultConfig = "/etc/ollamamax/gateway.yaml"
+
 const help = `usage: ollama-distributed COMMAND [--config FILE]
 
   serve          run the gateway
   migrate        bring the database to this version and register the stack's keys
                  (--to VERSION: bring the schema to another version, back too)
+  keys           make, list, revoke and rotate API keys: keys --help
   healthcheck    exit 0 if the gateway on this machine is ready
                  (--live: if it answers at all, whatever it waits for)
   check-config   report every problem of the configuration file
@@ -36,11 +39,16 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		_, _ = io.WriteString(stderr, help)
 		return 2
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
 	command := arguments[0]
+	if command == "keys" {
+		return runKeys(ctx, arguments[1:], stdout, stderr)
+	}
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { _, _ = io.WriteString(stderr, help) }
-	path := flags.String("config", "/etc/ollamamax/gateway.yaml", "configuration file")
+	path := flags.String("config", defaultConfig, "configuration file")
 	target := flags.Int64("to", -1, "schema version for migrate")
 	live := flags.Bool("live", false, "for healthcheck: only whether it answers")
 	if err := flags.Parse(arguments[1:]); err != nil {
@@ -51,8 +59,6 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
 	var err error
 	switch command {
 	case "version":

@@ -33,11 +33,17 @@ type API struct {
 	database Database
 	maxBody  int64
 	changed  func() // this gateway made workers gain or lose a model
+	others   []Routes
+}
+
+// Routes is a part of the API that is served elsewhere.
+type Routes interface {
+	Routes(route func(pattern string, handler http.HandlerFunc))
 }
 
 // New returns the API. changed is called after every request that altered what the workers hold.
-func New(pool *nodes.Pool, p *proxy.Proxy, database Database, maxBody int64, changed func()) *API {
-	return &API{pool: pool, proxy: p, database: database, maxBody: maxBody, changed: changed}
+func New(pool *nodes.Pool, p *proxy.Proxy, database Database, maxBody int64, changed func(), others ...Routes) *API {
+	return &API{pool: pool, proxy: p, database: database, maxBody: maxBody, changed: changed, others: others}
 }
 
 // Public returns a function that tells which requests need no key: the greeting that clients probe a
@@ -89,6 +95,9 @@ func (a *API) Handler() http.Handler {
 	route("GET /api/v1/nodes", a.listNodes)
 	route("GET /api/v1/models/{id...}", a.getModel)
 	route("GET /api/v1/metrics", a.getMetrics)
+	for _, other := range a.others {
+		other.Routes(route)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, pattern := mux.Handler(r)
 		if pattern == "" {

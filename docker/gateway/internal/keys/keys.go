@@ -15,8 +15,14 @@ import (
 	"ollamamax/gateway/internal/auth"
 )
 
-// ErrNotFound means that there is no such key, or none that the caller may know of.
-var ErrNotFound = errors.New("key not found")
+var (
+	// ErrNotFound means that there is no such key, or none that the caller may know of.
+	ErrNotFound = errors.New("no such key")
+	// ErrRevoked means that a key is good for nothing any more.
+	ErrRevoked = errors.New("the key is revoked")
+	// ErrStack means that the stack's settings decide about a key.
+	ErrStack = errors.New("the key is the stack's: change it in the stack's settings")
+)
 
 // Spec is what people decide about a key. A limit that is nil is none.
 type Spec struct {
@@ -56,8 +62,9 @@ const (
 	prefix      = "omx_"
 	secretBytes = 32
 	maxName     = 100
-	// MaxGrace is the longest time that the secret before a rotation may stay good.
-	MaxGrace = 30 * 24 * time.Hour
+	maxGrace    = 30 * 24 * time.Hour
+	// DefaultGrace is how long the secret before a rotation stays good where nothing else is said.
+	DefaultGrace = "24h"
 )
 
 var tenantPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
@@ -69,6 +76,66 @@ func NewSecret() (secret string, digest []byte) {
 	secret = prefix + base64.RawURLEncoding.EncodeToString(random)
 	sum := sha256.Sum256([]byte(secret))
 	return secret, sum[:]
+}
+
+// State says in a word what a key is good for.
+func (r *Record) State(now time.Time) string {
+	switch {
+	case r.RevokedAt != nil:
+		return "revoked"
+	case r.ExpiresAt != nil && !now.Before(*r.ExpiresAt):
+		return "expired"
+	case r.Source != Issued:
+		return "the stack's"
+	}
+	return "valid"
+}
+
+// Changeable tells why a key can't be changed, or returns nil.
+func (r *Record) Changeable() error {
+	switch {
+	case r.Source != Issued:
+		return ErrStack
+	case r.RevokedAt != nil:
+		return ErrRevoked
+	}
+	return nil
+}
+
+// Revoke ends a key. One that has ended stays as it is.
+func (r *Record) Revoke(now time.Time) error {
+	err := r.Changeable()
+	if errors.Is(err, ErrRevoked) {
+		return nil
+	}
+	if err == nil {
+		r.RevokedAt = &now
+	}
+	return err
+}
+
+// Rotate gives a key another secret and returns it. The one before stays good for grace, and any from before
+// that is good no longer.
+func (r *Record) Rotate(now time.Time, grace time.Duration) (secret string, err error) {
+	if err := r.Changeable(); err != nil {
+		return "", err
+	}
+	r.PreviousDigest, r.OldSecretUntil = nil, nil
+	if grace > 0 {
+		until := now.Add(grace)
+		r.PreviousDigest, r.OldSecretUntil = r.Digest, &until
+	}
+	secret, r.Digest = NewSecret()
+	return secret, nil
+}
+
+// ParseGrace reads how long the secret before a rotation stays good.
+func ParseGrace(text string) (time.Duration, error) {
+	grace, err := time.ParseDuration(text)
+	if err != nil || grace < 0 || grace > maxGrace {
+		return 0, fmt.Errorf("grace: %q is not a duration between 0s and %s", text, maxGrace)
+	}
+	return grace, nil
 }
 
 // Check returns all that is wrong with a description, one line each, or nil.

@@ -13,6 +13,7 @@ import (
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/keys"
 	"ollamamax/gateway/internal/store"
+	"ollamamax/gateway/internal/storetest"
 	"ollamamax/gateway/internal/usage"
 )
 
@@ -34,7 +35,7 @@ func add(t *testing.T, s *store.Store, spec keys.Spec) keys.Record {
 }
 
 func TestAKeyIsReadAsItWasWritten(t *testing.T) {
-	s, _ := open(t, 5, 5)
+	s, _ := storetest.Open(t, 5, 5)
 	expires := time.Now().Add(time.Hour).Truncate(time.Second)
 	secret, digest := keys.NewSecret()
 	spec := keys.Spec{
@@ -63,7 +64,7 @@ func TestAKeyIsReadAsItWasWritten(t *testing.T) {
 }
 
 func TestAChangedKeyIsWrittenWholeAndARefusedChangeNotAtAll(t *testing.T) {
-	s, _ := open(t, 5, 5)
+	s, _ := storetest.Open(t, 5, 5)
 	made := add(t, s, keys.Spec{Name: "a", Tenant: "acme", RequestsPerMinute: pointer(int64(5))})
 	until := time.Now().Add(time.Hour).Truncate(time.Second)
 	if _, err := s.ChangeKey(t.Context(), made.ID, pointer("acme"), func(k *keys.Record) error {
@@ -104,7 +105,7 @@ func TestAChangedKeyIsWrittenWholeAndARefusedChangeNotAtAll(t *testing.T) {
 }
 
 func TestKeysAreListedPageByPage(t *testing.T) {
-	s, _ := open(t, 5, 5)
+	s, _ := storetest.Open(t, 5, 5)
 	for i := range 5 {
 		add(t, s, keys.Spec{Name: fmt.Sprint(i), Tenant: fmt.Sprint("t", i%2)})
 	}
@@ -159,7 +160,7 @@ func write(t *testing.T, s *store.Store, gateway, batch string, rows map[usage.O
 }
 
 func TestUsageAddsUpOverGatewaysAndABatchCountsOnce(t *testing.T) {
-	s, _ := open(t, 5, 5)
+	s, _ := storetest.Open(t, 5, 5)
 	prepare(t, s, 3)
 	key := add(t, s, keys.Spec{Name: "a"})
 	rows := map[usage.Of]usage.Counts{
@@ -185,7 +186,7 @@ func TestUsageAddsUpOverGatewaysAndABatchCountsOnce(t *testing.T) {
 }
 
 func TestGatewaysThatWriteAtOnceDoNotBlockEachOther(t *testing.T) {
-	s, _ := open(t, 20, 20)
+	s, _ := storetest.Open(t, 20, 20)
 	prepare(t, s, 0)
 	var ids []int64
 	for i := range 20 {
@@ -218,7 +219,7 @@ func TestGatewaysThatWriteAtOnceDoNotBlockEachOther(t *testing.T) {
 }
 
 func TestUsageIsDroppedAfterItsTimeAndThereIsRoomAhead(t *testing.T) {
-	s, _ := open(t, 5, 5)
+	s, _ := storetest.Open(t, 5, 5)
 	key := add(t, s, keys.Spec{Name: "a"})
 	row := func(ago int) map[usage.Of]usage.Counts {
 		return map[usage.Of]usage.Counts{of(key.ID, "", ago): {Requests: 1, PromptTokens: 1}}

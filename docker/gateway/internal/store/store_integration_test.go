@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,87 +19,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ollamamax/gateway/internal/auth"
-	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/keys"
 	"ollamamax/gateway/internal/migrations"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/store"
+	"ollamamax/gateway/internal/storetest"
 )
 
-// counter is a tracer that counts statements.
-type counter struct{ statements atomic.Int64 }
-
-func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	c.statements.Add(1)
-	return ctx
-}
-
-func (c *counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
-// during returns how many statements work runs.
-func (c *counter) during(work func()) int64 {
-	before := c.statements.Load()
-	work()
-	return c.statements.Load() - before
-}
-
-// connection reads a server from the environment: the variable holds its host:port.
-func connection(t *testing.T, variable string) *pgx.ConnConfig {
-	t.Helper()
-	needed := func(name string) string {
-		value := os.Getenv(name)
-		if value == "" {
-			t.Fatalf("%s is not set: tests/gateway starts the real parts and sets it", name)
-		}
-		return value
-	}
-	host, port, err := net.SplitHostPort(needed(variable))
-	if err != nil {
-		t.Fatalf("%s: %v", variable, err)
-	}
-	cfg := config.Default()
-	cfg.Database.Host = host
-	if cfg.Database.Port, err = strconv.Atoi(port); err != nil {
-		t.Fatalf("%s: %v", variable, err)
-	}
-	folder := needed("OLLAMAMAX_TEST_SECRETS")
-	cfg.Database.PasswordFile, cfg.Database.CAFile = folder+"/database-password", folder+"/ca.pem"
-	cfg.Redis = config.Redis{Address: "redis:6379", PasswordFile: folder + "/redis-password", CAFile: folder + "/ca.pem"}
-	secrets, err := cfg.ReadSecrets(config.Serving)
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings, err := store.ConnConfig(cfg.Database, secrets.DatabasePassword, secrets.DatabaseTLS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return settings
-}
-
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
-// open returns a store over PgBouncer on an empty, migrated schema.
-func open(t *testing.T, maxOpen, maxIdle int) (*store.Store, *counter) {
-	t.Helper()
-	direct := connection(t, "OLLAMAMAX_TEST_DATABASE")
-	if err := migrations.Run(direct, migrations.None, discard()); err != nil {
-		t.Fatal(err)
-	}
-	if err := migrations.Run(direct, migrations.Latest, discard()); err != nil {
-		t.Fatal(err)
-	}
-	settings := connection(t, "OLLAMAMAX_TEST_POOL")
-	count := &counter{}
-	settings.Tracer = count
-	database := config.Default().Database
-	database.MaxOpen, database.MaxIdle = maxOpen, maxIdle
-	s, err := store.Open(t.Context(), settings, database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	return s, count
-}
 
 func state(name string, models ...string) nodes.State {
 	s := nodes.State{Name: name, Address: "10.0.0.1:11434", Up: true, Seen: true}
@@ -121,7 +46,7 @@ func save(t *testing.T, s *store.Store, states ...nodes.State) bool {
 }
 
 func TestMigrationsGoForwardAndBackAndTwoAtOnceAgree(t *testing.T) {
-	direct := connection(t, "OLLAMAMAX_TEST_DATABASE")
+	direct := storetest.Connection(t, storetest.Database)
 	for range 2 {
 		if err := migrations.Run(direct, migrations.None, discard()); err != nil {
 			t.Fatal(err)
@@ -144,8 +69,8 @@ func TestMigrationsGoForwardAndBackAndTwoAtOnceAgree(t *testing.T) {
 }
 
 func TestStackKeysFollowTheConfigurationAndOthersStay(t *testing.T) {
-	s, _ := open(t, 5, 5)
-	conn, err := pgx.ConnectConfig(t.Context(), connection(t, "OLLAMAMAX_TEST_DATABASE"))
+	s, _ := storetest.Open(t, 5, 5)
+	conn, err := pgx.ConnectConfig(t.Context(), storetest.Connection(t, storetest.Database))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,8 +112,8 @@ func TestStackKeysFollowTheConfigurationAndOthersStay(t *testing.T) {
 
 // What the release before writes and reads, the schema of this one must take and give.
 func TestTheReleaseBeforeGoesOnWithThisSchemaAndNeverTakesALimitedKeyForOneThatMayDoEverything(t *testing.T) {
-	s, _ := open(t, 5, 5)
-	conn, err := pgx.ConnectConfig(t.Context(), connection(t, "OLLAMAMAX_TEST_DATABASE"))
+	s, _ := storetest.Open(t, 5, 5)
+	conn, err := pgx.ConnectConfig(t.Context(), storetest.Connection(t, storetest.Database))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +132,7 @@ func TestTheReleaseBeforeGoesOnWithThisSchemaAndNeverTakesALimitedKeyForOneThatM
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM api_keys WHERE revoked_at IS NULL AND kind IN ('secret', 'ed25519')`).Scan(&found); err != nil || found != 1 {
 		t.Errorf("%d keys are of a kind that the release before looks for, not 1 (%v)", found, err)
 	}
-	direct := connection(t, "OLLAMAMAX_TEST_DATABASE")
+	direct := storetest.Connection(t, storetest.Database)
 	for _, version := range []int64{3, migrations.Latest} {
 		if err := migrations.Run(direct, version, discard()); err != nil {
 			t.Fatal(err)
@@ -219,7 +144,7 @@ func TestTheReleaseBeforeGoesOnWithThisSchemaAndNeverTakesALimitedKeyForOneThatM
 }
 
 func TestInventoryIsReadBackAndOnlyRealChangesCount(t *testing.T) {
-	s, _ := open(t, 5, 5)
+	s, _ := storetest.Open(t, 5, 5)
 	if !save(t, s, state("worker-1", "tiny:latest", "big:7b"), state("worker-2", "Tiny:latest")) {
 		t.Error("the first inventory changed nothing")
 	}
@@ -249,7 +174,7 @@ func TestInventoryIsReadBackAndOnlyRealChangesCount(t *testing.T) {
 }
 
 func TestNoEndpointRunsMoreStatementsForMoreNodes(t *testing.T) {
-	s, count := open(t, 1, 1)
+	s, count := storetest.Open(t, 1, 1)
 	if _, err := s.ListNodes(t.Context()); err != nil { // connects and prepares
 		t.Fatal(err)
 	}
@@ -261,10 +186,10 @@ func TestNoEndpointRunsMoreStatementsForMoreNodes(t *testing.T) {
 			}
 		}
 		return map[string]int64{
-			"nodes":   count.during(func() { _, err := s.ListNodes(t.Context()); must(err) }),
-			"model":   count.during(func() { _, err := s.GetModel(t.Context(), "m0:latest"); must(err) }),
-			"metrics": count.during(func() { _, err := s.GetMetrics(t.Context(), time.Unix(0, 0)); must(err) }),
-			"keys":    count.during(func() { _, err := s.Keys(t.Context()); must(err) }),
+			"nodes":   count.During(func() { _, err := s.ListNodes(t.Context()); must(err) }),
+			"model":   count.During(func() { _, err := s.GetModel(t.Context(), "m0:latest"); must(err) }),
+			"metrics": count.During(func() { _, err := s.GetMetrics(t.Context(), time.Unix(0, 0)); must(err) }),
+			"keys":    count.During(func() { _, err := s.Keys(t.Context()); must(err) }),
 		}
 	}
 	inventory := func(size int) []nodes.State {
@@ -281,7 +206,7 @@ func TestNoEndpointRunsMoreStatementsForMoreNodes(t *testing.T) {
 	var writes [2]int64
 	var reads [2]map[string]int64
 	for i, size := range []int{1, 60} {
-		writes[i] = count.during(func() { save(t, s, inventory(size)...) })
+		writes[i] = count.During(func() { save(t, s, inventory(size)...) })
 		for at := range size {
 			if err := s.AddSample(t.Context(), store.Sample{Gateway: "g", At: time.Now().Add(time.Duration(at) * time.Millisecond)}); err != nil {
 				t.Fatal(err)
@@ -300,7 +225,7 @@ func TestNoEndpointRunsMoreStatementsForMoreNodes(t *testing.T) {
 }
 
 func TestTheNamedStatementsWorkOnEveryConnectionThroughThePool(t *testing.T) {
-	s, _ := open(t, 20, 4)
+	s, _ := storetest.Open(t, 20, 4)
 	save(t, s, state("worker-1", "tiny:latest"))
 	// More clients than PgBouncer has server connections, so that each meets one that another prepared.
 	var wait sync.WaitGroup
@@ -333,14 +258,14 @@ func TestTheNamedStatementsWorkOnEveryConnectionThroughThePool(t *testing.T) {
 }
 
 func TestTheQueryCacheAnswersFromMemoryAndNeverAfterAnInvalidationOrWithoutRedis(t *testing.T) {
-	s, count := open(t, 5, 5)
+	s, count := storetest.Open(t, 5, 5)
 	live := atomic.Bool{}
 	live.Store(true)
 	cached := store.NewCached(s, 10000, 5*time.Minute, live.Load)
 	save(t, s, state("worker-1", "tiny:latest"))
 	read := func() error { _, err := cached.GetModel(t.Context(), "tiny:latest"); return err }
 	_ = read()
-	if n := count.during(func() { _ = read() }); n != 0 {
+	if n := count.During(func() { _ = read() }); n != 0 {
 		t.Errorf("a cached answer took %d statements", n)
 	}
 	save(t, s, state("worker-1"))
@@ -361,7 +286,7 @@ func TestTheQueryCacheAnswersFromMemoryAndNeverAfterAnInvalidationOrWithoutRedis
 }
 
 func TestMetricsComeBackInOrderAndOnlyThoseAsked(t *testing.T) {
-	s, _ := open(t, 5, 5)
+	s, _ := storetest.Open(t, 5, 5)
 	now := time.Now().Truncate(time.Millisecond)
 	for i := range 3 {
 		sample := store.Sample{Gateway: "gateway-" + strconv.Itoa(i), At: now.Add(time.Duration(-i) * time.Minute), Requests: int64(i)}

@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -67,4 +70,87 @@ func (s *Store) TokensSince(ctx context.Context, since time.Time, keys []int64) 
 		return nil
 	})
 	return tokens, err
+}
+
+// UsageQuery says which usage is asked for, and how it is summed up.
+type UsageQuery struct {
+	From, To time.Time // days, both included
+	GroupBy  []string  // of UsageGroups
+	Tenant   *string   // nil: of all
+	Key      *int64
+	Model    *string
+	Limit    int
+	Offset   int
+}
+
+// usageGroups are the columns behind what usage can be grouped by.
+var usageGroups = map[string][]string{
+	"day":     {"u.day"},
+	"key":     {"u.key_id", "k.name"},
+	"tenant":  {"k.tenant"},
+	"model":   {"u.model"},
+	"gateway": {"u.gateway"},
+}
+
+// UsageGroups lists what usage can be grouped by.
+func UsageGroups() []string { return slices.Sorted(maps.Keys(usageGroups)) }
+
+// Usage is a sum; what it is not grouped by is nil.
+type Usage struct {
+	Day              *Day    `json:"day,omitempty"`
+	KeyID            *int64  `json:"key_id,omitempty"`
+	Key              *string `json:"key,omitempty"`
+	Tenant           *string `json:"tenant,omitempty"`
+	Model            *string `json:"model,omitempty"`
+	Gateway          *string `json:"gateway,omitempty"`
+	Requests         int64   `json:"requests"`
+	Failures         int64   `json:"failures"`
+	PromptTokens     int64   `json:"prompt_tokens"`
+	CompletionTokens int64   `json:"completion_tokens"`
+}
+
+// Day is a date without a time.
+type Day time.Time
+
+// MarshalText writes a day as 2026-01-31.
+func (d Day) MarshalText() ([]byte, error) { return []byte(time.Time(d).Format(time.DateOnly)), nil }
+
+// ListUsage sums up usage, in the order of what it is grouped by.
+func (s *Store) ListUsage(ctx context.Context, q UsageQuery) ([]Usage, error) {
+	var columns []string
+	for _, group := range q.GroupBy {
+		columns = append(columns, usageGroups[group]...)
+	}
+	list := strings.Join(columns, ", ")
+	rows, err := s.pool.Query(ctx, `
+		SELECT `+list+`, sum(u.requests)::bigint, sum(u.failures)::bigint, sum(u.prompt_tokens)::bigint, sum(u.completion_tokens)::bigint
+		FROM usage u JOIN api_keys k ON k.id = u.key_id
+		WHERE u.day >= $1::date AND u.day <= $2::date AND ($3::text IS NULL OR k.tenant = $3)
+		  AND ($4::bigint IS NULL OR u.key_id = $4) AND ($5::text IS NULL OR u.model = $5)
+		GROUP BY `+list+` ORDER BY `+list+` LIMIT $6 OFFSET $7`,
+		q.From, q.To, q.Tenant, q.Key, q.Model, q.Limit, q.Offset)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Usage, error) {
+		var u Usage
+		var day time.Time
+		var fields []any
+		for _, group := range q.GroupBy {
+			switch group {
+			case "day":
+				fields, u.Day = append(fields, &day), (*Day)(&day)
+			case "key":
+				fields = append(fields, &u.KeyID, &u.Key)
+			case "tenant":
+				fields = append(fields, &u.Tenant)
+			case "model":
+				fields = append(fields, &u.Model)
+			case "gateway":
+				fields = append(fields, &u.Gateway)
+			}
+		}
+		err := row.Scan(append(fields, &u.Requests, &u.Failures, &u.PromptTokens, &u.CompletionTokens)...)
+		return u, err
+	})
 }
