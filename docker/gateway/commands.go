@@ -16,12 +16,15 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ollamamax/gateway/internal/accounts"
+	"ollamamax/gateway/internal/access"
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/bus"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/discovery"
+	"ollamamax/gateway/internal/front"
 	"ollamamax/gateway/internal/gate"
+	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/logs"
 	"ollamamax/gateway/internal/metrics"
@@ -276,12 +279,15 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log,
 		discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, net.DefaultResolver, log), g.recorder.Changed)
 	g.recorder.snapshot = g.pool.Snapshot
-	forwarder := proxy.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
-	routes := api.New(g.pool, forwarder, cached, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) },
+	service := inference.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
+	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
+	routes := api.New(g.pool, service, forwarder, cached, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) },
 		accounts.New(database, func() {
 			g.keys.Invalidate()
 			g.bus.Publish(bus.Keys)
 		}))
-	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, entrance.Leave, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
+	recorder := access.NewRecorder(g.metrics, log, entrance.Leave)
+	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
+	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	return g
 }

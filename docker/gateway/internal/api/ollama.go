@@ -12,7 +12,6 @@ import (
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
-	"ollamamax/gateway/internal/proxy"
 	"ollamamax/gateway/internal/reply"
 )
 
@@ -102,7 +101,7 @@ func (a *API) onEveryNode(w http.ResponseWriter, r *http.Request) {
 	if targets == nil {
 		return
 	}
-	a.label(exchange.From(r.Context()), modelname.Canonical(model))
+	a.service.Label(exchange.From(r.Context()), modelname.Canonical(model))
 	defer a.altered()
 	a.proxy.All(w, r, targets, body)
 }
@@ -118,11 +117,11 @@ func (a *API) onHolders(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	canonical := modelname.Canonical(model)
-	a.label(exchange.From(r.Context()), canonical)
+	a.service.Label(exchange.From(r.Context()), canonical)
 	a.pool.Refresh(r.Context())
 	targets := a.pool.Holding(canonical)
 	if len(targets) == 0 {
-		a.proxy.Forward(w, r, proxy.Call{Want: nodes.Want{Light: true}, Body: body})
+		a.forward(w, r, nodes.Want{Light: true}, body)
 		return
 	}
 	defer a.altered()
@@ -171,6 +170,5 @@ func (a *API) openAIModels(w http.ResponseWriter, r *http.Request) {
 // openAIModel asks a node that holds the model, or any, which then words the error.
 func (a *API) openAIModel(w http.ResponseWriter, r *http.Request) {
 	canonical := modelname.Canonical(r.PathValue("model"))
-	a.label(exchange.From(r.Context()), canonical)
-	a.proxy.Forward(w, r, proxy.Call{Want: nodes.Want{Model: canonical, Light: true}})
+	a.forward(w, r, nodes.Want{Model: canonical, Light: true}, nil)
 }

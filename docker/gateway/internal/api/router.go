@@ -2,9 +2,7 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/proxy"
@@ -29,6 +28,7 @@ type Database interface {
 // API serves all routes.
 type API struct {
 	pool     *nodes.Pool
+	service  *inference.Service
 	proxy    *proxy.Proxy
 	database Database
 	maxBody  int64
@@ -42,8 +42,8 @@ type Routes interface {
 }
 
 // New returns the API. changed is called after every request that altered what the workers hold.
-func New(pool *nodes.Pool, p *proxy.Proxy, database Database, maxBody int64, changed func(), others ...Routes) *API {
-	return &API{pool: pool, proxy: p, database: database, maxBody: maxBody, changed: changed, others: others}
+func New(pool *nodes.Pool, service *inference.Service, p *proxy.Proxy, database Database, maxBody int64, changed func(), others ...Routes) *API {
+	return &API{pool: pool, service: service, proxy: p, database: database, maxBody: maxBody, changed: changed, others: others}
 }
 
 // Public returns a function that tells which requests need no key: the greeting that clients probe a
@@ -70,16 +70,14 @@ func (a *API) Handler() http.Handler {
 		})
 	}
 	route("GET /{$}", greet)
-	for _, path := range []string{"generate", "chat", "embed", "embeddings"} {
-		route("POST /api/"+path, a.inference)
+	for path := range inference.Routes {
+		route("POST "+path, a.infer)
 	}
-	for _, path := range []string{
-		"chat/completions", "completions", "embeddings", "responses", "messages", "images/generations", "images/edits",
-	} {
-		route("POST /v1/"+path, a.inference)
+	for _, path := range []string{"/v1/images/generations", "/v1/images/edits"} {
+		route("POST "+path, a.withModel)
 	}
-	for _, path := range []string{"show", "push"} {
-		route("POST /api/"+path, a.aboutModel)
+	for _, path := range []string{"/api/show", "/api/push"} {
+		route("POST "+path, a.aboutModel)
 	}
 	route("GET /api/tags", a.tags)
 	route("GET /api/ps", a.ps)
@@ -115,24 +113,6 @@ func (a *API) Handler() http.Handler {
 func greet(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, "Ollama is running") // a client that has gone can't be told
-}
-
-// named is what routing needs to know of a body. The values are kept raw, so that a wrong type reaches
-// the worker, which words the error.
-type named struct {
-	Model  json.RawMessage `json:"model"`
-	Name   json.RawMessage `json:"name"`
-	Source json.RawMessage `json:"source"` // of a copy
-}
-
-func (n named) model() string {
-	for _, raw := range []json.RawMessage{n.Model, n.Name, n.Source} {
-		var text string
-		if len(raw) > 0 && json.Unmarshal(raw, &text) == nil && text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 // read takes the whole body, up to the limit, or answers with an error and returns false.
@@ -172,63 +152,55 @@ func (a *API) tooLarge(w http.ResponseWriter, r *http.Request) {
 	reply.Error(w, r, http.StatusRequestEntityTooLarge, "the request body is larger than "+byteCount(a.maxBody))
 }
 
-// scan reads the body and finds the model in it. Malformed JSON is refused in Ollama's words: both use
-// the standard library's decoder, and both read the first value of the body alone.
+// scan reads the body and finds the model in it, or answers with an error and returns false.
 func (a *API) scan(w http.ResponseWriter, r *http.Request) (body []byte, model string, ok bool) {
-	body, ok = a.read(w, r)
-	if !ok {
+	if body, ok = a.read(w, r); !ok {
 		return nil, "", false
 	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return body, "", true // unreadable here: the worker decides
+	if encoded(r) {
+		return body, "", true
 	}
-	var fields named
-	err := json.NewDecoder(bytes.NewReader(body)).Decode(&fields)
-	var wrongType *json.UnmarshalTypeError
+	fields, problem := inference.Scan(r.URL.Path, body)
+	if problem != "" {
+		reply.Error(w, r, http.StatusBadRequest, problem)
+		return nil, "", false
+	}
+	return body, string(fields.Model), true
+}
+
+// encoded tells whether a body can't be read here: the worker decides what to do with it.
+func encoded(r *http.Request) bool {
+	encoding := r.Header.Get("Content-Encoding")
+	return encoding != "" && encoding != "identity"
+}
+
+// infer answers an inference request that did not come in the plain way.
+func (a *API) infer(w http.ResponseWriter, r *http.Request) {
+	body, ok := a.read(w, r)
 	switch {
-	case err == nil:
-		return body, fields.model(), true
-	case errors.As(err, &wrongType):
-		return body, "", true // JSON, though not an object: the worker words it
-	case errors.Is(err, io.EOF) && !reply.IsOpenAI(r.URL.Path):
-		reply.Error(w, r, http.StatusBadRequest, "missing request body")
+	case !ok:
+	case encoded(r):
+		a.forward(w, r, nodes.Want{}, body)
 	default:
-		reply.Error(w, r, http.StatusBadRequest, err.Error())
-	}
-	return nil, "", false
-}
-
-// label names the model in metrics. Only models that exist become labels: a client must not be able to
-// fill the metrics with names of its own.
-func (a *API) label(x *exchange.Exchange, canonical string) {
-	if canonical == "" {
-		return
-	}
-	x.Model = "unknown"
-	if _, known := a.pool.Known(canonical); known {
-		x.Model = modelname.Short(canonical)
+		inference.ServeHTTP(w, r, nodes.Want{}, body, a.service.Infer)
 	}
 }
 
-// inference sends a request to a node that holds its model, which runs there.
-func (a *API) inference(w http.ResponseWriter, r *http.Request) { a.forModel(w, r, false) }
+// withModel sends a request to a node that holds its model, which runs there.
+func (a *API) withModel(w http.ResponseWriter, r *http.Request) { a.forModel(w, r, false) }
 
 // aboutModel sends a request to a node that holds its model and answers without running it.
 func (a *API) aboutModel(w http.ResponseWriter, r *http.Request) { a.forModel(w, r, true) }
 
 func (a *API) forModel(w http.ResponseWriter, r *http.Request, light bool) {
-	body, model, ok := a.scan(w, r)
-	if !ok {
-		return
+	if body, model, ok := a.scan(w, r); ok {
+		a.forward(w, r, nodes.Want{Model: modelname.Canonical(model), Light: light}, body)
 	}
-	canonical := modelname.Canonical(model)
-	a.label(exchange.From(r.Context()), canonical)
-	a.proxy.Forward(w, r, proxy.Call{Want: nodes.Want{Model: canonical, Light: light}, Body: body})
 }
 
 // anyNode sends a request without a body to the least busy node.
 func (a *API) anyNode(w http.ResponseWriter, r *http.Request) {
-	a.proxy.Forward(w, r, proxy.Call{Want: nodes.Want{Light: true}})
+	a.forward(w, r, nodes.Want{Light: true}, nil)
 }
 
 // passThrough sends what this gateway does not know to a node that holds the model, if the body names one.
@@ -237,11 +209,11 @@ func (a *API) passThrough(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	var fields named
-	canonical := ""
-	if json.Unmarshal(body, &fields) == nil {
-		canonical = modelname.Canonical(fields.model())
-	}
-	a.label(exchange.From(r.Context()), canonical)
-	a.proxy.Forward(w, r, proxy.Call{Want: nodes.Want{Model: canonical}, Body: body})
+	fields, _ := inference.Scan(r.URL.Path, body) // where it is no JSON, that is for the worker to say
+	a.forward(w, r, nodes.Want{Model: modelname.Canonical(string(fields.Model))}, body)
+}
+
+func (a *API) forward(w http.ResponseWriter, r *http.Request, want nodes.Want, body []byte) {
+	a.service.Label(exchange.From(r.Context()), want.Model)
+	inference.ServeHTTP(w, r, want, body, a.service.Forward)
 }

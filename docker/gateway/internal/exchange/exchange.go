@@ -3,10 +3,18 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"ollamamax/gateway/internal/auth"
+)
+
+var (
+	// ErrStopping ends the lives of requests that the gateway can wait no longer for.
+	ErrStopping = errors.New("the gateway is stopping")
+	// ErrLeft ends the life of a request whose client has closed the connection.
+	ErrLeft = errors.New("the client left")
 )
 
 // Exchange is one request and its answer. Fields without atomics belong to the request's goroutine.
@@ -19,6 +27,7 @@ type Exchange struct {
 	Node      string    // that answered
 	Retries   int
 	Failed    bool  // the answer broke off after it had begun
+	Left      bool  // the client did not wait for the end
 	Cause     error // why the request failed
 
 	PromptTokens     int64
@@ -46,7 +55,8 @@ func From(ctx context.Context) *Exchange {
 // Waited adds time that was not the gateway's own: a client's upload or a worker's silence.
 func (x *Exchange) Waited(since time.Time) { x.waited.Add(int64(time.Since(since))) }
 
-// Overhead is the whole time so far less the waits.
-func (x *Exchange) Overhead() time.Duration {
-	return max(0, time.Since(x.Start)-time.Duration(x.waited.Load()))
+// Times returns the whole time so far, and the same less the waits.
+func (x *Exchange) Times() (total, overhead time.Duration) {
+	total = time.Since(x.Start)
+	return total, max(0, total-time.Duration(x.waited.Load()))
 }

@@ -15,6 +15,7 @@ const downInterval = 250 * time.Millisecond
 // watch checks a node until ctx ends.
 func (p *Pool) watch(ctx context.Context, node *Node) {
 	defer node.Transport.CloseIdleConnections()
+	defer node.Conns.Close()
 	for {
 		_ = p.check(ctx, node) // recorded
 		wait := p.settings.HealthInterval
@@ -134,6 +135,7 @@ func (p *Pool) markDown(node *Node, cause error) {
 	p.mu.Unlock()
 	if wasUp {
 		node.Transport.CloseIdleConnections()
+		node.Conns.CloseIdle()
 	}
 }
 

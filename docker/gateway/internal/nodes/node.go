@@ -16,6 +16,7 @@ import (
 
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/outlier"
+	"ollamamax/gateway/internal/upstream"
 )
 
 // timeoutsBeforeDown is how many checks in a row may time out before a node counts as down. A node busy
@@ -37,10 +38,11 @@ type Model struct {
 
 // Node is one worker at one address.
 type Node struct {
-	Name      string // as metrics and headers call it
-	Host      string // the configured name:port it was resolved from
-	Address   string // ip:port
-	Transport *http.Transport
+	Name      string          // as metrics and headers call it
+	Host      string          // the configured name:port it was resolved from
+	Address   string          // ip:port
+	Conns     *upstream.Pool  // for requests that one node answers
+	Transport *http.Transport // for all else
 
 	hash      uint64 // of the name
 	slots     int    // requests at once of each model; 0: no limit

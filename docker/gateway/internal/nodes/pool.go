@@ -17,6 +17,7 @@ import (
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/outlier"
+	"ollamamax/gateway/internal/upstream"
 )
 
 // Pool is the set of workers.
@@ -133,6 +134,7 @@ func (p *Pool) newNode(host string, endpoint discovery.Endpoint) *Node {
 	ctx, stop := context.WithCancel(p.running)
 	node := &Node{
 		Name: endpoint.Name, Host: host, Address: endpoint.Address,
+		Conns:     upstream.NewPool(endpoint.Address, p.settings.ConnectTimeout),
 		Transport: newTransport(p.settings.ConnectTimeout), kick: make(chan struct{}, 1), stop: stop,
 		hash: hash(endpoint.Name), slots: p.settings.Slots, maxLoaded: p.settings.LoadedModels,
 		leaving: endpoint.Leaving, drained: p.drained[endpoint.Name],

@@ -20,7 +20,7 @@ var errEnough = errors.New("the node has answered")
 func (p *Proxy) HeadBlob(w http.ResponseWriter, r *http.Request, targets []*nodes.Node) {
 	x := exchange.From(r.Context())
 	x.Node = names(targets)
-	w.Header().Set(NodeHeader, x.Node)
+	w.Header().Set(reply.NodeHeader, x.Node)
 	status := http.StatusOK
 	for _, o := range p.headAll(r, targets) {
 		switch {
@@ -71,7 +71,7 @@ func (p *Proxy) UploadBlob(w http.ResponseWriter, r *http.Request, targets []*no
 		}
 	}
 	x.Node = names(targets)
-	w.Header().Set(NodeHeader, x.Node)
+	w.Header().Set(reply.NodeHeader, x.Node)
 	if len(lacking) == 0 {
 		w.WriteHeader(http.StatusOK)
 		return

@@ -17,6 +17,7 @@ import (
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/reply"
+	"ollamamax/gateway/internal/stream"
 )
 
 // maxLine bounds one line of progress.
@@ -41,7 +42,7 @@ func (o outcome) ok() bool { return o.err == nil && o.status < 300 }
 func (p *Proxy) All(w http.ResponseWriter, r *http.Request, targets []*nodes.Node, body []byte) {
 	x := exchange.From(r.Context())
 	x.Node = names(targets)
-	w.Header().Set(NodeHeader, x.Node)
+	w.Header().Set(reply.NodeHeader, x.Node)
 	merge := &merger{w: w, flush: http.NewResponseController(w).Flush, total: len(targets)}
 
 	outcomes := make([]outcome, len(targets))
@@ -53,7 +54,7 @@ func (p *Proxy) All(w http.ResponseWriter, r *http.Request, targets []*nodes.Nod
 	wait.Wait()
 	x.Waited(began)
 	if r.Context().Err() != nil {
-		p.clientGone(x, r.Context().Err())
+		clientGone(x, r.Context().Err())
 	}
 
 	status, answer := combine(r.URL.Path, outcomes)
@@ -147,7 +148,7 @@ func (p *Proxy) one(r *http.Request, node *nodes.Node, body []byte, merge *merge
 		return fail(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	if formatOf(response.Header.Get("Content-Type")) != ndjson || response.StatusCode >= 300 {
+	if stream.FormatOf(response.Header.Get("Content-Type")) != stream.Lines || response.StatusCode >= 300 {
 		text, err := io.ReadAll(io.LimitReader(response.Body, maxLine))
 		if err != nil {
 			return fail(err)

@@ -31,7 +31,7 @@ func (f *Refusal) Headers(set func(name, value string)) {
 	case f.RetryAfter > 0:
 		set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
 	case f.Status == http.StatusServiceUnavailable:
-		set("Retry-After", "1")
+		set("Retry-After", RetryAfter)
 	}
 }
 

@@ -2,11 +2,50 @@
 package reply
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
 )
+
+const (
+	// GatewayHeader names the gateway that handled a request.
+	GatewayHeader = "X-Ollamamax-Gateway"
+	// NodeHeader names the worker, or the workers, that answered.
+	NodeHeader = "X-Ollamamax-Node"
+	// RequestIDHeader carries the identity that the edge gave a request, or else this gateway.
+	RequestIDHeader = "X-Request-Id"
+
+	// ContentType is that of every answer of the gateway's own.
+	ContentType = "application/json; charset=utf-8"
+	// CacheControl is too.
+	CacheControl = "no-store"
+	// RetryAfter is that of a 503, in seconds.
+	RetryAfter = "1"
+)
+
+// RequestID returns the identity that a request came with, or another one where it has none or an odd one.
+func RequestID(shown string) string {
+	if len(shown) > 0 && len(shown) <= 64 && isID(shown) {
+		return shown
+	}
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return hex.EncodeToString(random[:])
+}
+
+func isID(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 // openAIError is the error object of the OpenAI API.
 type openAIError struct {
@@ -55,7 +94,7 @@ func errorBody(path, message, kind, code string) []byte {
 // Error answers with an error in the shape of the API that was asked.
 func Error(w http.ResponseWriter, r *http.Request, status int, message string) {
 	if status == http.StatusServiceUnavailable && w.Header().Get("Retry-After") == "" {
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", RetryAfter)
 	}
 	Bytes(w, status, ErrorBody(r.URL.Path, status, message))
 }
@@ -72,8 +111,8 @@ func JSON(w http.ResponseWriter, status int, value any) {
 // Bytes answers with a finished JSON text.
 func Bytes(w http.ResponseWriter, status int, text []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", ContentType)
+	h.Set("Cache-Control", CacheControl)
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
 	_, _ = w.Write(text) // a client that has gone can't be told

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/reply"
 )
 
 // minProgress is how many bytes of a body renew its read deadline. Counting any byte as progress would
@@ -142,7 +143,7 @@ func unhex(c byte) byte {
 
 // edgeHeaders are added by the edge, so they do not count against the client.
 var edgeHeaders = map[string]bool{
-	"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Real-Ip": true, RequestIDHeader: true,
+	"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Real-Ip": true, reply.RequestIDHeader: true,
 }
 
 // headBytes is the size of a request's head as the client wrote it: request line, headers, empty line.

@@ -17,11 +17,14 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"ollamamax/gateway/internal/access"
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/discovery"
+	"ollamamax/gateway/internal/front"
 	"ollamamax/gateway/internal/gate"
+	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/nodes"
@@ -134,9 +137,12 @@ func start(t *testing.T, workers []*workertest.Worker, alter ...func(*config.Con
 	left := limits.New(g.metrics.Limited)
 	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, left.Know)
 	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log))
-	forwarder := proxy.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
-	routes := api.New(g.pool, forwarder, noDatabase{}, cfg.Server.MaxBodyBytes, func() {})
-	g.server = server.New(cfg.Name, cfg.Server, g.metrics, log, entrance.Leave, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
+	service := inference.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
+	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
+	recorder := access.NewRecorder(g.metrics, log, entrance.Leave)
+	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
+	routes := api.New(g.pool, service, forwarder, noDatabase{}, cfg.Server.MaxBodyBytes, func() {})
+	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

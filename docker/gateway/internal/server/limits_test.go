@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"ollamamax/gateway/internal/access"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/front"
 	"ollamamax/gateway/internal/server"
 	"ollamamax/gateway/internal/workertest"
 )
@@ -311,7 +313,8 @@ func TestAClientThatStopsTakingItsAnswerIsCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := server.New("x", cfg, g.metrics, discard(), func(*exchange.Exchange, int) {}, endless(stopped))
+	recorder := access.NewRecorder(g.metrics, discard(), func(*exchange.Exchange, int) {})
+	s := server.New("x", cfg, front.New("x", cfg, nil, nil, recorder, discard()), recorder, discard(), endless(stopped))
 	go func() { _ = s.Serve(t.Context(), listener) }()
 	g.address = listener.Addr().String()
 	connection := g.dial(t)

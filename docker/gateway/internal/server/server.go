@@ -2,29 +2,22 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"regexp"
 	"sync/atomic"
 	"time"
 
+	"ollamamax/gateway/internal/access"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/exchange"
-	"ollamamax/gateway/internal/metrics"
-	"ollamamax/gateway/internal/proxy"
+	"ollamamax/gateway/internal/front"
 	"ollamamax/gateway/internal/reply"
 )
 
 const (
-	// GatewayHeader names the gateway that handled a request.
-	GatewayHeader = "X-Ollamamax-Gateway"
-	// RequestIDHeader carries the identity that the edge gave a request, or else this gateway.
-	RequestIDHeader = "X-Request-Id"
 	// headRoom is how many times the limit net/http reads of a request's head before it hangs up: within
 	// it the refusal is this server's own, in the shape of the API that was asked.
 	headRoom = 8
@@ -32,37 +25,32 @@ const (
 	farewell = time.Second
 )
 
-var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-
-// Server is the API's listener.
+// Server answers the API: what is plain through its front, the rest through net/http.
 type Server struct {
 	settings config.Server
 	name     string
-	metrics  *metrics.Metrics
+	recorder *access.Recorder
 	log      *slog.Logger
+	front    *front.Front
 	http     *http.Server
-	leave    func(x *exchange.Exchange, status int)
 	draining atomic.Bool
-	abandon  context.CancelCauseFunc // ends every request under way
+	abandon  context.CancelCauseFunc // ends every request under way on the side of net/http
 }
 
-// New wraps api, which serves requests that have passed the limits. leave is told how each of them ended.
-func New(
-	name string, settings config.Server, m *metrics.Metrics, log *slog.Logger, leave func(x *exchange.Exchange, status int), api http.Handler,
-) *Server {
+// New wraps api, which serves requests that have passed the limits and are not the front's.
+func New(name string, settings config.Server, f *front.Front, recorder *access.Recorder, log *slog.Logger, api http.Handler) *Server {
 	requests, abandon := context.WithCancelCause(context.Background())
-	s := &Server{settings: settings, name: name, metrics: m, log: log, leave: leave, abandon: abandon}
+	s := &Server{settings: settings, name: name, recorder: recorder, log: log, front: f, abandon: abandon}
 	s.http = &http.Server{
 		Handler:                      s.around(api),
 		ReadHeaderTimeout:            settings.ReadHeaderTimeout,
-		IdleTimeout:                  settings.IdleTimeout,
 		MaxHeaderBytes:               headRoom * settings.MaxHeaderBytes,
 		DisableGeneralOptionsHandler: true,
 		BaseContext:                  func(net.Listener) context.Context { return requests },
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnState: func(conn net.Conn, state http.ConnState) {
 			if state == http.StateActive {
-				// The deadline of the answer before would otherwise cut one that net/http writes by itself.
+				// For an answer that net/http writes by itself.
 				_ = conn.SetWriteDeadline(time.Now().Add(settings.WriteTimeout))
 			}
 		},
@@ -78,14 +66,19 @@ func (s *Server) Draining() bool { return s.draining.Load() }
 // at a time; then it finishes what is under way, all within DrainTimeout. What takes longer is told so,
 // in its own format, shortly before the end.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(listener) }()
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
+	go s.front.Watch(watching)
+	failed := make(chan error, 2)
+	go func() { failed <- s.front.Serve(listener) }()
+	go func() { failed <- s.http.Serve(s.front.Others(listener.Addr())) }()
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	s.front.Drain()
 	s.log.Info("draining", "delay", s.settings.DrainDelay.String(), "timeout", s.settings.DrainTimeout.String())
 	end, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), s.settings.DrainTimeout)
 	defer cancelEnd()
@@ -94,17 +87,29 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	timer := time.NewTimer(s.settings.DrainDelay)
 	defer timer.Stop()
 	<-timer.C
-	if err := s.http.Shutdown(deadline); err != nil {
+	_ = listener.Close() // whoever comes now is refused
+	if err := s.shutdown(deadline); err != nil {
 		s.log.Warn("requests cut off: they took longer than server.drainTimeout", "error", err)
-		s.abandon(proxy.ErrStopping)
-		if s.http.Shutdown(end) == nil {
+		s.abandon(exchange.ErrStopping)
+		s.front.Abandon(exchange.ErrStopping)
+		if s.shutdown(end) == nil {
 			return nil
 		}
+		s.front.Close()
 		if err := s.http.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			return err
 		}
 	}
 	return nil
+}
+
+// shutdown waits until no request is under way on either side.
+func (s *Server) shutdown(ctx context.Context) error {
+	// The front first: what it hands over until then is the other's to finish.
+	if err := s.front.Shutdown(ctx); err != nil {
+		return err
+	}
+	return s.http.Shutdown(ctx)
 }
 
 // aborted tells the panic that ends an answer on purpose from any other.
@@ -116,7 +121,7 @@ func aborted(problem any) bool {
 // around is what every request goes through.
 func (s *Server) around(api http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange.Exchange{Start: time.Now(), RequestID: requestID(r), API: "none"}
+		x := &exchange.Exchange{Start: time.Now(), RequestID: reply.RequestID(r.Header.Get(reply.RequestIDHeader)), API: "none"}
 		r = r.WithContext(exchange.With(r.Context(), x))
 		control := http.NewResponseController(w)
 		out := &rollingWriter{ResponseWriter: w, control: control, timeout: s.settings.WriteTimeout}
@@ -126,11 +131,9 @@ func (s *Server) around(api http.Handler) http.Handler {
 			r.Body = body
 			out.body = body
 		}
-		out.Header().Set(GatewayHeader, s.name)
-		out.Header().Set(RequestIDHeader, x.RequestID)
-		if s.draining.Load() {
-			out.Header().Set("Connection", "close")
-		}
+		out.Header().Set(reply.GatewayHeader, s.name)
+		out.Header().Set(reply.RequestIDHeader, x.RequestID)
+		out.Header().Set("Connection", "close") // so that the next request has the front's way open to it
 		defer func() {
 			problem := recover()
 			s.record(r, x, out, problem)
@@ -154,66 +157,19 @@ func (s *Server) around(api http.Handler) http.Handler {
 	})
 }
 
-func requestID(r *http.Request) string {
-	if id := r.Header.Get(RequestIDHeader); requestIDPattern.MatchString(id) {
-		return id
-	}
-	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails
-	return hex.EncodeToString(random[:])
-}
-
 func (s *Server) record(r *http.Request, x *exchange.Exchange, out *rollingWriter, problem any) {
 	status := out.status
 	if status == 0 {
 		status = http.StatusOK
 	}
 	switch {
-	case r.Context().Err() != nil && !errors.Is(context.Cause(r.Context()), proxy.ErrStopping) && (problem != nil || out.status == 0):
-		status = proxy.StatusClientGone
+	case x.Left, r.Context().Err() != nil && !errors.Is(context.Cause(r.Context()), exchange.ErrStopping) && (problem != nil || out.status == 0):
+		status = access.StatusClientGone
 	case problem != nil && !aborted(problem):
 		status = http.StatusInternalServerError
 		s.log.Error("handler panicked", "request", x.RequestID, "path", r.URL.Path, "panic", fmt.Sprint(problem))
 	case x.Failed:
 		status = http.StatusBadGateway
 	}
-	overhead := x.Overhead()
-	s.metrics.Request(x.API, x.Model, status, overhead)
-	if x.FirstByte > 0 {
-		s.metrics.FirstToken(x.API, x.Model, x.FirstByte)
-	}
-	s.metrics.Tokens(x.Model, x.PromptTokens, x.CompletionTokens)
-	s.leave(x, status)
-
-	level := slog.LevelInfo
-	if status >= 500 {
-		level = slog.LevelWarn
-	}
-	attributes := []slog.Attr{
-		slog.String("request", x.RequestID), slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.String("api", x.API), slog.Int("status", status), slog.String("remote", r.RemoteAddr),
-		slog.Float64("seconds", time.Since(x.Start).Seconds()), slog.Float64("overhead", overhead.Seconds()),
-	}
-	key := ""
-	if x.Key != nil {
-		key = x.Key.Name
-	}
-	for _, optional := range []slog.Attr{slog.String("model", x.Model), slog.String("node", x.Node), slog.String("key", key)} {
-		if optional.Value.String() != "" {
-			attributes = append(attributes, optional)
-		}
-	}
-	if x.FirstByte > 0 {
-		attributes = append(attributes, slog.Float64("first_byte", x.FirstByte.Seconds()))
-	}
-	if x.Retries > 0 {
-		attributes = append(attributes, slog.Int("retries", x.Retries))
-	}
-	if x.PromptTokens+x.CompletionTokens > 0 {
-		attributes = append(attributes, slog.Int64("prompt_tokens", x.PromptTokens), slog.Int64("completion_tokens", x.CompletionTokens))
-	}
-	if x.Cause != nil {
-		attributes = append(attributes, slog.String("error", x.Cause.Error()))
-	}
-	s.log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attributes...)
+	s.recorder.Record(x, access.Entry{Method: r.Method, Path: r.URL.Path, Remote: r.RemoteAddr, Status: status})
 }
