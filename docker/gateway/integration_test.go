@@ -41,19 +41,27 @@ func needed(t *testing.T, name string) string {
 
 // place is a configured gateway on free ports.
 type place struct {
+	name    string
 	url     string
 	admin   string
 	workers []string
+	redis   string
 	serving string // configuration file of serve
 	folder  string
 }
 
 func configure(t *testing.T) place {
 	t.Helper()
+	return configureAt(t, "gateway-it", needed(t, "OLLAMAMAX_TEST_POOL"), needed(t, "OLLAMAMAX_TEST_REDIS"))
+}
+
+// configureAt configures a gateway that finds PgBouncer and Redis at these addresses.
+func configureAt(t *testing.T, name, pool, redis string) place {
+	t.Helper()
 	secrets := needed(t, "OLLAMAMAX_TEST_SECRETS")
-	p := place{folder: t.TempDir(), workers: strings.Split(needed(t, "OLLAMAMAX_TEST_WORKERS"), ",")}
+	p := place{name: name, redis: redis, folder: t.TempDir(), workers: strings.Split(needed(t, "OLLAMAMAX_TEST_WORKERS"), ",")}
 	p.url, p.admin = freeAddress(t), freeAddress(t)
-	p.serving = p.write(t, "serve", needed(t, "OLLAMAMAX_TEST_POOL"), secrets, "")
+	p.serving = p.write(t, "serve", pool, secrets, "")
 	p.url, p.admin = "http://"+p.url, "http://"+p.admin
 	return p
 }
@@ -69,15 +77,16 @@ func (p place) write(t *testing.T, name, database, secrets, keyFile string) stri
 		t.Fatal(err)
 	}
 	text := fmt.Sprintf(`
-name: gateway-it
-listen: %q
+name: %[9]s
+listen: %[1]q
 adminListen: %q
 server: {drainDelay: 200ms}
 workers: {hosts: %s, healthInterval: 200ms}
 database: {host: %q, port: %s, passwordFile: %[6]s/database-password, caFile: %[6]s/ca.pem}
 redis: {address: %q, passwordFile: %[6]s/redis-password, caFile: %[6]s/ca.pem}
-auth: {keyFile: %[8]q}
-`, strings.TrimPrefix(p.url, "http://"), strings.TrimPrefix(p.admin, "http://"), hosts, host, port, secrets, needed(t, "OLLAMAMAX_TEST_REDIS"), keyFile)
+auth: {keyFile: %[8]q, refreshInterval: 2s}
+usage: {flushInterval: 1s}
+`, strings.TrimPrefix(p.url, "http://"), strings.TrimPrefix(p.admin, "http://"), hosts, host, port, secrets, p.redis, keyFile, p.name)
 	path := filepath.Join(p.folder, name+".yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

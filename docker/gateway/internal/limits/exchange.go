@@ -32,7 +32,7 @@ type Exchange struct {
 	gateway string
 	dial    bus.Dial
 	log     *slog.Logger
-	present func(gateways int) // told how many gateways share the limits
+	present func(gateways, parts int)
 
 	conn   redis.Conn // nil while Redis is away
 	hour   int64      // of totals
@@ -43,8 +43,9 @@ type Exchange struct {
 	known  int // gateways
 }
 
-// NewExchange returns an exchange. Run carries it out.
-func NewExchange(l *Limits, gateway string, dial bus.Dial, log *slog.Logger, present func(gateways int)) *Exchange {
+// NewExchange returns an exchange. Run carries it out. present is told how many gateways there are, and into how
+// many parts the limits are divided.
+func NewExchange(l *Limits, gateway string, dial bus.Dial, log *slog.Logger, present func(gateways, parts int)) *Exchange {
 	return &Exchange{limits: l, gateway: gateway, dial: dial, log: log, present: present, beats: map[string]int64{}, known: 1}
 }
 
@@ -71,18 +72,17 @@ func (e *Exchange) once(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	e.tick++
-	err := e.exchange(ctx, now)
-	if err == nil {
-		e.limits.sharers.Store(1)
-		e.present(e.known)
-		return
+	parts := 1
+	if err := e.exchange(ctx, now); err != nil {
+		parts = e.known
+		if e.conn != nil {
+			_ = e.conn.Close()
+			e.conn = nil
+			e.log.Warn("limits are not shared: this gateway keeps to its part of them", "parts", parts, "error", err)
+		}
 	}
-	e.limits.sharers.Store(int64(e.known))
-	if e.conn != nil {
-		_ = e.conn.Close()
-		e.conn = nil
-		e.log.Warn("limits are not shared: this gateway keeps to its part of them", "gateways", e.known, "error", err)
-	}
+	e.limits.parts.Store(int64(parts))
+	e.present(e.known, parts)
 }
 
 // exchange adds what was used here to the totals in Redis and reads them back, in one round trip.
@@ -178,7 +178,7 @@ func (l *Limits) spentElsewhere(now time.Time, others map[int64]spent) {
 			continue
 		}
 		a.mu.Lock()
-		a.refill(now, l.sharers.Load())
+		a.refill(now, l.parts.Load())
 		a.requests.balance -= float64(used.requests)
 		a.tokens.balance -= float64(used.tokens)
 		a.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 // Limits is what every limited key has left.
 type Limits struct {
 	accounts atomic.Pointer[map[int64]*account] // of limited keys alone
-	// sharers is by how many gateways a limit is divided: 1 while they all tell each other what they used.
-	sharers atomic.Int64
+	// parts is into how many every limit is divided: 1 while all gateways tell each other what they used.
+	parts   atomic.Int64
 	refused func(limit string) // counts
 }
 
@@ -28,7 +28,7 @@ type Limits struct {
 func New(refused func(limit string)) *Limits {
 	l := &Limits{refused: refused}
 	l.accounts.Store(&map[int64]*account{})
-	l.sharers.Store(1)
+	l.parts.Store(1)
 	return l
 }
 
@@ -124,7 +124,7 @@ func (l *Limits) Admit(now time.Time, key *auth.Key, generates bool) (Standing, 
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.refill(now, l.sharers.Load())
+	a.refill(now, l.parts.Load())
 	a.month.at(now)
 	refusal := a.exceeded(now, generates)
 	if refusal == nil && a.limits.RequestsPerMinute > 0 {
@@ -177,7 +177,7 @@ func (l *Limits) Charge(now time.Time, key *auth.Key, tokens int64) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.refill(now, l.sharers.Load())
+	a.refill(now, l.parts.Load())
 	a.tokens.balance -= float64(tokens)
 	if a.limits.TokensPerMinute > 0 {
 		a.unsent.tokens += tokens
@@ -215,9 +215,9 @@ func (l *Limits) Settle(since time.Time, recorded, flushed map[int64]int64) {
 }
 
 // refill brings the buckets to now, each at its part of the limit.
-func (a *account) refill(now time.Time, sharers int64) {
-	a.requests.refill(now, float64(a.limits.RequestsPerMinute)/float64(sharers))
-	a.tokens.refill(now, float64(a.limits.TokensPerMinute)/float64(sharers))
+func (a *account) refill(now time.Time, parts int64) {
+	a.requests.refill(now, float64(a.limits.RequestsPerMinute)/float64(parts))
+	a.tokens.refill(now, float64(a.limits.TokensPerMinute)/float64(parts))
 }
 
 // bucket refills evenly, up to a minute's worth. A negative balance is a debt, which is waited for.

@@ -226,7 +226,7 @@ func sharing(n int, limits auth.Limits) *gateways {
 		l := New(func(string) {})
 		l.Know([]auth.Key{*g.key})
 		g.limits = append(g.limits, l)
-		e := NewExchange(l, fmt.Sprint("gateway-", i), nil, nil, nil)
+		e := NewExchange(l, fmt.Sprint("gateway-", i), nil, nil, func(int, int) {})
 		e.first = true
 		g.peers = append(g.peers, e)
 	}
@@ -330,7 +330,7 @@ func TestWithoutRedisAGatewayKeepsToItsPart(t *testing.T) {
 func smallest(t *testing.T) int {
 	t.Helper()
 	l, key, _ := limited(auth.Limits{RequestsPerMinute: 1})
-	l.sharers.Store(2)
+	l.parts.Store(2)
 	return admitted(l, morning, key, 3)
 }
 

@@ -27,6 +27,7 @@ type Metrics struct {
 	Dependency *prometheus.GaugeVec // 1 where database or redis answers
 	limited    *prometheus.CounterVec
 	sharers    prometheus.Gauge
+	parts      prometheus.Gauge
 	usageRows  prometheus.Gauge
 	usageLost  prometheus.Counter
 
@@ -93,6 +94,10 @@ func New(version string) *Metrics {
 			Name: "ollamamax_limit_gateways",
 			Help: "Gateways, this one included, that tell each other what keys use. While Redis is away, the last number known.",
 		}),
+		parts: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ollamamax_limit_parts",
+			Help: "Parts that every limit is divided into, one of which is this gateway's: 1 unless Redis is away.",
+		}),
 		usageRows: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ollamamax_usage_pending_rows",
 			Help: "Rows of usage, one a key, model and day, that could not be written to the database yet.",
@@ -114,7 +119,7 @@ func New(version string) *Metrics {
 	}, []string{"result"})
 	m.AffinityKept, m.AffinityMoved = affinity.WithLabelValues("kept"), affinity.WithLabelValues("moved")
 	m.registry.MustRegister(m.requests, m.overhead, m.firstToken, m.tokens, m.retries,
-		m.slotWait, m.refused, affinity, m.Dependency, build, m.limited, m.sharers, m.usageRows, m.usageLost,
+		m.slotWait, m.refused, affinity, m.Dependency, build, m.limited, m.sharers, m.parts, m.usageRows, m.usageLost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -187,8 +192,11 @@ func (m *Metrics) QueueRefused(reason string) prometheus.Counter {
 // Limited counts a request that a limit stopped.
 func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
 
-// Sharers records how many gateways share the limits.
-func (m *Metrics) Sharers(gateways int) { m.sharers.Set(float64(gateways)) }
+// Sharers records how many gateways share the limits, and into how many parts these are divided.
+func (m *Metrics) Sharers(gateways, parts int) {
+	m.sharers.Set(float64(gateways))
+	m.parts.Set(float64(parts))
+}
 
 // UsagePending records how much usage waits for the database.
 func (m *Metrics) UsagePending(rows int) { m.usageRows.Set(float64(rows)) }
