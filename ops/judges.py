@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from ops import schemas as published
-from ops.stack import ROOT, StackError
+from ops.stack import CACHE, ROOT, StackError, search_path
 from rehearsal import controlplane
 
 KUBE_SCORE = "github.com/zegl/kube-score/cmd/kube-score@v1.20.0"
@@ -30,7 +30,6 @@ CUSTOM_KINDS = {
     "sigs.k8s.io/secrets-store-csi-driver@v1.5.3": "config/crd/bases",
 }
 """Go modules that define kinds which stacks use, and the folder in each that holds the definitions."""
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ollamamax"
 WAYS = {"go": "install Go 1.24 or newer", "uv": "install it with make setup"}
 """How a program is had that installs the others."""
 VERSION = "version"
@@ -56,9 +55,8 @@ def checkov() -> Path:
     program = environment / "bin" / "checkov"
     if not program.exists():
         _say("installing checkov")
-        path = f"{os.environ['PATH']}:{CACHE / 'uv' / 'bin'}"  # where make setup puts uv
         words = ["sync", "--frozen", "--quiet", "--compile-bytecode", "--project", str(CHECKOV)]
-        _do("uv", words, PATH=path, UV_PROJECT_ENVIRONMENT=str(environment))
+        _do("uv", words, PATH=search_path(), UV_PROJECT_ENVIRONMENT=str(environment))
     return program
 
 

@@ -18,6 +18,7 @@ from stacks.loading import raw
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "ollamamax"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ollamamax"
 PRIVATE = 0o600
 INSTALL = "install the Pulumi CLI (https://www.pulumi.com/docs/install/)"
 RUNNING_PARTS = (
@@ -294,6 +295,7 @@ class Stack:
         config = ["--config-file", str(self.config_file)] if changing or words[0] == "preview" else []
         env = {
             **os.environ,
+            "PATH": search_path(),
             "PULUMI_BACKEND_URL": self._backend,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "VIRTUAL_ENV": str(self.root / ".venv"),
@@ -312,6 +314,11 @@ class Stack:
         if done.returncode != 0:
             raise StackError(f"{words[0]} of stack {self.name} failed; the messages above say why")
         return done.stdout or ""
+
+
+def search_path() -> str:
+    """Return the PATH, and where ``make setup`` puts uv, with which the Pulumi CLI starts the program."""
+    return f"{os.environ['PATH']}:{CACHE / 'uv' / 'bin'}"
 
 
 def _write_private(path: Path, text: str) -> None:

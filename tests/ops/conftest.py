@@ -22,7 +22,7 @@ import json, os, pathlib, sys
 
 words = sys.argv[1:]
 with open(os.environ["RECORD"], "a") as record:
-    kept = {{name: value for name, value in os.environ.items() if name.startswith("PULUMI_")}}
+    kept = {{name: value for name, value in os.environ.items() if name.startswith(("PATH", "PULUMI_"))}}
     record.write(json.dumps({{"words": words, "env": kept, "cwd": os.getcwd()}}) + "\\n")
 if "init" in words:
     folder = pathlib.Path(words[words.index("--cwd") + 1])

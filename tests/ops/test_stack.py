@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,13 @@ def test_a_state_that_cannot_be_written_is_told_with_its_place(embedded: Checkou
 
 def test_the_cli_is_used_where_it_is(with_cli: Checkout) -> None:
     assert with_cli.stack.engine_name == f"the Pulumi CLI ({shutil.which('pulumi')})"
+
+
+def test_the_cli_finds_the_uv_that_setup_has_installed(with_cli: Checkout) -> None:
+    cache = 'eval "$(/bin/grep "^readonly CACHE=" ops/setup.sh)"; echo "$CACHE/uv/bin"'
+    place = subprocess.check_output(["/bin/bash", "-c", cache], cwd=Path(__file__).parents[2], text=True)
+    with_cli.stack.up()
+    assert with_cli.calls[-1]["env"]["PATH"].split(":")[-1] == place.strip()
 
 
 def test_the_embedded_engine_is_used_elsewhere(embedded: Checkout) -> None:

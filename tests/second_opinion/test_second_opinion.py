@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.aws import certificate_authority
-from ops import judges, second_opinion
+from ops import judges, second_opinion, stack
 from ops.second_opinion import Finding, Judged, Waiver
 from ops.stack import StackError
 from tests.second_opinion.test_export import BUCKET, resource
@@ -210,7 +210,8 @@ def test_the_kinds_of_a_chart_are_those_of_its_version() -> None:
 def test_what_is_missing_is_one_message(
     ask: Callable[[], Path], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judges, "CACHE", tmp_path / "cache")
+    for module in (judges, stack):
+        monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(StackError) as error:
         ask()
