@@ -1,8 +1,9 @@
-# ruff: noqa: S324 - SHA-1 makes identifiers here
+# ruff: noqa: S324 - SHA-1 and MD5 make identifiers here
 """The tls package as pulumi-tls 5.6 shows it: keys and certificates made once and kept in the state."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import ipaddress
 import secrets
@@ -47,11 +48,14 @@ class PrivateKey(Resource):
         public, info = key.public_key(), form.PublicFormat.SubjectPublicKeyInfo
         ssh = public.public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH).decode()
         id_ = hashlib.sha1(public.public_bytes(form.Encoding.DER, info)).hexdigest()
+        blob = base64.b64decode(ssh.split()[1])
         return id_, {
             **inputs, "id": id_, "rsaBits": 2048,
             "privateKeyOpenssh": Secret(_private(key, form.PrivateFormat.OpenSSH)),
             "privateKeyPem": Secret(_private(key, form.PrivateFormat.TraditionalOpenSSL)),
             "privateKeyPemPkcs8": Secret(_private(key, form.PrivateFormat.PKCS8)),
+            "publicKeyFingerprintMd5": hashlib.md5(blob).digest().hex(":"),
+            "publicKeyFingerprintSha256": f"SHA256:{_base64(hashlib.sha256(blob).digest())}",
             "publicKeyOpenssh": f"{ssh}\n",
             "publicKeyPem": public.public_bytes(form.Encoding.PEM, info).decode(),
             "__meta": '{"schema_version":"1"}',
@@ -137,7 +141,7 @@ class SelfSignedCert(Certificate):
         key, subject = _key(ctx, inputs["privateKeyPem"]), _subject(inputs)
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject)
         id_, outputs = self._signed(inputs, builder, key, key.public_key())
-        return id_, {**outputs, "keyAlgorithm": "ECDSA"}
+        return id_, {"setAuthorityKeyId": False, **outputs, "keyAlgorithm": "ECDSA"}
 
 
 class LocallySignedCert(Certificate):
@@ -176,6 +180,10 @@ def _key(ctx: Context, pem: str) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ctx.error(NEEDS_CLI.format("a key that is not ECDSA"))
     return key
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode().rstrip("=")
 
 
 def _private(key: ec.EllipticCurvePrivateKey, how: form.PrivateFormat) -> str:

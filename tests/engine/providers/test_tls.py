@@ -1,12 +1,14 @@
 """The tls package: real keys and certificates, with the shapes of Pulumi's own plugin."""
 
+import base64
 import ipaddress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key, ssh_key_fingerprint
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from engine.values import Secret
@@ -52,6 +54,11 @@ def test_a_key_comes_in_every_spelling_and_its_private_ones_are_secret(plugin: P
     )
     assert plain["publicKeyPem"] == public.decode()
     assert plain["publicKeyOpenssh"].startswith("ecdsa-sha2-nistp256 ")
+    known = load_ssh_public_key(plain["publicKeyOpenssh"].encode())
+    for algorithm in (hashes.MD5(), hashes.SHA256()):  # noqa: S303 - it makes an identifier
+        told = plain[f"publicKeyFingerprint{algorithm.name.capitalize()}"].removeprefix("SHA256:")
+        digest = bytes.fromhex(told.replace(":", "")) if ":" in told else base64.b64decode(f"{told}=")
+        assert digest == ssh_key_fingerprint(known, algorithm)
     assert len(id_) == 40
     assert plain["__meta"] == '{"schema_version":"1"}'
     assert not plugin.diff(KEY, outputs, inputs, inputs).replaces
