@@ -62,6 +62,9 @@ func (c *Cache) Lookup(key Key) *Answer {
 	return answer
 }
 
+// Peek is Lookup for a request that has been counted.
+func (c *Cache) Peek(key Key) *Answer { return c.memory.get(key, time.Now()) }
+
 // LookupShared returns the answer that a gateway left in Redis, or nil. It takes as long as
 // resultCache.redisTimeout at most, and no time while Redis is away.
 func (c *Cache) LookupShared(ctx context.Context, key Key, digest string) *Answer {
@@ -89,7 +92,7 @@ func (c *Cache) Store(key Key, digest, contentType string, body []byte) {
 	if int64(len(body)) > c.limit {
 		return
 	}
-	answer := &Answer{Digest: digest, ContentType: contentType, Body: bytes.Clone(body), Stored: time.Now()}
+	answer := newAnswer(digest, contentType, bytes.Clone(body), time.Now())
 	c.memory.add(key, answer)
 	c.shared.put(key, answer)
 }

@@ -66,7 +66,7 @@ func TestWhatIsKeptIsGivenAsItWas(t *testing.T) {
 	c.Store(key(1), "digest", "application/x-ndjson", body)
 	copy(body, "changed afterwards")
 	answer := c.Lookup(key(1))
-	if answer == nil || string(answer.Body) != "{\"done\":false}\n{\"done\":true}\n" || answer.ContentType != "application/x-ndjson" {
+	if answer == nil || string(answer.Body) != "{\"done\":false}\n{\"done\":true}\n" || answer.ContentType() != "application/x-ndjson" {
 		t.Errorf("%+v", answer)
 	}
 	if hits, misses := value(t, m, "cache_requests_total", "memory", "hit"), value(t, m, "cache_requests_total", "memory", "miss"); hits != 1 || misses != 1 {

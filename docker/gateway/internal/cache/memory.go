@@ -2,6 +2,7 @@ package cache
 
 import (
 	"math"
+	"net/http"
 	"sync"
 	"time"
 
@@ -10,18 +11,23 @@ import (
 
 // Answer is a worker's answer, received whole. Nobody changes it once it is kept.
 type Answer struct {
-	Digest      string // of the model that gave it
-	ContentType string
-	Body        []byte
-	Stored      time.Time
+	Digest string      // of the model that gave it
+	Header http.Header // its Content-Type alone, made once for all who get it
+	Body   []byte
+	Stored time.Time
 }
 
-// entryBytes is what an entry takes beside its texts.
-const entryBytes = 320
-
-func (a *Answer) size() int64 {
-	return int64(entryBytes + len(a.Digest) + len(a.ContentType) + len(a.Body))
+func newAnswer(digest, contentType string, body []byte, stored time.Time) *Answer {
+	return &Answer{Digest: digest, Header: http.Header{"Content-Type": {contentType}}, Body: body, Stored: stored}
 }
+
+// ContentType is the answer's media type.
+func (a *Answer) ContentType() string { return a.Header.Get("Content-Type") }
+
+// entryBytes is what an entry takes beside its body.
+const entryBytes = 1024
+
+func (a *Answer) size() int64 { return int64(entryBytes + len(a.Body)) }
 
 // memory is the first level: the answers used last, up to a number of bytes.
 type memory struct {

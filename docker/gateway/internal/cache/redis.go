@@ -244,11 +244,12 @@ func (s *shared) delete(ctx context.Context, digest string) error {
 // pack writes an answer as Redis keeps it: format, time, content type, compressed body.
 func (s *shared) pack(a *Answer) []byte {
 	encoder, _ := s.codecs()
-	packed := make([]byte, 0, 64+len(a.ContentType)+len(a.Body)/4)
+	contentType := a.ContentType()
+	packed := make([]byte, 0, 64+len(contentType)+len(a.Body)/4)
 	packed = append(packed, format)
 	packed = binary.BigEndian.AppendUint64(packed, uint64(a.Stored.UnixMilli()))
-	packed = binary.AppendUvarint(packed, uint64(len(a.ContentType)))
-	packed = append(packed, a.ContentType...)
+	packed = binary.AppendUvarint(packed, uint64(len(contentType)))
+	packed = append(packed, contentType...)
 	return encoder.EncodeAll(a.Body, packed)
 }
 
@@ -272,7 +273,7 @@ func (s *shared) unpack(packed []byte, digest string) (*Answer, error) {
 	if time.Since(stored) >= s.ttl {
 		return nil, nil //nolint:nilnil // too old is not there
 	}
-	return &Answer{Digest: digest, ContentType: string(rest[:length]), Body: slices.Clip(body), Stored: stored}, nil
+	return newAnswer(digest, string(rest[:length]), slices.Clip(body), stored), nil
 }
 
 // errOpen means that Redis was not asked, because it has failed again and again.

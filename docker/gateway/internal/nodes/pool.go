@@ -221,6 +221,36 @@ func (p *Pool) Known(model string) (Model, bool) {
 	return Model{}, false
 }
 
+// Digest is that of a model on the healthy nodes that hold it, or empty where there is none or they differ.
+func (p *Pool) Digest(model string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	digest := ""
+	for _, node := range p.nodes {
+		found, holds := node.models[model]
+		if !node.up || !holds {
+			continue
+		}
+		if digest != "" && found.Digest != digest {
+			return ""
+		}
+		digest = found.Digest
+	}
+	return digest
+}
+
+// Holds tells whether a node's model has a digest.
+func (p *Pool) Holds(node, model, digest string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, candidate := range p.nodes {
+		if candidate.Name == node {
+			return candidate.models[model].Digest == digest
+		}
+	}
+	return false
+}
+
 // State is what is known of a node at one moment.
 type State struct {
 	Name     string

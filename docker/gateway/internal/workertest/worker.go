@@ -4,6 +4,7 @@ package workertest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net"
@@ -57,6 +58,7 @@ type Worker struct {
 	mu     sync.Mutex
 	server *httptest.Server
 	models []string
+	digest string // of all models, in place of one made from each name
 	fault  Fault
 	seen   []Seen
 	gone   chan struct{} // closed when a client leaves a silent answer
@@ -192,6 +194,13 @@ func (w *Worker) ps(out http.ResponseWriter) {
 	_ = json.NewEncoder(out).Encode(list) // a client that has gone can't be told
 }
 
+// SetDigest changes what all models of the worker are.
+func (w *Worker) SetDigest(digest string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.digest = digest
+}
+
 // Seen returns the requests so far, those that health checks make left out.
 func (w *Worker) Seen() []Seen {
 	w.mu.Lock()
@@ -250,7 +259,7 @@ func (w *Worker) tags(out http.ResponseWriter) {
 	list := map[string][]entry{"models": {}}
 	for i, name := range w.models {
 		modified := time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC)
-		list["models"] = append(list["models"], entry{name, name, "digest-of-" + name, 1000, modified})
+		list["models"] = append(list["models"], entry{name, name, cmp.Or(w.digest, "digest-of-"+name), 1000, modified})
 	}
 	_ = json.NewEncoder(out).Encode(list)
 }

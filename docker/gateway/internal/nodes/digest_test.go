@@ -1,0 +1,39 @@
+package nodes_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/workertest"
+)
+
+func TestAModelsDigestIsKnownWhileAllNodesThatHoldItAgree(t *testing.T) {
+	one, two, bare := workertest.Start(t, "tiny"), workertest.Start(t, "tiny"), workertest.Start(t)
+	dns := &names{}
+	dns.set(nil, map[string][]netip.Addr{"127.0.0.1": {loopback(1)}})
+	pool := start(t, dns, one.Address, two.Address, bare.Address)
+	tiny := modelname.Canonical("tiny")
+	eventually(t, "all are up", func() bool { return len(pool.Healthy()) == 3 })
+	if digest := pool.Digest(tiny); digest != "digest-of-tiny" || pool.Digest(modelname.Canonical("other")) != "" {
+		t.Errorf("digest %q", digest)
+	}
+	one.SetDigest("new")
+	eventually(t, "it is not known while they differ", func() bool { return pool.Digest(tiny) == "" })
+	holding := map[string]int{}
+	for _, state := range pool.Snapshot() {
+		for _, digest := range []string{"new", "digest-of-tiny"} {
+			if pool.Holds(state.Name, tiny, digest) {
+				holding[digest]++
+			}
+		}
+	}
+	if holding["new"] != 1 || holding["digest-of-tiny"] != 1 || pool.Holds("nobody", tiny, "") {
+		t.Errorf("%v", holding)
+	}
+	two.SetDigest("new")
+	eventually(t, "it is known again", func() bool { return pool.Digest(tiny) == "new" })
+	one.Stop()
+	two.Stop()
+	eventually(t, "it is not known while all are down", func() bool { return pool.Digest(tiny) == "" })
+}
