@@ -15,8 +15,8 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5"
 
-	"ollamamax/gateway/internal/accounts"
 	"ollamamax/gateway/internal/access"
+	"ollamamax/gateway/internal/accounts"
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/bus"
