@@ -51,10 +51,11 @@ func (p *Pool) check(ctx context.Context, node *Node) error {
 	}
 	if err == nil {
 		node.timeouts = 0
+		asked := p.now()
 		loaded, loadedErr := node.fetchLoaded(checkContext)
 		p.markUp(node, models, epoch, func() {
 			if loadedErr == nil { // what it says nothing about stays as it was
-				node.setLoaded(loaded)
+				node.setLoaded(loaded, asked)
 			}
 		})
 		return nil

@@ -80,11 +80,11 @@ func (p *Pool) reindex() {
 	}
 }
 
-// setLoaded records which models a node has in memory. One that a request is under way for is counted in:
-// it is there, or about to be.
-func (n *Node) setLoaded(models []string) {
+// setLoaded records which models a node had in memory when it was asked. One that was used since counts as
+// well, and one that a request is under way for: it is there, or about to be.
+func (n *Node) setLoaded(models []string, asked time.Duration) {
 	for model, l := range n.lanes {
-		l.loaded = l.inUse > 0 || slices.Contains(models, model)
+		l.loaded = l.inUse > 0 || (l.loaded && l.used >= asked) || slices.Contains(models, model)
 	}
 	n.countLoaded()
 }

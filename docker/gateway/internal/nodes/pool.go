@@ -251,6 +251,13 @@ func (p *Pool) Holds(node, model, digest string) bool {
 	return false
 }
 
+// Waiting is how many requests wait for a slot.
+func (p *Pool) Waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queued
+}
+
 // State is what is known of a node at one moment.
 type State struct {
 	Name     string
