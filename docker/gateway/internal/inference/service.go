@@ -258,6 +258,7 @@ func (s *Service) deliver(r *Request, c Client, a *answer) error {
 		began := time.Now()
 		if err := c.Write(piece, done); err != nil {
 			x.Waited(began)
+			x.CompletionTokens = a.counter.Messages() // who leaves early pays for what was made until then
 			return s.left(x, err)
 		}
 		if done {
@@ -291,6 +292,7 @@ func (s *Service) breakOff(r *Request, c Client, a *answer, err error) error {
 	case errors.Is(cause, exchange.ErrStopping):
 		message, err = cause.Error(), cause
 	case cause != nil:
+		x.CompletionTokens = a.counter.Messages()
 		return s.left(x, cause)
 	case errors.Is(err, errSilent):
 		a.lease.TimedOut()

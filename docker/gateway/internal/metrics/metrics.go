@@ -67,7 +67,7 @@ func New(version string) *Metrics {
 		}, []string{"api", "model"}),
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ollamamax_tokens_total",
-			Help: "Tokens of finished requests as the workers report them; kind is prompt or completion.",
+			Help: "Tokens of finished requests as the workers report them, and those sent to a client that left; kind is prompt or completion.",
 		}, []string{"model", "kind"}),
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ollamamax_retries_total",

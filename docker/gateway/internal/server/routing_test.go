@@ -125,6 +125,25 @@ func TestAClientThatLeavesCancelsItsGenerationWithinATenthOfASecond(t *testing.T
 	}
 }
 
+func TestAClientThatLeavesPaysForWhatItGotOnEitherAPI(t *testing.T) {
+	for path, body := range map[string]string{
+		"/api/generate":        generate,
+		"/v1/chat/completions": `{"model":"tiny","stream":true,"messages":[]}`,
+	} {
+		worker := workertest.Start(t, "tiny:latest")
+		g := start(t, []*workertest.Worker{worker})
+		worker.Fail(workertest.SilentMidStream)
+		response := g.do(t, "POST", path, body)
+		if _, err := response.Body.Read(make([]byte, 16)); err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		eventually(t, path+": the one token that was sent is counted", func() bool {
+			return g.value(t, "ollamamax_tokens_total", "model=tiny:latest", "kind=completion") == 1
+		})
+	}
+}
+
 func TestModelsOfAllNodesAreListedOnceNewestFirst(t *testing.T) {
 	g := start(t, []*workertest.Worker{workertest.Start(t, "tiny:latest", "big:7b"), workertest.Start(t, "tiny:latest")})
 	_, text := g.ask(t, "GET", "/api/tags", "")

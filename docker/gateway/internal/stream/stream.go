@@ -61,17 +61,20 @@ const tailBytes = 1024
 
 // Counter watches an answer pass for its token counts.
 type Counter struct {
-	tail   []byte // tailBytes at least, where the answer has so many, and twice as much at most
-	events int64
+	tail     []byte // tailBytes at least, where the answer has so many, and twice as much at most
+	messages int64
 }
 
 // Reset makes the counter ready for another answer.
-func (c *Counter) Reset() { c.tail, c.events = c.tail[:0], 0 }
+func (c *Counter) Reset() { c.tail, c.messages = c.tail[:0], 0 }
 
 // Add takes the next piece of the answer.
 func (c *Counter) Add(piece []byte, f Format) {
-	if f == Events {
-		c.events += int64(bytes.Count(piece, []byte("data: {")))
+	switch f {
+	case Events:
+		c.messages += int64(bytes.Count(piece, []byte("data: {")))
+	case Lines:
+		c.messages += int64(bytes.Count(piece, []byte{'\n'}))
 	}
 	if len(piece) >= tailBytes {
 		c.tail = append(c.tail[:0], piece[len(piece)-tailBytes:]...)
@@ -86,8 +89,11 @@ func (c *Counter) Add(piece []byte, f Format) {
 // EndsLine tells whether the last byte so far was a line end.
 func (c *Counter) EndsLine() bool { return len(c.tail) == 0 || c.tail[len(c.tail)-1] == '\n' }
 
-// Tokens returns what the worker reported, in Ollama's words or in OpenAI's. An event stream without
-// usage, which is OpenAI's default, is counted by its events: Ollama sends one a token and one to finish.
+// Messages returns how many the answer had so far: of a model's, one a token.
+func (c *Counter) Messages() int64 { return c.messages }
+
+// Tokens returns what the worker reported, in Ollama's words or in OpenAI's. A stream without usage, which is
+// OpenAI's default, is counted by its messages: Ollama sends one a token and one to finish.
 func (c *Counter) Tokens() (prompt, completion int64) {
 	if prompt = c.last(`"prompt_eval_count":`); prompt == 0 {
 		prompt = c.last(`"prompt_tokens":`)
@@ -95,8 +101,8 @@ func (c *Counter) Tokens() (prompt, completion int64) {
 	if completion = c.last(`"eval_count":`); completion == 0 {
 		completion = c.last(`"completion_tokens":`)
 	}
-	if completion == 0 && c.events > 1 {
-		completion = c.events - 1
+	if completion == 0 && c.messages > 1 {
+		completion = c.messages - 1
 	}
 	return prompt, completion
 }
