@@ -185,7 +185,8 @@ class KubernetesTarget(pulumi.ComponentResource):
             around.append(autoscaling.HorizontalPodAutoscaler(name, metadata=metadata, spec=spec, opts=opts))
         if service.ports:
             spec = manifests.cluster_service(service, stack, self._args.settings)
-            around.append(core.Service(name, metadata=metadata, spec=spec, opts=opts))
+            mark = {} if spec["type"] == "ClusterIP" else manifests.EXPOSED
+            around.append(core.Service(name, metadata=metadata | mark, spec=spec, opts=opts))
         if service.headless and service.fixed_address:
             all_ = f"{name}-each"
             spec = manifests.each(service, stack)

@@ -22,6 +22,8 @@ BACKOFF_LIMIT = 3
 MOST_STEPS = 10
 """A tenth of the replicas goes at a time."""
 SURGE = "25%"
+EXPOSED = {"annotations": {"ollamamax.io/exposure": "edge"}}
+"""Metadata of a Service that is meant to be reached from outside the cluster: policies look for the mark."""
 AT_A_TIME = "10%"
 """Replicas that go at a time where one has to go before another can come; at least one."""
 

@@ -243,8 +243,10 @@ class Deployment:
                 needed = ", ".join(sorted(one.needs() & wanted))
                 raise EngineError(f'"{one.urn}" needs {needed}, which would be destroyed; add it to --target')
         chosen = [one for one in candidates if one.urn in wanted]
-        if held := next((one.urn for one in chosen if one.protect and not one.delete), None):
-            raise _protected(f'resource "{held}" cannot be deleted\nbecause it is protected', held)
+        if held := [one.urn for one in chosen if one.protect and not one.delete]:
+            more = f", as are {len(held) - 1} more" if len(held) > 1 else ""
+            why = f'resource "{held[0]}" cannot be deleted\nbecause it is protected{more}'
+            raise _protected(why, held[0])
 
         def work(one: Resource) -> None:
             if one.pending_replacement and not one.delete:  # it is gone already

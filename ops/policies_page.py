@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from policies.exposure import EXPOSURE
 from policies.pack import MODULES, NAME, RULES
 from policies.rule import Rule
 from policies.workloads import API_USER
@@ -39,9 +40,11 @@ What a stack wants otherwise stands in `stacks/policies.<stack>.json`: a rule's 
 
 Some things are allowed where they are marked, so that a review sees the mark:
 
-* the tag `exposure=edge`, on what is meant to be reached from the internet;
+* the tag `exposure=edge`, on a Kubernetes Service the annotation `{EXPOSURE}: edge`, on what is meant to be
+  reached from outside;
 * the pod annotation `{API_USER}`, with the reason why a pod needs the Kubernetes API;
-* the setting `allowReplace` of `blast-radius`, with what may be replaced or deleted on purpose.
+* the setting `allowReplace` of `blast-radius` and `deletion-protection`, with what may be replaced or deleted
+  on purpose. `make` adds what the stack's setting `policy.allowReplace` names.
 
 A value that a preview does not know yet breaks no rule; the update judges it once it is known.
 """

@@ -27,6 +27,9 @@ RUNNING_PARTS = (
 )
 """What ``down`` removes: everything that runs. Volumes, passwords and certificates stay."""
 
+GIVEN_FREE = ("blast-radius", "deletion-protection")
+"""The policies that heed ``policy.allowReplace``."""
+
 
 class StackError(Exception):
     """The command cannot go on; the message says why and what to do."""
@@ -243,10 +246,15 @@ class Stack:
         return ["--policy-pack", str(self.root / "policies"), "--policy-pack-config", str(self._policy_file)]
 
     def _policy_levels(self) -> dict[str, Any]:
-        """Return the configuration of the policy pack: the stack's levels, and what may be replaced."""
+        """Return the configuration of the policy pack: the stack's own, and what may be replaced."""
         file = self.root / "stacks" / f"policies.{self.name}.json"
         levels: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-        return levels | {"blast-radius": {"allowReplace": self._setting("policy", "allowReplace") or []}}
+        for rule in GIVEN_FREE:
+            level = levels.get(rule, {})
+            found = {"enforcementLevel": level} if isinstance(level, str) else level
+            free = {*found.get("allowReplace", []), *(self._setting("policy", "allowReplace") or [])}
+            levels[rule] = found | {"allowReplace": sorted(free)}
+        return levels
 
     @property
     def _backend(self) -> str:

@@ -10,6 +10,8 @@ from policies.values import UNKNOWN, dig, items, may_be
 
 EDGE = {"exposure": "edge"}
 """The explicit mark: the tag of what is meant to be reached from the internet."""
+EXPOSURE = "ollamamax.io/exposure"
+"""The same mark on a Kubernetes Service, an annotation."""
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 SECURITY_GROUP_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
 INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -138,14 +140,15 @@ def public_instance(found: Resource) -> Iterator[str]:
 
 @rule(
     "public-service",
-    why="A LoadBalancer or NodePort Service opens a way into the cluster beside the edge, and destroy "
-    "leaves its load balancer behind.",
-    remedy="Use a ClusterIP Service; the edge's pods join the stack's own load balancer.",
+    why="A LoadBalancer or NodePort Service opens a way into the cluster beside the edge.",
+    remedy="Use a ClusterIP Service. Where the edge's own Service is the way in, its annotation "
+    f"{EXPOSURE} is edge.",
     on=("kubernetes:core/v1:Service",),
 )
 def public_service(found: Resource) -> Iterator[str]:
-    """No Kubernetes Service opens a port outside the cluster."""
-    if (kind := dig(found.props, "spec", "type")) in ("LoadBalancer", "NodePort"):
+    """Only the edge's Kubernetes Service opens a port outside the cluster."""
+    edge = may_be(dig(found.props, "metadata", "annotations", EXPOSURE), "edge")
+    if (kind := dig(found.props, "spec", "type")) in ("LoadBalancer", "NodePort") and not edge:
         yield f"spec.type is {kind}"
     if items(dig(found.props, "spec", "externalIPs")):
         yield "spec.externalIPs is set"

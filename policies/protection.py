@@ -26,6 +26,9 @@ PRECIOUS = (
 )
 """What holds data, or takes the platform down when it is replaced."""
 
+ALLOW_REPLACE = {"allowReplace": {"type": "array", "items": {"type": "string"}, "default": []}}
+"""What a stack gives free, by type, name or URN; ``*`` is all of it."""
+
 
 @rule(
     "blast-radius",
@@ -33,19 +36,21 @@ PRECIOUS = (
     remedy="Set protect=True in its options. To replace or delete it on purpose, name it in "
     "the stack's setting policy.allowReplace (this rule's allowReplace), for that one change.",
     on=PRECIOUS,
-    settings={"allowReplace": {"type": "array", "items": {"type": "string"}, "default": []}},
+    settings=ALLOW_REPLACE,
 )
 def blast_radius(found: Resource) -> Iterator[str]:
     """No data store, cluster, node pool, key, zone or load balancer is replaced or deleted unnoticed."""
-    if not found.protect and not {found.type, found.name, found.urn} & set(found.config["allowReplace"]):
+    if not found.protect and not _given_free(found):
         yield "it is not protected"
 
 
 @rule(
     "deletion-protection",
     why="It holds against the console and scripts, too, which know nothing of the stack's own protection.",
-    remedy="Set deletionProtection (enableDeletionProtection, deletionProtectionEnabled) to true.",
+    remedy="Set deletionProtection (enableDeletionProtection, deletionProtectionEnabled) to true, unless the "
+    "stack's setting policy.allowReplace (this rule's allowReplace) names it.",
     on=(*DATABASES, *LOAD_BALANCERS, "aws:eks/cluster:Cluster", "aws:dynamodb/table:Table"),
+    settings=ALLOW_REPLACE,
 )
 def deletion_protection(found: Resource) -> Iterator[str]:
     """The cloud itself refuses to delete databases, clusters and load balancers."""
@@ -54,7 +59,7 @@ def deletion_protection(found: Resource) -> Iterator[str]:
         switch = "enableDeletionProtection"
     elif found.type == "aws:dynamodb/table:Table":
         switch = "deletionProtectionEnabled"
-    if not found.props.get(switch):
+    if not found.props.get(switch) and not _given_free(found):
         yield f"{switch} is not true"
 
 
@@ -115,3 +120,7 @@ def deletion_window(found: Resource) -> Iterator[str]:
         days = found.props.get(key)
         if days is not None and days is not UNKNOWN and days < found.config["days"]:
             yield f"{key} is {days}, less than {found.config['days']}"
+
+
+def _given_free(found: Resource) -> bool:
+    return bool({"*", found.type, found.name, found.urn} & set(found.config["allowReplace"]))

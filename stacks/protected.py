@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from stacks.settings import Settings
 
+EVERYTHING = "*"
+"""Gives all of it free: the word for a stack that is to go."""
 KEYS = ("cache", "cluster", "database", "flow-logs", "models", "registry")
 """What is encrypted with a key of its own, whatever the settings are."""
 OF_CLOUDFRONT = ("cdn-logs", "console")

@@ -266,8 +266,8 @@ class PolicySettings(Block):
     """What the policies let pass here; their levels are in ``stacks/policies.<stack>.json``."""
 
     allow_replace: tuple[str, ...] = ()
-    """The explicit word for a dangerous change: what of the data stores, clusters, node pools and zones may
-    be replaced or deleted by the next update, by resource name. Empty it again afterwards."""
+    """The explicit word for a dangerous change: which of the protected resources may be replaced or deleted,
+    by name; ``*`` is all of them. Empty it again afterwards."""
 
 
 class Settings(Block):

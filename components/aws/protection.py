@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+from stacks.protected import EVERYTHING
+
 
 def protects(name: str, allow_replace: Collection[str]) -> bool:
     """Return whether the resource ``name`` is protected.
@@ -10,4 +12,4 @@ def protects(name: str, allow_replace: Collection[str]) -> bool:
         name: the resource's name in the program.
         allow_replace: the names that the stack gives free, its ``policy.allowReplace``.
     """
-    return name not in allow_replace
+    return name not in allow_replace and EVERYTHING not in allow_replace

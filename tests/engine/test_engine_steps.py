@@ -155,8 +155,11 @@ def test_protected_resources_are_neither_deleted_nor_replaced(bench: Bench) -> N
     assert "as it is currently marked for protection" in bench.up(status=1).stdout
     bench.program("")
     assert "cannot be deleted\nbecause it is protected" in bench.up(status=1).stdout
-    assert "because it is protected" in bench.run("destroy", "--yes", status=1).stdout
-    assert len(bench.cloud.things()) == 1
+    assert "because it is protected; to" in bench.run("destroy", "--yes", status=1).stdout
+    bench.program('for name in "abc":\n    Thing(name, Opts(protect=True), kind="one")')
+    bench.up()
+    assert "because it is protected, as are 2 more; to" in bench.run("destroy", "--yes", status=1).stdout
+    assert len(bench.cloud.things()) == 3
 
 
 def test_retained_resources_leave_the_state_and_stay(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """A stack's state folder and the words for its engine, with an engine that records what it is asked."""
 
+import json
 import os
 import shutil
 import stat
@@ -132,6 +133,21 @@ def test_up_asks_nothing(embedded: Checkout) -> None:
 def test_preview_changes_nothing(embedded: Checkout) -> None:
     embedded.stack.preview()
     assert embedded.words[:2] == ["preview", "--diff"]
+
+
+def test_policies_are_told_what_is_given_free_beside_what_the_stack_sets(embedded: Checkout) -> None:
+    levels = {"multi-zone": "advisory", "blast-radius": "advisory"}
+    own = levels | {"deletion-protection": {"allowReplace": ["a"]}}
+    (embedded.root / "stacks/policies.some.json").write_text(json.dumps(own))
+    embedded.stack.settings_file.write_text(f"{SETTINGS}  ollamamax:policy: {{allowReplace: [b]}}\n")
+    embedded.stack.prepare()
+    embedded.stack.preview()
+    words = embedded.words
+    assert json.loads(Path(words[words.index("--policy-pack-config") + 1]).read_text()) == {
+        "multi-zone": "advisory",
+        "blast-radius": {"enforcementLevel": "advisory", "allowReplace": ["b"]},
+        "deletion-protection": {"allowReplace": ["a", "b"]},
+    }
 
 
 def test_a_preview_can_be_read_by_a_program(embedded: Checkout) -> None:

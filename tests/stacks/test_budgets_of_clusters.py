@@ -52,6 +52,10 @@ def test_an_ordinary_stack_on_aws_breaks_no_budget() -> None:
     assert budgets.check(aws(gpu_pools=(pool(),)), "dev") == []
 
 
+def test_one_word_gives_everything_free() -> None:
+    assert budgets.check(aws(policy={"allow_replace": ("*",)}), "dev") == []
+
+
 @given(drain=seconds, delay=st.integers(0, 300), stream=short)
 @example(drain=22, delay=2, stream=20)
 @example(drain=21, delay=2, stream=20)

@@ -121,6 +121,14 @@ EXAMPLES = [
         "public-service", kube("core/v1:Service", spec={"externalIPs": ["203.0.113.1"]}), says="externalIPs"
     ),
     passes("public-service", kube("core/v1:Service", spec={"type": "ClusterIP"})),
+    passes(
+        "public-service",
+        kube(
+            "core/v1:Service",
+            metadata={"annotations": {"ollamamax.io/exposure": "edge"}},
+            spec={"type": "LoadBalancer"},
+        ),
+    ),
     *(
         fails("host-access", workload(kind, {"hostNetwork": True}), says="hostNetwork is true")
         for kind in WORKLOADS

@@ -19,6 +19,7 @@ EXAMPLES = [
             passes("blast-radius", thing(kind, "it", {"protect": True})),
             passes("blast-radius", thing(kind), config={"allowReplace": [kind]}),
             passes("blast-radius", thing(kind), config={"allowReplace": ["it"]}),
+            passes("blast-radius", thing(kind), config={"allowReplace": ["*"]}),
             passes(
                 "blast-radius", thing(kind), config={"allowReplace": [f"urn:pulumi:dev::demo::{kind}::it"]}
             ),
@@ -32,6 +33,7 @@ EXAMPLES = [
             fails("deletion-protection", thing(kind), says=f"{switch} is not true"),
             fails("deletion-protection", thing(kind, **{switch: False}), says=f"{switch} is not true"),
             passes("deletion-protection", thing(kind, **{switch: True})),
+            passes("deletion-protection", thing(kind), config={"allowReplace": ["it"]}),
         )
     ),
     *(
