@@ -4,6 +4,7 @@
 package inference
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -129,7 +130,7 @@ func (s *Service) Infer(r *Request, c Client) error {
 		c.Refuse(&reply.Refusal{Status: http.StatusBadRequest, Message: problem})
 		return nil
 	}
-	r.Want = nodes.Want{Model: modelname.Canonical(string(fields.Model))}
+	r.Want = nodes.Want{Model: modelname.Canonical(string(fields.Model)), Prefix: cmp.Or(fields.Prefix, fields.System)}
 	if key := r.Exchange.Key; key != nil {
 		r.Want.Key, r.Want.Priority = key.Name, int(key.Priority)
 	}
