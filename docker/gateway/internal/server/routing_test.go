@@ -66,7 +66,8 @@ func TestRequestsGoToTheNodeWithTheFewestUnderWay(t *testing.T) {
 	defer releaseFirst()
 	defer releaseSecond()
 	for i := range 6 {
-		wait.Go(func() { _, _ = g.tolerant(t.Context(), "/api/generate", generate) })
+		// Without a prompt there is no node whose cache could have its beginning.
+		wait.Go(func() { _, _ = g.tolerant(t.Context(), "/api/generate", `{"model":"tiny"}`) })
 		eventually(t, "the request is at a worker", func() bool { return len(first.Seen())+len(second.Seen()) == i+1 })
 	}
 	if a, b := len(first.Seen()), len(second.Seen()); a != 3 || b != 3 {
@@ -74,6 +75,30 @@ func TestRequestsGoToTheNodeWithTheFewestUnderWay(t *testing.T) {
 	}
 	if inFlight := g.value(t, "ollamamax_in_flight"); inFlight != 6 {
 		t.Errorf("ollamamax_in_flight says %v, 6 are", inFlight)
+	}
+}
+
+func TestTheTurnsOfAConversationGoToOneNodeAndConversationsToAll(t *testing.T) {
+	first, second, workers := two(t)
+	g := start(t, workers)
+	for conversation := range 12 {
+		opening := fmt.Sprintf(`{"role":"user","content":"conversation %d"}`, conversation)
+		node := ""
+		for turn := range 3 {
+			more := strings.Repeat(`,{"role":"assistant","content":"yes"},{"role":"user","content":"and then?"}`, turn)
+			response := g.do(t, "POST", "/api/chat", `{"model":"tiny","stream":false,"messages":[`+opening+more+`]}`)
+			if name := response.Header.Get("X-Ollamamax-Node"); node != "" && name != node {
+				t.Errorf("turn %d of conversation %d went to %s, those before to %s", turn+1, conversation, name, node)
+			} else {
+				node = name
+			}
+		}
+	}
+	if len(first.Seen()) == 0 || len(second.Seen()) == 0 {
+		t.Errorf("12 conversations are %d and %d requests at the nodes", len(first.Seen()), len(second.Seen()))
+	}
+	if kept := g.value(t, "ollamamax_affinity_total", "result=kept"); kept != 36 {
+		t.Errorf("%v of 36 requests count as kept with their node", kept)
 	}
 }
 
