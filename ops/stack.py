@@ -12,6 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import botocore.session
+from botocore.exceptions import BotoCoreError
+
 import stacks
 from stacks import Settings, shared_state
 from stacks.loading import raw
@@ -147,6 +150,12 @@ class Stack:
         """Raise StackError if what is installed cannot change the stack, or show what would change."""
         if self.simulate and self.on_machine:
             raise StackError(f"stack {self.name} runs on this machine: nothing of it is simulated")
+        if self.in_cloud and self.cli and (lack := _lack_of_credentials()):
+            raise StackError(
+                f"stack {self.name} is on AWS, and {lack}: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+                f"AWS_SECRET_ACCESS_KEY, of account {self._setting('aws', 'accountId')}, or SIMULATE=1 for a "
+                "simulated cloud"
+            )
         if self.cli or self.simulate:
             return
         if self.in_cloud and changing:
@@ -327,6 +336,14 @@ class Stack:
 def search_path() -> str:
     """Return the PATH, and where ``make setup`` puts uv, with which the Pulumi CLI starts the program."""
     return f"{os.environ['PATH']}:{CACHE / 'uv' / 'bin'}"
+
+
+def _lack_of_credentials() -> str:
+    """Return why AWS cannot be asked from here; empty where there are credentials."""
+    try:
+        return "" if botocore.session.get_session().get_credentials() else "there are no credentials for it"
+    except BotoCoreError as error:
+        return str(error).rstrip(".")
 
 
 def _write_private(path: Path, text: str) -> None:

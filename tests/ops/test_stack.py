@@ -186,6 +186,37 @@ def test_a_cloud_can_be_looked_at_without_the_cli(embedded: Checkout) -> None:
     embedded.stack.check_possible(changing=False)
 
 
+@pytest.mark.parametrize(
+    ("env", "lack"),
+    [
+        ({}, "there are no credentials for it"),
+        ({"AWS_PROFILE": "gone"}, r"The config profile \(gone\) could not be found"),
+    ],
+)
+def test_a_cloud_cannot_be_reached_without_credentials(
+    with_cli: Checkout, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], lack: str
+) -> None:
+    with_cli.stack.settings_file.write_text(
+        'config: {ollamamax:target: aws, ollamamax:aws: {accountId: "444455556666"}}\n'
+    )
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    way_out = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of account 444455556666"
+    for changing in (True, False):
+        with pytest.raises(StackError, match=f"^stack some is on AWS, and {lack}: {way_out}"):
+            with_cli.stack.check_possible(changing=changing)
+    Stack("some", with_cli.root, simulate=True).check_possible(changing=True)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "an id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a key")
+    with_cli.stack.check_possible(changing=True)
+
+
 def test_a_cloud_stack_that_does_not_go_down_is_told_how_to_give_it_free(
     embedded: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
