@@ -37,13 +37,7 @@ def _arguments() -> argparse.Namespace:
         add("--simulate", action="store_true", help="in the simulated cloud, with a state of its own")
         add("--config-file", type=Path, help="the stack's config file, instead of Pulumi.STACK.yaml")
         if name in ("preview", "up", "refresh", "destroy"):
-            add(
-                "-t",
-                "--target",
-                action="append",
-                default=[],
-                help="only this URN; * and ** match parts of it",
-            )
+            add("-t", "--target", action="append", default=[], help="only this URN; * and ** match parts")
             add("--kubeconfig", type=Path, help="with --simulate: a cluster for the Kubernetes objects")
             add("-p", "--parallel", type=int, default=16, help="how many things are done at once")
             add("--diff", action="store_true", help="show every property that changes")

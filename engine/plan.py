@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import time
@@ -156,6 +157,11 @@ def _entry(title: str, old: Value, new: Value, indent: int, mark: str) -> Iterat
         yield line + first
         yield from _entries(old, new, indent + 1, mark if old == new else None)
         yield start + last
+    elif old != new and type(old) is type(new) is str and "\n" in old + new and UNKNOWN not in (old, new):
+        yield line.rstrip()
+        lines = difflib.unified_diff(old.splitlines(), new.splitlines(), n=1, lineterm="")
+        for one in list(lines)[2:]:  # after the names of two files
+            yield f"{start}  ..." if one.startswith("@@") else f"{start}{one[0]} {one[1:]}"
     else:
         yield line + _word(new) if old == new else f"{line}{_word(old)} => {_word(new)}"
 

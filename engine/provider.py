@@ -294,11 +294,8 @@ class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
 
     @_guarded
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
-        (ctx, resource), inputs, olds = (
-            self._of(request),
-            from_wire(request.inputs),
-            from_wire(request.properties),
-        )
+        ctx, resource = self._of(request)
+        inputs, olds = from_wire(request.inputs), from_wire(request.properties)
         found = resource.read(ctx, request.id, reveal(inputs), reveal(olds))
         if found is None:
             return provider_pb2.ReadResponse()

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from engine.errors import EngineError
 
 ITERATIONS = 1_000_000  # rounds of PBKDF2, part of the `v1` format
+_GIVEN = "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
 _PROBE = "pulumi"  # what the salt's own ciphertext decrypts to when the passphrase is right
 
 
@@ -30,10 +31,8 @@ class Crypter:
         try:
             self.decrypt(self.salt.removeprefix(f"v1:{seed}:"))
         except EngineError as error:
-            what = (
-                "incorrect passphrase: PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE is not what"
-            )
-            raise EngineError(f"{what} the stack was made with") from error
+            why = f"incorrect passphrase: {_GIVEN} is not what the stack was made with"
+            raise EngineError(why) from error
 
     def encrypt(self, text: str) -> str:
         """Return `v1:NONCE:CIPHERTEXT` (base64) for `text`."""
@@ -60,6 +59,5 @@ def passphrase() -> str:
             what = f"PULUMI_CONFIG_PASSPHRASE_FILE: {file}: {error.strerror}"
             raise EngineError(f"{what}; name a readable file") from error
     if given is None:
-        names = "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
-        raise EngineError(f"passphrase must be set with {names}")
+        raise EngineError(f"passphrase must be set with {_GIVEN}")
     return given

@@ -49,10 +49,8 @@ class Session:
         self.config, phrase = Config.read(self._file), passphrase()
         salt = provider.get("state", {}).get("salt") or self.config.salt
         if not salt and not self._own_file:
-            shared = (
-                f"{self._file}: encryptionsalt is missing, and the engine does not write into a shared file"
-            )
-            raise EngineError(f"{shared}; name one of your own with --config-file")
+            why = "encryptionsalt is missing, and the engine does not write into a shared file"
+            raise EngineError(f"{self._file}: {why}; name one of your own with --config-file")
         self.crypter = Crypter(phrase, salt)
         if not self.config.salt and self._own_file:
             self.config.keep_salt(self.crypter.salt)
@@ -85,13 +83,11 @@ class Run:
             session.cloud, options.preview, write_file, session.snapshot.resources,
             session.config.values.get("simulated:existing", ""), options.kubeconfig,
         )  # fmt: skip
-        log = partial(shown.log, "info")
-        self._plugins = Plugins(
-            self._monitor.address, lambda urn, text: log(text, urn, True), self.simulation
-        )
+        log, address = partial(shown.log, "info"), self._monitor.address
+        self._plugins = Plugins(address, lambda urn, text: log(text, urn, True), self.simulation)
         self._deployment: Deployment | None = None
         about = (session.project.name, session.stack, options.preview, session.config.values)
-        self.policies = Policies(options.packs, About(*about, self._monitor.address), shown)
+        self.policies = Policies(options.packs, About(*about, address), shown)
         self.changes: Counter[str] = Counter()
         self.failed = self.interrupted = False
         for one in session.snapshot.resources:

@@ -112,9 +112,8 @@ class Certificate(Resource):
         start, serial, uses = datetime.now(UTC), secrets.randbits(127) + 1, inputs["allowedUses"]
         end = start + timedelta(hours=inputs["validityPeriodHours"])
         is_ca = inputs.get("isCaCertificate", False)
-        builder = (
-            builder.public_key(public).serial_number(serial).not_valid_before(start).not_valid_after(end)
-        )
+        builder = builder.public_key(public).serial_number(serial)
+        builder = builder.not_valid_before(start).not_valid_after(end)
         if any(use in USES for use in uses):
             builder = builder.add_extension(x509.KeyUsage(*(use in uses for use in USES)), critical=True)
         if extended := [EXTENDED_USES[use] for use in uses if use in EXTENDED_USES]:

@@ -293,3 +293,12 @@ def test_works_on_many_things_at_once_but_no_more_than_told(bench: Bench) -> Non
     bench.program('for n in range(9):\n    Thing(f"t{n}")')
     bench.up("--parallel", "3")
     assert most == 3
+
+
+def test_a_plan_shows_the_lines_that_change_in_a_text(bench: Bench) -> None:
+    bench.program('Thing("a", text="one\\ntwo\\nthree\\nfour\\nfive\\n")')
+    bench.up()
+    bench.program('Thing("a", text="one\\ntwo\\n3\\nfour\\nfive\\n")')
+    shown = bench.run("preview", "--diff").stdout
+    changed = shown.partition("~ text:")[2].splitlines()[1:6]
+    assert [line.strip() for line in changed] == ["...", "two", "- three", "+ 3", "four"]
