@@ -67,8 +67,8 @@ control-plane: ## build the Kubernetes control plane of the tests and rehearsals
 check: setup ## formatters, linters, types, layers
 	@ops/check.sh
 
-second-opinion: setup ## have checkov, kube-score and kubeconform judge the stack's plan
-	@.venv/bin/python -m ops.second_opinion $(STACK)
+second-opinion: setup ## have checkov, kube-score and kubeconform judge the stack's plan; EXPORT=folder keeps it
+	@.venv/bin/python -m ops.second_opinion $(STACK) $(if $(EXPORT),--export $(EXPORT))
 
 docs: ## write the generated pages of docs/
 	@.venv/bin/python -m ops.settings_page docs/settings.md && .venv/bin/python -m ops.policies_page docs/policies.md

@@ -6,8 +6,12 @@ from Terraform's, so every name has its original there; what differs is spelling
 stands once is not a list.
 """
 
+import json
 import re
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The key by which engines mark an object as something else, here always a secret."""
@@ -100,6 +104,21 @@ def resources(exported: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the cloud's and the cluster's resources in an exported stack."""
     found = exported["deployment"]["resources"]
     return [one for one in found if one["type"].partition(":")[0] not in ELSEWHERE]
+
+
+def write(found: list[dict[str, Any]], folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Write the plan as ``plan.json`` and each object as ``KIND/NAME.yaml``; return plan and objects.
+
+    Raises:
+        ExportError: if a resource cannot be told in Terraform's words, or by a name of its own.
+    """
+    plan, objects = terraform_plan(found), manifests(found)
+    (folder / "plan.json").write_text(json.dumps(plan, indent=1))
+    for key, body in objects.items():
+        file = folder / f"{key}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml.safe_dump(body))
+    return plan, objects
 
 
 def terraform_plan(found: list[dict[str, Any]]) -> dict[str, Any]:

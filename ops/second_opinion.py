@@ -121,14 +121,10 @@ def find(resources: list[dict[str, Any]]) -> set[Finding]:
         StackError: if a tool cannot be had, or did not look at everything.
         ExportError: if a resource cannot be told in Terraform's words.
     """
-    plan, objects = export.terraform_plan(resources), export.manifests(resources)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "plan.json").write_text(json.dumps(plan, indent=1))
+        plan, objects = export.write(resources, folder)
         files = [f"{key}.yaml" for key in objects]
-        for file, body in zip(files, objects.values(), strict=True):
-            (folder / file).parent.mkdir(exist_ok=True)
-            (folder / file).write_text(yaml.safe_dump(body))
         templates = [body.get("spec", {}).get("template", {}) for body in objects.values()]
         workloads = sum("containers" in template.get("spec", {}) for template in templates)
         found = set(_checkov(folder, len(plan["resource_changes"]), workloads))
@@ -217,6 +213,13 @@ def _key(file: str) -> str:
     return "/".join(Path(file).parts[-2:]).removesuffix(".yaml")
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise StackError(f"EXPORT={folder}: {error.strerror}; name a folder that can be made") from error
+
+
 def _run(command: list[str | Path], folder: Path) -> str:
     """Run a tool, whose exit status tells of findings too, and return the JSON that it printed."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
@@ -225,19 +228,30 @@ def _run(command: list[str | Path], folder: Path) -> str:
     return done.stdout
 
 
-def main(stack: Annotated[str, typer.Argument(help="The stack: stacks/Pulumi.<stack>.yaml.")]) -> None:
+def main(
+    stack: Annotated[str, typer.Argument(help="The stack: stacks/Pulumi.<stack>.yaml.")],
+    keep: Annotated[
+        Path | None, typer.Option("--export", help="A new folder for what the tools are shown.")
+    ] = None,
+) -> None:
     """Have checkov, kube-score and kubeconform judge what a stack would make."""
     try:
         platform, waivers = Stack(stack), read_waivers()
         platform.check_name()
-        judged = judge(find(simulated(stack, platform.settings_file)), stack, waivers)
+        if keep:
+            _make(keep)
+        resources = simulated(stack, platform.settings_file)
+        if keep:
+            export.write(resources, keep)
+        judged = judge(find(resources), stack, waivers)
     except (StackError, stacks.SettingsError, export.ExportError, controlplane.ControlPlaneError) as error:
         sys.exit(f"error: {error}")
     for one in judged.open:
         typer.echo(f"{one.resource}: {one.check} ({one.tool}): {one.message}")
     for pair in judged.unused:
-        typer.echo(f"{pair}: this waiver waives nothing")
-    typer.echo(f"stack {stack}: {len(judged.open)} findings; {len(judged.waived)} more are waived")
+        typer.echo(f"{pair}: no finding matches this waiver any more: remove it")
+    count = f"{len(judged.open)} finding{'s' * (len(judged.open) != 1)}"
+    typer.echo(f"stack {stack}: {count}; waived: {len(judged.waived)}")
     if judged.open or judged.unused:
         sys.exit(f"error: fix what was found, or waive it with a reason in {WAIVERS.relative_to(ROOT)}")
 

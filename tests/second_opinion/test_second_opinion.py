@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from components.aws import certificate_authority
 from ops import judges, second_opinion, stack
@@ -277,13 +278,13 @@ def test_a_stack_that_cannot_be_judged_is_one_message(stack: str, complaint: str
 @pytest.mark.parametrize(
     ("resources", "status", "said"),
     [
-        (("aws_kms_key.main",), None, ["stack prod: 0 findings; 1 more are waived"]),
+        (("aws_kms_key.main",), None, ["stack prod: 0 findings; waived: 1"]),
         (
             ("aws_kms_key.main", "aws_kms_key.gone"),
             "error: fix what was found, or waive it with a reason in policies/waivers.yaml",
             [
-                "CKV_AWS_7 aws_kms_key.gone: this waiver waives nothing",
-                "stack prod: 0 findings; 1 more are waived",
+                "CKV_AWS_7 aws_kms_key.gone: no finding matches this waiver any more: remove it",
+                "stack prod: 0 findings; waived: 1",
             ],
         ),
         (
@@ -291,7 +292,7 @@ def test_a_stack_that_cannot_be_judged_is_one_message(stack: str, complaint: str
             "error: fix what was found, or waive it with a reason in policies/waivers.yaml",
             [
                 "aws_kms_key.main: CKV_AWS_7 (checkov): Ensure rotation",
-                "stack prod: 1 findings; 0 more are waived",
+                "stack prod: 1 finding; waived: 0",
             ],
         ),
     ],
@@ -314,3 +315,19 @@ def test_the_command_fails_on_what_nobody_has_answered(
             second_opinion.main("prod")
         assert ended.value.code == status
     assert capsys.readouterr().out.splitlines() == said
+
+
+def test_what_the_tools_are_shown_is_kept_in_a_new_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ollamamax"}}
+    made = [resource(BUCKET, "models", {}), resource("kubernetes:core/v1:Namespace", "namespace", namespace)]
+    monkeypatch.setattr(second_opinion, "read_waivers", list)
+    monkeypatch.setattr(second_opinion, "find", lambda _: set())
+    monkeypatch.setattr(second_opinion, "simulated", lambda *_: made)
+    second_opinion.main("prod", tmp_path / "kept")
+    plan = json.loads((tmp_path / "kept" / "plan.json").read_text())
+    assert [one["address"] for one in plan["resource_changes"]] == ["aws_s3_bucket.models"]
+    assert yaml.safe_load((tmp_path / "kept" / "Namespace" / "namespace.yaml").read_text()) == namespace
+    with pytest.raises(SystemExit, match="File exists; name a folder that can be made"):
+        second_opinion.main("prod", tmp_path / "kept")
