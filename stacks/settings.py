@@ -83,6 +83,19 @@ class EmbedBatchSettings(Block):
     """Texts of one batch."""
 
 
+class UsageSettings(Block):
+    """What keys use of the models, which a gateway counts in memory and writes to the database in batches."""
+
+    flush_interval_s: Seconds = 10
+    """Time between two writes, seconds: what a gateway that is killed loses at most. Monthly budgets count
+    what other gateways let through this much later."""
+    keep_days: Annotated[int, Field(ge=32, le=3660)] = 90
+    """How long usage is kept, days, a quarter; more than a month, which budgets are reckoned over."""
+    buffer_rows: Annotated[int, Field(ge=1000, le=10_000_000)] = 100_000
+    """Rows that a gateway keeps while the database is away, one a key, model and day, about 200 bytes each;
+    what would need more is dropped and counted."""
+
+
 class GatewaySettings(Block):
     """The gateway ``ollama-distributed``: API, keys, routing over the workers."""
 
@@ -133,6 +146,8 @@ class GatewaySettings(Block):
     """Cache of workers' answers."""
     embed_batch: EmbedBatchSettings = EmbedBatchSettings()
     """Batches of requests for embeddings."""
+    usage: UsageSettings = UsageSettings()
+    """What keys use."""
     public_keys: tuple[PublicKey, ...] = ()
     """OpenSSH ed25519 public keys (``~/.ollama/id_ed25519.pub``) that may sign requests in place of an API
     key: what the ``ollama`` command line does with ``OLLAMA_AUTH=1``."""

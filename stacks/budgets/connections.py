@@ -10,7 +10,8 @@ EDGE_OWN_FILES = 512
 OWN_FILES = 64
 """The same of PgBouncer and Redis: log, listeners, pipes."""
 CACHE_CONNECTIONS = 16
-"""Connections of one gateway to Redis: its subscription, its publisher, and the shared result cache's."""
+"""Connections of one gateway to Redis: its subscription, its publisher, the exchange of what keys used, and
+the shared result cache's."""
 RDS_BYTES_A_CONNECTION = 9_531_392
 """Memory that RDS reckons for a connection: its default is max_connections = memory / this.
 docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html"""

@@ -69,6 +69,11 @@ def test_public_keys_and_log_level_reach_the_gateway_as_they_are(plan: Plan) -> 
     assert found["log"]["level"] == "debug"
 
 
+def test_how_usage_is_written_reaches_the_gateways(plan: Plan) -> None:
+    found = config(plan(gateway={"usage": {"flushIntervalS": 3, "keepDays": 40, "bufferRows": 2000}}))
+    assert found["usage"] == {"flushInterval": "3s", "keepDays": 40, "bufferRows": 2000}
+
+
 def test_the_gateways_are_published_nowhere(local: Graph) -> None:
     assert "ports" not in local.container("gateway-1").inputs
 
