@@ -49,6 +49,11 @@ def nodes(pool: GpuPoolSettings, kind: GpuInstance, workers: int) -> int:
     return min(pool.max_nodes, -(-workers // max(1, slots_a_node(pool, kind))))
 
 
+def consolidates(pool: GpuPoolSettings) -> bool:
+    """Tell whether nodes of a pool on AWS go when they are under-used."""
+    return pool.management == "karpenter" and pool.capacity != "reserved"
+
+
 @dataclass(frozen=True)
 class Pods:
     """Equal pods that need no GPU."""

@@ -138,7 +138,7 @@ def _pool_item(aws: AwsSettings, cost: CostSettings, pool: GpuPoolSettings) -> I
     fee = prices.AUTO_MODE_SHARE if pool.management == "karpenter" else 0.0
 
     def month(name: str, kind: GpuInstance, workers: int, on_spot: float) -> float:
-        always_on = pool.capacity == "reserved" or pool.management == "node-group"
+        always_on = not capacity.consolidates(pool)
         count = pool.max_nodes if always_on else capacity.nodes(pool, kind, workers)
         listed, spot = prices.on_demand(name, aws.region), prices.spot(name, aws.region)
         hour = on_spot * spot + (1 - on_spot) * listed + fee * listed

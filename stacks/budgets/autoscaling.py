@@ -32,7 +32,8 @@ def autoscaling(s: Settings) -> Iterator[str]:
                     f"gpusPerReplica ({pool.gpus_per_replica}) is more than maxNodes ({pool.max_nodes}) of "
                     f"{name} have GPUs or slices for: {room} workers"
                 )
-        if pool.disruption.consolidate_after_s < scaling.scale_down_window_s:
+        consolidated = s.target == "aws" and capacity.consolidates(pool)
+        if consolidated and pool.disruption.consolidate_after_s < scaling.scale_down_window_s:
             yield (
                 f"gpuPools[{pool.name}].disruption.consolidateAfterS "
                 f"({pool.disruption.consolidate_after_s} s) must be at least autoscaling.scaleDownWindowS "

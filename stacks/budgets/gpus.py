@@ -51,7 +51,7 @@ def gpu_sharing(s: Settings) -> Iterator[str]:
         sharing = pool.sharing
         if sharing is None:
             continue
-        if pool.management == "karpenter":
+        if s.target == "aws" and pool.management == "karpenter":
             yield (
                 f"gpuPools[{pool.name}].sharing ({sharing.mode}) needs management: node-group: the nodes of "
                 "EKS Auto Mode have a device plugin of AWS's, which shares no GPU"

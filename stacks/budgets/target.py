@@ -1,10 +1,12 @@
 """Targets: what a target needs is given, and what it cannot do is not asked of it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from pydantic.alias_generators import to_camel
 
+from stacks import capacity
+from stacks.block import Block
 from stacks.settings import Settings
 
 LONGEST_STACK = 15
@@ -17,6 +19,10 @@ LABEL_VALUE = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 """What Kubernetes takes for a label's value."""
 OF_A_POOL = {"replicas", "resources", "parallel", "context_length"}
 """Settings of workers that each GPU pool has of its own."""
+OF_NODES = {"management", "capacity", "reservations", "zones", "disruption"}
+"""Settings of a GPU pool about making its nodes."""
+OF_REDIS = {"resources", "max_memory_mib", "max_clients"}
+"""Settings of a cache that a node type decides."""
 
 
 def target(s: Settings) -> Iterator[str]:
@@ -74,17 +80,40 @@ def stack_name(s: Settings, stack: str) -> Iterator[str]:
 
 
 def unused(s: Settings) -> Iterator[str]:
-    """Nothing is given that the target does not look at."""
-    of_aws = {
-        "cache": ({"resources", "max_memory_mib", "max_clients"}, "aws.cache.nodeType decides"),
-        "database": ({"resources", "volume_gib"}, "aws.database decides"),
-        "kubernetes": ({"context", "registry", "edge_service"}, "the stack makes its own"),
-    }
-    for name in sorted({"docker", "kubernetes"} & s.model_fields_set):
-        if (name == "docker") != (s.target == "docker"):
-            yield f"{name}: is given, and not used with target {s.target}: leave it out"
-    for name, (fields, instead) in of_aws.items() if s.target == "aws" else ():
-        for field in sorted(fields & getattr(s, name).model_fields_set):
-            yield f"{name}.{to_camel(field)}: is given, and not used with target aws: {instead}"
-    for field in sorted(OF_A_POOL & s.worker.model_fields_set) if s.gpu_pools else ():
-        yield f"worker.{to_camel(field)}: is given, and not used with gpuPools: each pool has its own"
+    """Nothing is given that has no effect in this stack."""
+    for block, path, fields, why in _idle(s):
+        for field in sorted(fields & block.model_fields_set):
+            yield f"{path}{to_camel(field)}: is given, and not used {why}"
+
+
+def _idle(s: Settings) -> Iterator[tuple[Block, str, Set[str], str]]:
+    """Yield what has no effect in this stack: block, its path, fields of it, and what is used instead."""
+    target = f"with target {s.target}"
+    if s.target == "docker":
+        yield s, "", {"kubernetes"}, f"{target}: leave it out"
+        yield s, "", {"longest_stream_s"}, f"{target}: gateway.drainTimeoutS decides"
+        yield s.edge, "edge.", {"drain_delay_s"}, f"{target}: no other edge takes its place"
+        yield s.database, "database.", {"volume_gib"}, f"{target}: a volume takes what the disk has"
+    else:
+        yield s, "", {"docker"}, f"{target}: leave it out"
+        yield s, "", {"port_offset"}, f"{target}: every stack has addresses of its own"
+    if s.target == "aws" and s.aws:
+        yield s.cache, "cache.", OF_REDIS, f"{target}: aws.cache.nodeType decides"
+        yield s.database, "database.", {"resources", "volume_gib"}, f"{target}: aws.database decides"
+        yield s.edge, "edge.", {"names"}, f"{target}: aws.dns.zone decides"
+        cluster, its = s.kubernetes, f"{target}: the stack makes its own"
+        yield cluster, "kubernetes.", {"context", "registry", "edge_service"}, its
+        yield cluster.model_store, "kubernetes.modelStore.", {"storage_class", "access"}, its
+        if s.aws.cdn and s.aws.cdn.api:
+            yield s.aws, "aws.", {"clients"}, "with aws.cdn.api: everyone comes through the CDN"
+    if s.gpu_pools:
+        yield s, "", {"models"}, "with gpuPools: each pool has its own"
+        yield s.worker, "worker.", OF_A_POOL, "with gpuPools: each pool has its own"
+        yield s.worker, "worker.", {"keep_alive_s"}, "with gpuPools: a pool keeps its models loaded"
+    for pool in s.gpu_pools:
+        path = f"gpuPools[{pool.name}]."
+        if s.target != "aws":
+            yield pool, path, OF_NODES, f"{target}: its nodes are there"
+        elif not capacity.consolidates(pool):
+            fields, why = {"consolidate_after_s"}, "with node groups and reserved capacity: their nodes stay"
+            yield pool.disruption, f"{path}disruption.", fields, why

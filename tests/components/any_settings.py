@@ -32,28 +32,44 @@ AUTOSCALING = st.fixed_dictionaries(
     {"minReplicas": st.integers(1, 4), "maxReplicas": st.integers(4, 20)},
     optional={"scaleDownWindowS": st.integers(0, 600)},
 )
-POOLS = st.lists(
-    st.fixed_dictionaries(
+SHARING = st.fixed_dictionaries({"mode": st.just("time-slicing"), "slices": st.integers(2, 4)})
+
+
+def pool(
+    given: dict[str, st.SearchStrategy[Any]], **perhaps: st.SearchStrategy[Any]
+) -> st.SearchStrategy[dict[str, Any]]:
+    """Return a pool for which these settings are given, and some of the others."""
+    return st.fixed_dictionaries(
         {
             "name": NAMES,
             "models": some(MODELS, 1),
             "instanceTypes": some(["g6.xlarge", "g5.xlarge", "g6e.xlarge", "g6.2xlarge"], 1),
             "autoscaling": AUTOSCALING,
-            "disruption": st.just({"consolidateAfterS": 600}),
+            **given,
         },
         optional={
-            "management": st.sampled_from(["karpenter", "node-group"]),
-            "capacity": st.sampled_from(["spot", "on-demand", "spot-first"]),
-            "zones": some(ZONES, 1),
             "maxNodes": st.integers(1, 30),
             "parallel": FEW,
             "contextLength": st.sampled_from([2048, 4096]),
             "diskGib": st.integers(50, 500),
-            "sharing": st.fixed_dictionaries({"mode": st.just("time-slicing"), "slices": st.integers(2, 4)}),
+            **perhaps,
         },
-    ),
-    max_size=3,
-    unique_by=lambda pool: pool["name"],
+    )
+
+
+def pools(one: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    return st.lists(one, max_size=3, unique_by=lambda pool: pool["name"])
+
+
+KARPENTER = pool(
+    {"disruption": st.just({"consolidateAfterS": 600})},
+    capacity=st.sampled_from(["spot", "on-demand", "spot-first"]),
+    zones=some(ZONES, 1),
+)
+NODE_GROUP = pool(
+    {"management": st.just("node-group"), "capacity": st.sampled_from(["spot", "on-demand"])},
+    zones=some(ZONES, 1),
+    sharing=SHARING,
 )
 ANYWHERE = {
     "edge": choice(replicas=FEW, keepaliveRequests=st.integers(1, 10_000)),
@@ -62,21 +78,24 @@ ANYWHERE = {
     "worker": choice(replicas=FEW),
     "database": choice(slowStatementMs=st.integers(-1, 10_000)),
     "monitoring": choice(retentionHours=st.integers(1, 1000)),
-    "models": some(MODELS, 1),
+}
+KUBERNETES = {
+    "namespace": NAMES,
+    "zoneSpread": st.sampled_from(["required", "preferred"]),
+    "storageClass": st.none() | NAMES,
 }
 CLUSTER = {
     **ANYWHERE,
-    "gpuPools": POOLS,
+    "gpuPools": pools(pool({}, sharing=SHARING)),
     "gateway": choice(replicas=FEW, autoscaling=st.none() | AUTOSCALING),
     "kubernetes": choice(
-        namespace=NAMES,
-        zoneSpread=st.sampled_from(["required", "preferred"]),
-        storageClass=st.none() | NAMES,
-        modelStore=choice(access=st.sampled_from(["ReadWriteMany", "ReadWriteOnce"])),
+        **KUBERNETES, modelStore=choice(access=st.sampled_from(["ReadWriteMany", "ReadWriteOnce"]))
     ),
 }
 AWS = {
     **CLUSTER,
+    "gpuPools": pools(KARPENTER | NODE_GROUP),
+    "kubernetes": choice(**KUBERNETES),
     "aws": choice(
         network=choice(
             nat=st.sampled_from(["per-zone", "single"]),
@@ -108,7 +127,7 @@ def _file(path: str) -> dict[str, Any]:
 
 
 STACKS: dict[str, tuple[dict[str, Any], dict[str, st.SearchStrategy[Any]]]] = {
-    "local": (_file("stacks/Pulumi.local.yaml"), ANYWHERE),
+    "local": (_file("stacks/Pulumi.local.yaml"), {**ANYWHERE, "models": some(MODELS, 1)}),
     "staging": (_file("stacks/Pulumi.staging.yaml"), AWS),
     "prod": (_file("stacks/Pulumi.prod.yaml"), AWS),
     "existing-cluster": (_file("docs/examples/Pulumi.existing-cluster.yaml"), CLUSTER),
