@@ -163,6 +163,9 @@ class KubernetesTarget(pulumi.ComponentResource):
             workload = apps.StatefulSet(name, metadata=metadata, spec=spec, opts=opts)
         else:
             spec = manifests.deployment(service, self._args.stack, template, standstill_s)
+            # The autoscaler is the count's only writer. Were the count left out, it would fall to one where
+            # it was written before: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
+            opts.ignore_changes = ["spec.replicas"] if service.scaling else None
             workload = apps.Deployment(name, metadata=metadata, spec=spec, opts=opts)
         return workload
 

@@ -45,10 +45,10 @@ def rollout_s(service: Service, standstill_s: int) -> int:
 def deployment(service: Service, stack: str, template: Manifest, standstill_s: int) -> Manifest:
     """Return the specification of the service's Deployment.
 
-    Where an autoscaler moves the replica count it is the count's only writer: the count is left out here.
+    Where an autoscaler moves the replica count, the one here is what a new Deployment starts with.
     """
-    count: Manifest = {} if service.scaling else {"replicas": service.replicas}
-    return count | {
+    return {
+        "replicas": fewest(service),
         "selector": {"matchLabels": selector(service.name, stack)},
         "revisionHistoryLimit": REVISIONS,
         "progressDeadlineSeconds": standstill_s,
@@ -57,14 +57,18 @@ def deployment(service: Service, stack: str, template: Manifest, standstill_s: i
     }
 
 
+def fewest(service: Service) -> int:
+    """Return how many replicas there are at the least."""
+    return service.scaling.min_replicas if service.scaling else service.replicas
+
+
 def rolling_update(service: Service) -> Manifest:
     """Return how replicas are replaced: the new one first, but for GPUs.
 
     A surge of GPUs would start a node for some minutes, or wait for ever at the pool's limit. So there a
     replica goes first; a service that has but one keeps it until the new one is ready.
     """
-    fewest = service.scaling.min_replicas if service.scaling else service.replicas
-    if service.limits.gpus and fewest > 1:
+    if service.limits.gpus and fewest(service) > 1:
         return {"maxSurge": 0, "maxUnavailable": AT_A_TIME}
     return {"maxSurge": SURGE, "maxUnavailable": 0}
 

@@ -99,7 +99,14 @@ def _resource(args: ResourceValidationArgs | PolicyResource, **about: Any) -> Re
     props = _inputs[args.urn] if args.urn in _inputs else opened(args.props)
     tags = _default_tags(opened(args.provider.props)) if args.provider else {}
     return Resource(
-        args.resource_type, args.name, args.urn, props, args.opts.protect, default_tags=tags, **about
+        args.resource_type,
+        args.name,
+        args.urn,
+        props,
+        args.opts.protect,
+        frozenset(args.opts.ignore_changes),
+        tags,
+        **about,
     )
 
 

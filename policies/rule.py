@@ -21,6 +21,8 @@ class Resource:
     props: Properties
     """Its inputs. Unknown ones are ``values.UNKNOWN``, strings of secret ones ``values.SecretText``."""
     protect: bool = False
+    ignored: frozenset[str] = frozenset()
+    """Properties that the program writes once, when it makes the resource."""
     default_tags: Properties = field(default_factory=dict)
     """Tags that its provider puts on everything."""
     refers: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from policies.values import UNKNOWN, dig
 
 AUTOSCALER = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
 SCALED_OBJECT = "kubernetes:keda.sh/v1alpha1:ScaledObject"
+REPLICAS = "spec.replicas"
 AUTOSCALERS = (AUTOSCALER, "kubernetes:autoscaling/v1:HorizontalPodAutoscaler", SCALED_OBJECT)
 
 
@@ -29,7 +30,8 @@ def _targets(scaler: Resource, found: Resource) -> bool:
     "one-replica-writer",
     why="Two writers fight: every deployment sets the count back that the autoscaler found, in the middle "
     "of a peak.",
-    remedy="Leave spec.replicas away where an autoscaler moves it, and let one autoscaler do so.",
+    remedy="Leave spec.replicas away where an autoscaler moves it, or have only a new workload start with it "
+    "(ignoreChanges), and let one autoscaler do so.",
 )
 def one_replica_writer(stack: Stack) -> Iterator[Finding]:
     """Every replica count has one writer: the program, or one autoscaler."""
@@ -37,7 +39,7 @@ def one_replica_writer(stack: Stack) -> Iterator[Finding]:
     for found in stack.of(*REPLICATED):
         of_it = [one for one in scalers if _targets(one, found)]
         replicas = dig(found.props, "spec", "replicas")
-        if of_it and replicas is not None:
+        if of_it and replicas is not None and REPLICAS not in found.ignored:
             yield found, f"spec.replicas is {replicas}, and {of_it[0].name} moves it, too"
         if len(of_it) > 1:
             yield (

@@ -58,6 +58,8 @@ class Registered:
     """Key of the provider that it was told to use; empty for the default one."""
     version: str
     """Version of the plugin that it asks for."""
+    ignore_changes: tuple[str, ...]
+    """Properties that stay as they are once it is there."""
     retain_on_delete: bool
     """Whether it stays when the program no longer has it."""
     inputs: dict[str, Any]
@@ -180,6 +182,7 @@ class Recorder(mocks.MockMonitor):
             protect=request.protect,
             provider=_key(request.provider.rpartition("::")[0]),
             version=request.version,
+            ignore_changes=tuple(request.ignoreChanges),
             retain_on_delete=request.retainOnDelete,
             inputs=_plain(json_format.MessageToDict(request.object)),
         )

@@ -113,11 +113,14 @@ def test_data_outlasts_serving_outlasts_batch() -> None:
 
 def test_a_scaled_service_has_one_writer_of_its_replica_count() -> None:
     graph = placed(replace(SERVING, scaling=AutoscalingSettings(min_replicas=2, max_replicas=9)))
-    assert "replicas" not in one(graph, "Deployment", "some")["spec"]
+    workload = graph["kubernetes:apps/v1:Deployment::some"]
+    assert workload.inputs["spec"]["replicas"] == 2, "a new one starts with them"
+    assert workload.ignore_changes == ("spec.replicas",), "and the autoscaler has the count from then on"
     scaler = one(graph, "HorizontalPodAutoscaler", "some")["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 9)
     assert scaler["scaleTargetRef"]["name"] == one(graph, "Deployment", "some")["metadata"]["name"]
-    assert one(placed(SERVING), "Deployment", "some")["spec"]["replicas"] == 1
+    fixed = placed(SERVING)["kubernetes:apps/v1:Deployment::some"]
+    assert (fixed.inputs["spec"]["replicas"], fixed.ignore_changes) == (1, ())
 
 
 def test_secrets_stand_in_no_object_but_their_own() -> None:

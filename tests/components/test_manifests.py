@@ -72,6 +72,12 @@ def test_a_service_with_one_fixed_address_has_its_replicas_beside_it() -> None:
     assert "clusterIP" not in spec
 
 
+def test_an_autoscaled_service_starts_with_its_fewest_replicas() -> None:
+    scaled = replace(SOME, scaling=AutoscalingSettings(min_replicas=4), replicas=2)
+    assert manifests.deployment(scaled, "prod", TEMPLATE, 100)["replicas"] == 4
+    assert manifests.deployment(replace(SOME, replicas=2), "prod", TEMPLATE, 100)["replicas"] == 2
+
+
 def test_a_rollout_starts_a_new_replica_before_an_old_one_goes() -> None:
     assert manifests.rolling_update(SOME) == {"maxSurge": "25%", "maxUnavailable": 0}
 

@@ -153,6 +153,23 @@ def test_a_changed_setting_replaces_the_pods_that_read_it_and_runs_their_job_aga
     assert {name.rpartition("-")[0] for name in now - jobs} == {"migrations"}
 
 
+def test_a_service_keeps_its_replicas_while_an_autoscaler_takes_over_their_count(applied: Stack) -> None:
+    scaler = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers/gateway"
+    gateways = f"{CORE}/pods?labelSelector=app.kubernetes.io/name=gateway"
+    applied.program(program(gateway={"autoscaling": None, "replicas": 4}))
+    applied.run("refresh", "--yes")
+    applied.up()
+    assert get(applied.plane, scaler) is None
+    before = {each["metadata"]["uid"] for each in items(applied, gateways)}
+    assert len(before) == 4
+    applied.program(program())
+    applied.up()
+    assert get(applied.plane, scaler)["spec"]["minReplicas"] == 3
+    assert get(applied.plane, f"{APPS}/deployments/gateway")["spec"]["replicas"] == 4
+    assert {each["metadata"]["uid"] for each in items(applied, gateways)} == before
+    applied.up("--expect-no-changes")
+
+
 def test_the_namespace_takes_no_pod_that_asks_for_more(applied: Stack) -> None:
     pod = {"metadata": {"name": "any"}, "spec": {"containers": [{"name": "any", "image": "any"}]}}
     with pytest.raises(ApiException, match="violates PodSecurity"):

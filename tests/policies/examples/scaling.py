@@ -1,5 +1,6 @@
 """Replica counts."""
 
+from dataclasses import replace
 from typing import Any
 
 from policies.pods import DEPLOYMENT, STATEFUL_SET
@@ -47,6 +48,15 @@ EXAMPLES = [
         workload(replicas=3),
         after(scaler(target=UNKNOWN), spec=workload()),
         says="spec.replicas is 3",
+    ),
+    fails(
+        "one-replica-writer",
+        replace(workload(replicas=3), ignored=frozenset(["spec.template"])),
+        scaler(),
+        says="spec.replicas is 3",
+    ),
+    passes(
+        "one-replica-writer", replace(workload(replicas=3), ignored=frozenset(["spec.replicas"])), scaler()
     ),
     passes("one-replica-writer", workload(), scaler()),
     passes("one-replica-writer", workload(replicas=3), scaler(target="other")),
