@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import httpx2
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.e2e.conftest import STACK, Platform, docker
+from tests.e2e.waiting import eventually
 
 CLIENTS = Path(__file__).parent / "clients"
 ASK = [{"role": "user", "content": "hello"}]
@@ -169,6 +171,32 @@ def ollama_command(platform: Platform, home: Path, *words: str) -> subprocess.Co
         timeout=60,
         check=False,
     )
+
+
+def test_keys_are_made_and_revoked_in_a_gateways_container(platform: Platform) -> None:
+    def keys(*words: str) -> Any:
+        command = ("/ollama-distributed", "keys", *words, "--json")
+        return json.loads(docker("exec", f"ollamamax-{STACK}-gateway-1", *command))
+
+    made = keys("create", "--name", "e2e", "--scopes", "models:read", "--rpm", "1")
+    identity = made["key"]["id"]
+    assert [one["name"] for one in keys("list")["keys"] if one["id"] == identity] == ["e2e"]
+
+    def ask(path: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {made['secret']}"}
+        return httpx.get(f"{platform.url}{path}", headers=headers, verify=platform.trust)
+
+    first = ask("/v1/models")
+    assert (first.status_code, first.headers["x-ratelimit-remaining-requests"]) == (200, "0")
+    assert ask("/api/v1/nodes").status_code == 403
+    eventually(
+        lambda: ask("/v1/models").status_code == 429, 10, "both gateways know that the minute is used up"
+    )
+    limited = ask("/v1/models")
+    assert 0 < int(limited.headers["retry-after"]) <= 120
+    assert limited.json()["error"]["code"] == "rate_limit_exceeded"
+    keys("revoke", str(identity))
+    eventually(lambda: ask("/v1/models").status_code == 401, 2, "a revoked key works nowhere")
 
 
 def test_the_ollama_command_line_is_let_in_by_its_registered_key(platform: Platform, tmp_path: Path) -> None:

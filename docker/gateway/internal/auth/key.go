@@ -21,6 +21,7 @@ const (
 // Key is one registered key. It is read by many requests at once: a change makes another.
 type Key struct {
 	ID            int64
+	Account       string // the ID as text, of which there is one for all requests
 	Name          string
 	Tenant        string // whose it is; empty: the platform's own
 	Kind          Kind

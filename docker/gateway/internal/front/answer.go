@@ -69,10 +69,7 @@ func (c *conn) begin(status int) []byte {
 	if c.last {
 		out = appendField(out, "Connection", "close")
 	}
-	if c.standing != (limits.Standing{}) {
-		return appendFields(out, c.standing.Headers)
-	}
-	return out
+	return c.standing.Append(out)
 }
 
 func appendField(out []byte, name, value string) []byte {

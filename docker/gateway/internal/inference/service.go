@@ -132,7 +132,7 @@ func (s *Service) Infer(r *Request, c Client) error {
 	}
 	r.Want = nodes.Want{Model: modelname.Canonical(string(fields.Model)), Prefix: cmp.Or(fields.Prefix, fields.System)}
 	if key := r.Exchange.Key; key != nil {
-		r.Want.Key, r.Want.Priority = key.Name, int(key.Priority)
+		r.Want.Key, r.Want.Priority = key.Account, int(key.Priority)
 	}
 	s.Label(r.Exchange, r.Want.Model)
 	return s.Forward(r, c)

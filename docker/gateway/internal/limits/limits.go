@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,17 +99,32 @@ type Window struct {
 // Standing is where a key stands with its limits a minute.
 type Standing struct{ Requests, Tokens Window }
 
-// Headers calls set with the headers of OpenAI's API for each limit that there is.
-func (s *Standing) Headers(set func(name, value string)) {
+// Append appends the header lines of OpenAI's API for each limit that there is.
+func (s *Standing) Append(out []byte) []byte {
 	for _, w := range [...]struct {
 		what string
 		Window
 	}{{"Requests", s.Requests}, {"Tokens", s.Tokens}} {
 		if w.Limit > 0 {
-			set("X-Ratelimit-Limit-"+w.what, strconv.FormatInt(w.Limit, 10))
-			set("X-Ratelimit-Remaining-"+w.what, strconv.FormatInt(w.Remaining, 10))
-			set("X-Ratelimit-Reset-"+w.what, w.Reset.Round(time.Millisecond).String())
+			line := func(name string) {
+				out = append(append(append(append(out, "X-Ratelimit-"...), name...), w.what...), ": "...)
+			}
+			line("Limit-")
+			out = append(strconv.AppendInt(out, w.Limit, 10), "\r\n"...)
+			line("Remaining-")
+			out = append(strconv.AppendInt(out, w.Remaining, 10), "\r\n"...)
+			line("Reset-")
+			out = append(append(out, w.Reset.Round(time.Millisecond).String()...), "\r\n"...)
 		}
+	}
+	return out
+}
+
+// Headers calls set with what Append appends.
+func (s *Standing) Headers(set func(name, value string)) {
+	for line := range strings.Lines(string(s.Append(nil))) {
+		name, value, _ := strings.Cut(line, ": ")
+		set(name, strings.TrimSpace(value))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/golang-migrate/migrate/v4"
 	driver "github.com/golang-migrate/migrate/v4/database/pgx/v5"
@@ -45,7 +46,10 @@ func Run(connection *pgx.ConnConfig, version int64, log *slog.Logger) (err error
 	}()
 	switch version {
 	case Latest:
-		err = runner.Up()
+		// Where a newer release has been, its schema suits this one too.
+		if err = runner.Up(); errors.Is(err, os.ErrNotExist) {
+			err = migrate.ErrNoChange
+		}
 	case None:
 		err = runner.Down()
 	default:

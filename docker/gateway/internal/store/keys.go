@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,6 +35,7 @@ func (s *Store) Keys(ctx context.Context) ([]auth.Key, error) {
 		if err != nil {
 			return key, err
 		}
+		key.Account = strconv.FormatInt(key.ID, 10)
 		copy(key.Digest[:], digest)
 		copy(key.Previous[:], previous)
 		if until != nil {

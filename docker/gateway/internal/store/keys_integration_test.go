@@ -54,7 +54,7 @@ func TestAKeyIsReadAsItWasWritten(t *testing.T) {
 		t.Fatal(all, err)
 	}
 	want := auth.Key{
-		ID: made.ID, Name: "ci", Tenant: "acme", Kind: auth.Issued, Digest: sha256.Sum256([]byte(secret)),
+		ID: made.ID, Account: fmt.Sprint(made.ID), Name: "ci", Tenant: "acme", Kind: auth.Issued, Digest: sha256.Sum256([]byte(secret)),
 		Scopes: auth.Inference | auth.UsageRead, Limits: auth.Limits{RequestsPerMinute: 60, TokensPerMinute: 1000, TokensPerMonth: 5000},
 		Priority: auth.Low, Expires: all[0].Expires,
 	}

@@ -143,6 +143,30 @@ func TestTheReleaseBeforeGoesOnWithThisSchemaAndNeverTakesALimitedKeyForOneThatM
 	}
 }
 
+func TestASchemaOfANewerReleaseIsLeftAsItIs(t *testing.T) {
+	s, _ := storetest.Open(t, 5, 5)
+	direct := storetest.Connection(t, storetest.Database)
+	conn, err := pgx.ConnectConfig(t.Context(), direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	set := func(version int) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), `UPDATE schema_version SET version = $1`, version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(999999)
+	if err := migrations.Run(direct, migrations.Latest, discard()); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Keys(t.Context()); err != nil {
+		t.Error(err)
+	}
+	set(4) // of this release, or the next test could not go back
+}
+
 func TestInventoryIsReadBackAndOnlyRealChangesCount(t *testing.T) {
 	s, _ := storetest.Open(t, 5, 5)
 	if !save(t, s, state("worker-1", "tiny:latest", "big:7b"), state("worker-2", "Tiny:latest")) {
