@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from stacks import capacity, models, prices
+from stacks import capacity, models, prices, protected
 from stacks.aws import AwsSettings
 from stacks.hardware import BASE_DISK_MIB_S, NODE_DISK_MIB_S, GpuInstance
 from stacks.kubernetes import AutoscalingSettings, GpuPoolSettings
@@ -19,7 +19,13 @@ from stacks.settings import CostSettings, Settings
 GENERAL_DISK_GIB = 80
 IMAGES_GB = 20
 """Container images of a few releases in ECR, GB."""
-SECRETS, KEYS = 8, 5
+SECRETS = 2
+"""In Secrets Manager: the cache's password, and that of the database's administrator."""
+CDNS = {
+    "cloudflare": "Cloudflare, plan Business",
+    "cloudfront": "CloudFront's firewall; traffic is not in it",
+}
+"""CDN → what of it has a price a month."""
 CONTROL_PLANE_LOGS_GB, NODE_LOGS_GB = 5, 1
 """Logs a month: of the control plane, and flow logs a node, GB."""
 MOST_TOKENS_S = 200
@@ -240,11 +246,12 @@ def _rest(
     if aws.cdn:
         firewall = prices.FIREWALL_MONTH + prices.FIREWALL_RULES * prices.FIREWALL_RULE_MONTH
         amount = prices.CLOUDFLARE_MONTH if aws.cdn.provider == "cloudflare" else firewall
-        yield Item("CDN and firewall", aws.cdn.provider, always(amount), estimated=False)
+        yield Item("CDN and firewall", CDNS[aws.cdn.provider], always(amount), estimated=False)
+    keys = sum(name.endswith(protected.key("")) for name in protected.names(s))
     yield Item(
         "Names, keys, secrets",
-        f"a zone, {KEYS} keys, {SECRETS} secrets",
-        always(prices.ZONE_MONTH + KEYS * prices.KEY_MONTH + SECRETS * prices.SECRET_MONTH),
+        f"a zone, {keys} keys, {SECRETS} secrets",
+        always(prices.ZONE_MONTH + keys * prices.KEY_MONTH + SECRETS * prices.SECRET_MONTH),
         estimated=False,
     )
     yield Item(

@@ -203,8 +203,8 @@ TRANSFER_OUT_GB = 0.09
 """From EC2 to the internet, first 10 TB."""
 FIREWALL_MONTH, FIREWALL_RULE_MONTH, FIREWALL_RULES = 5.0, 1.0, 5
 """AWS WAF: a web ACL, a rule, and the rules that a stack has."""
-CLOUDFLARE_MONTH = 25.0
-"""Plan Pro of a zone, billed monthly, as others wrote in 2026."""
+CLOUDFLARE_MONTH = 250.0
+"""Plan Business of a zone, billed monthly, as others wrote in 2026. Lesser plans lack what a stack uses."""
 ZONE_MONTH = 0.50
 """Route 53 hosted zone."""
 KEY_MONTH = 1.0

@@ -1,6 +1,6 @@
 """Cloudflare: the same table and limits as CloudFront's, in a zone that is there already.
 
-Costs a plan: Business (200 USD a month and zone), for names of a zone whose name servers are not Cloudflare's
+Costs a plan: Business (250 USD a month and zone), for names of a zone whose name servers are not Cloudflare's
 and for limits over five minutes. Deleted, the console is away, and ``api`` too where it goes through the CDN.
 
 Everything comes from the edge, the console's files too: Cloudflare has no way into a private bucket.

@@ -1,5 +1,6 @@
 """The estimate of cost: a known stack costs what a calculator says, and more never costs less."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,18 @@ def test_a_pool_says_when_its_price_is_an_estimate(changes: dict[str, Any]) -> N
 def test_only_aws_has_prices() -> None:
     with pytest.raises(ValueError, match=r"^target docker has no prices"):
         cost.estimate(Settings(target="docker"))
+
+
+@pytest.mark.parametrize("stack", ["staging", "prod"])
+def test_as_many_keys_and_secrets_are_counted_as_the_stack_has(stack: str) -> None:
+    recorded = json.loads((ROOT / f"tests/cloud/golden/{stack}.json").read_text())
+    of_bootstrap = 2  # of the state, and of the secrets in it
+    keys = sum(name.startswith("aws:kms/key:Key::") for name in recorded) + of_bootstrap
+    managed = recorded["aws:rds/instance:Instance::database"]["inputs"]["manageMasterUserPassword"]
+    secrets = sum(name.startswith("aws:secretsmanager/secret:Secret::") for name in recorded) + managed
+    items = cost.estimate(stacks.read(ROOT / f"stacks/Pulumi.{stack}.yaml", stack)).items
+    detail = next(item.detail for item in items if item.name == "Names, keys, secrets")
+    assert detail == f"a zone, {keys} keys, {secrets} secrets"
 
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
