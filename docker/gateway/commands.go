@@ -17,6 +17,7 @@ import (
 
 	"ollamamax/gateway/internal/access"
 	"ollamamax/gateway/internal/accounts"
+	"ollamamax/gateway/internal/answers"
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/bus"
@@ -216,7 +217,7 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), log)
 	var running sync.WaitGroup
 	for _, part := range []func(context.Context){
-		g.keys.Run, g.bus.Run, g.pool.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
+		g.keys.Run, g.bus.Run, g.pool.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
 	} {
 		running.Go(func() { part(parts) })
 	}
@@ -246,6 +247,7 @@ type gateway struct {
 	keys     *auth.Keyring
 	bus      *bus.Bus
 	pool     *nodes.Pool
+	answers  *answers.Answers
 	recorder *recorder
 	meter    *usage.Meter
 	exchange *limits.Exchange
@@ -277,11 +279,15 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 		g.bus.Publish(bus.Inventory)
 	})
 	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log,
-		discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, net.DefaultResolver, log), g.recorder.Changed)
+		discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, net.DefaultResolver, log), func() {
+			g.recorder.Changed()
+			g.answers.Changed()
+		})
 	g.recorder.snapshot = g.pool.Snapshot
-	service := inference.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
+	g.answers = answers.New(cfg, dial, g.pool, g.metrics, log)
+	service := inference.New(g.pool, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
 	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
-	routes := api.New(g.pool, service, forwarder, cached, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) },
+	routes := api.New(g.pool, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) },
 		accounts.New(database, func() {
 			g.keys.Invalidate()
 			g.bus.Publish(bus.Keys)

@@ -61,6 +61,9 @@ func (r *Recorder) Record(x *exchange.Exchange, e Entry) {
 	if x.Node != "" {
 		attributes = append(attributes, slog.String("node", x.Node))
 	}
+	if x.Cache != "" {
+		attributes = append(attributes, slog.String("cache", x.Cache))
+	}
 	if x.Key != nil && x.Key.Name != "" {
 		attributes = append(attributes, slog.String("key", x.Key.Name))
 	}

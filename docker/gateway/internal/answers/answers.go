@@ -4,64 +4,48 @@ package answers
 
 import (
 	"context"
-	"errors"
-	"io"
+	"log/slog"
 	"net/http"
-	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ollamamax/gateway/internal/batch"
+	"ollamamax/gateway/internal/bus"
 	"ollamamax/gateway/internal/cache"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/flight"
+	"ollamamax/gateway/internal/http1"
+	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/scan"
+	"ollamamax/gateway/internal/stream"
 )
-
-// Request is what is known of a request once its body has been read.
-type Request struct {
-	API      scan.API
-	Fields   scan.Fields
-	Model    string // canonical
-	Question cache.Question
-	// CacheControl and Option are the client's headers Cache-Control and cache.Header.
-	CacheControl, Option string
-}
-
-// Head is what comes before an answer's first byte.
-type Head struct {
-	Status int
-	Header http.Header // the worker's; of an answer that was kept, its Content-Type alone
-	Node   string      // empty where the answer was kept
-	Cache  string      // the answer's cache.Header: Hit, Miss, Joined, or empty
-}
-
-// Sink takes an answer as it comes.
-type Sink interface {
-	Head(Head) error
-	Write([]byte) error
-}
-
-// Worker has a worker answer a body. It may be called on another goroutine, for others' requests too, and
-// outlive the request that it came with: it must not use anything of that request's own. Its context ends
-// when nobody waits for the answer any more. An answer that breaks off is an error.
-type Worker func(ctx context.Context, body []byte, to Sink) error
 
 // Models knows which digests stand behind the names of models.
 type Models interface {
-	// Holds tells whether, as far as is known at this moment, a node's model has a digest.
+	// Digest is a model's, or empty while its nodes do not all have the same.
+	Digest(model string) string
+	// Holds tells whether a node's model has a digest at this moment.
 	Holds(node, model, digest string) bool
+	Snapshot() []nodes.State
 }
 
-// Answers serves requests.
+// Forward has a worker answer a request.
+type Forward = func(*inference.Request, inference.Client) error
+
+// Answers serves requests. It implements inference.Shortcut.
 type Answers struct {
-	cache         *cache.Cache // nil: answers are not kept
+	cache         *cache.Cache // nil: answers are not kept,
+	changes       *changes     // and then this is nil too
 	acrossTenants bool
+	batching      bool
 	models        Models
-	flights       *flight.Group[flightKey, *Head]
-	batches       *batch.Batcher[cache.Key, Head]
+	flights       *flight.Group[flightKey, *shared]
+	batches       *batch.Batcher[batchKey, *shared]
 	joined        prometheus.Counter
 	alone         atomic.Uint64
 }
@@ -72,207 +56,151 @@ type flightKey struct {
 	alone uint64
 }
 
-// New returns answers over a cache, which may be nil.
-func New(settings config.Config, kept *cache.Cache, models Models, m *metrics.Metrics) *Answers {
-	return &Answers{
-		cache: kept, acrossTenants: settings.ResultCache.AcrossTenants, models: models,
-		flights: flight.New[flightKey, *Head](settings.ResultCache.MaxAnswerBytes),
-		batches: batch.New[cache.Key, Head](settings.EmbedBatch.MaxWait, settings.EmbedBatch.MaxInputs, m.BatchSize),
+// batchKey has the key of a client too: it is what tokens are counted for, and a batch has one count.
+type batchKey struct {
+	key     cache.Key
+	account int64
+}
+
+// New returns answers about models. Run serves them.
+func New(settings config.Config, dial bus.Dial, models Models, m *metrics.Metrics, log *slog.Logger) *Answers {
+	a := &Answers{
+		acrossTenants: settings.ResultCache.AcrossTenants, batching: settings.EmbedBatch.MaxWait > 0, models: models,
+		flights: flight.New[flightKey, *shared](settings.ResultCache.MaxAnswerBytes),
+		batches: batch.New[batchKey, *shared](settings.EmbedBatch.MaxWait, settings.EmbedBatch.MaxInputs, m.BatchSize),
 		joined:  m.Joined,
 	}
-}
-
-// Serve answers a request, or returns false where that takes a worker of its own. The error is worker's, the
-// client's or the cause of ctx; nothing has been written to client unless it got a head.
-func (a *Answers) Serve(ctx context.Context, r *Request, client Sink, worker Worker) (served bool, err error) {
-	policy := cache.Decide(r.Fields.Deterministic, r.Fields.Commands, r.CacheControl, r.Option)
-	batched := a.batched(r, worker)
-	switch {
-	case policy == cache.Policy{} && batched == nil:
-		return false, nil
-	case policy == cache.Policy{}:
-		return true, batched(ctx, r.Question.Body, client)
-	case batched != nil:
-		worker = batched
+	if settings.ResultCache.MemoryBytes > 0 {
+		a.cache = cache.New(settings.ResultCache, dial, m, log)
+		a.changes = newChanges(models.Snapshot, a.cache.Drop)
 	}
-	return true, a.share(ctx, r, policy, client, worker)
+	return a
 }
 
-// share answers with what is kept or being made, or has it made for everyone who asks the same.
-func (a *Answers) share(ctx context.Context, r *Request, policy cache.Policy, client Sink, worker Worker) error {
-	question := r.Question
-	if a.acrossTenants && !policy.Private {
-		question.Tenant = ""
+// Run serves what is kept until ctx ends.
+func (a *Answers) Run(ctx context.Context) {
+	if a.cache == nil {
+		return
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() { a.changes.run(ctx) })
+	a.cache.Run(ctx)
+	wait.Wait()
+}
+
+// Changed says that the nodes may hold other models now. It does not block.
+func (a *Answers) Changed() {
+	if a.cache != nil {
+		a.changes.changed()
+	}
+}
+
+// Shed gives memory back, until what is kept takes no more than share of what it may.
+func (a *Answers) Shed(share float64) {
+	if a.cache != nil {
+		a.cache.Shed(share)
+	}
+}
+
+// Serve answers a request, or returns false where that takes a worker of its own.
+func (a *Answers) Serve(r *inference.Request, fields scan.Fields, c inference.Client, forward Forward) (served bool, err error) {
+	api := scan.Of(r.Path)
+	policy := decide(r, fields)
+	batched := api == scan.Embed && a.batching
+	if policy == (cache.Policy{}) && !batched {
+		return false, nil
+	}
+	question := cache.Question{
+		Target: r.Target, Digest: a.models.Digest(r.Want.Model), Shared: a.acrossTenants && !policy.Private,
+		Body: r.Body,
+	}
+	question.ContentType, _ = http1.Value(r.Fields, "Content-Type")
+	question.Accept, _ = http1.Value(r.Fields, "Accept")
+	if r.Exchange.Key != nil {
+		question.Tenant = r.Exchange.Key.Tenant
 	}
 	key := question.Key()
-	if policy.Read && a.cache != nil && question.Digest != "" {
+	keep := a.cache != nil && question.Digest != "" && policy.Write
+	if keep && policy.Read {
 		if answer := a.cache.Lookup(key); answer != nil {
-			return replay(client, answer)
+			return true, replay(r, c, answer)
 		}
-	}
-	return a.join(ctx, r, key, policy, client, worker)
-}
-
-// join is a function of its own so that what it shares with other goroutines is not allocated for a hit.
-func (a *Answers) join(ctx context.Context, r *Request, key cache.Key, policy cache.Policy, client Sink, worker Worker) error {
-	m := making{
-		key: key, digest: r.Question.Digest, model: r.Model, body: r.Question.Body,
-		keep: a.cache != nil && r.Question.Digest != "", read: policy.Read,
 	}
 	id := flightKey{key: key}
 	if !policy.Read {
 		id.alone = a.alone.Add(1)
 	}
-	reader, joined := a.flights.Join(id, func(ctx context.Context, f *flight.Flight[*Head]) error {
-		m.Flight = f
-		return a.make(ctx, &m, worker)
-	})
-	defer reader.Leave()
+	reader := a.flights.Follow(id)
+	joined := reader != nil
+	if !joined {
+		m := newMaking(r, forward, key, question.Digest)
+		m.keep, m.read = keep, policy.Read
+		if batched {
+			m.gather(question)
+		}
+		reader, joined = a.flights.Join(id, func(ctx context.Context, f *flight.Flight[*shared]) error { return a.make(ctx, m, f) })
+	}
 	if joined {
 		a.joined.Inc()
 	}
-	return follow(ctx, reader, client, joined)
+	return true, follow(r, c, reader, joined)
 }
 
-func replay(client Sink, answer *cache.Answer) error {
-	if err := client.Head(Head{Status: http.StatusOK, Header: answer.Header, Cache: cache.Hit}); err != nil {
-		return err
+// decide returns what may be done for a request.
+func decide(r *inference.Request, fields scan.Fields) cache.Policy {
+	var option []byte
+	if !fields.Deterministic {
+		if option, _ = http1.Value(r.Fields, cache.Header); option == nil {
+			return cache.Policy{}
+		}
 	}
-	return client.Write(answer.Body)
+	var cacheControl string
+	for value, rest := http1.Value(r.Fields, "Cache-Control"); value != nil; value, rest = http1.Value(rest, "Cache-Control") {
+		cacheControl += string(value) + ","
+	}
+	return cache.Decide(fields.Deterministic, fields.Commands, cacheControl, string(option))
 }
 
-func follow(ctx context.Context, reader *flight.Reader[*Head], client Sink, joined bool) error {
-	shared, err := reader.Head(ctx)
+// replay gives an answer that is kept. A stream comes as a stream, each of its messages by itself.
+func replay(r *inference.Request, c inference.Client, answer *cache.Answer) error {
+	x := r.Exchange
+	x.Cache = cache.Hit
+	began := time.Now()
+	head := inference.Head{Status: http.StatusOK, Fields: answer.Fields, Length: int64(len(answer.Body))}
+	if answer.Format != stream.Whole {
+		head.Stream, head.Length = true, -1
+		x.FirstByte = began.Sub(x.Start)
+	}
+	c.Begin(head)
+	var err error
+	for rest := answer.Body; err == nil && len(rest) > 0; {
+		var message []byte
+		message, rest = cache.Message(answer.Format, rest)
+		err = put(c, message, len(rest) == 0)
+	}
+	x.Waited(began)
 	if err != nil {
-		return err
-	}
-	head := *shared
-	if joined && head.Cache != cache.Hit {
-		head.Cache = cache.Joined
-	}
-	if err := client.Head(head); err != nil {
-		return err
-	}
-	for {
-		chunk, err := reader.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := client.Write(chunk); err != nil {
-			return err
-		}
-	}
-}
-
-// making is an answer that is made for all who follow it, and is the sink that a worker writes it to.
-type making struct {
-	*flight.Flight[*Head]
-	key    cache.Key
-	digest string
-	model  string
-	body   []byte // of the request
-	keep   bool   // the answer may be kept
-	read   bool   // and may have been
-}
-
-func (m *making) Head(head Head) error {
-	m.Flight.Head(&head)
-	return nil
-}
-
-func (m *making) Write(p []byte) error {
-	_, err := m.Flight.Write(p)
-	return err
-}
-
-// make finds the answer in Redis or has worker make it. The answer is kept before the flight ends: whoever
-// asks then finds the one or the other.
-func (a *Answers) make(ctx context.Context, m *making, worker Worker) error {
-	if m.keep && m.read {
-		// Another flight may have kept it after this request looked.
-		answer := a.cache.Peek(m.key)
-		if answer == nil {
-			answer = a.cache.LookupShared(ctx, m.key, m.digest)
-		}
-		if answer != nil {
-			return replay(m, answer)
-		}
-	}
-	watched := &watch{making: m}
-	if err := worker(ctx, m.body, watched); err != nil {
-		return err
-	}
-	head := watched.head
-	contentType := head.Header.Get("Content-Type")
-	body, whole := m.Whole()
-	if m.keep && whole && head.Status == http.StatusOK && cache.Complete(contentType, body) &&
-		// An answer is kept under the digest that gave it, or not at all: the model may have changed meanwhile.
-		a.models.Holds(head.Node, m.model, m.digest) {
-		a.cache.Store(m.key, m.digest, contentType, body)
+		return left(r, err)
 	}
 	return nil
 }
 
-// watch keeps the head that a worker gives.
-type watch struct {
-	*making
-	head Head
-}
-
-func (w *watch) Head(head Head) error {
-	w.head = head
-	if w.keep && head.Status == http.StatusOK {
-		head.Cache = cache.Miss
-	}
-	return w.making.Head(head)
-}
-
-// batched returns a worker that answers a request for embeddings together with others, or nil where the
-// request cannot be. Ollama's own route alone: OpenAI's must say how many tokens each request has.
-func (a *Answers) batched(r *Request, worker Worker) Worker {
-	if r.API != scan.Embed {
-		return nil
-	}
-	texts, ok := scan.CutTexts(r.Question.Body)
-	if !ok {
-		return nil
-	}
-	group := r.Question // of one tenant, even where answers are shared: what it costs is counted a tenant
-	group.Body = slices.Concat(texts.Before, []byte{0}, texts.After)
-	key := group.Key()
-	return func(ctx context.Context, body []byte, to Sink) error {
-		reply, err := a.batches.Do(ctx, key, body, texts, func(ctx context.Context, body []byte) (batch.Reply[Head], error) {
-			var whole collector
-			err := worker(ctx, body, &whole)
-			return batch.Reply[Head]{Status: whole.head.Status, Body: whole.body, Head: whole.head}, err
-		})
-		if err != nil {
+// put passes on a message, and all that waits before it if it is the last.
+func put(c inference.Client, message []byte, last bool) error {
+	for len(message) > inference.MaxPiece {
+		if err := c.Put(message[:inference.MaxPiece]); err != nil {
 			return err
 		}
-		reply.Head.Header = reply.Head.Header.Clone()
-		reply.Head.Header.Del("Content-Length") // of the whole batch
-		if err := to.Head(reply.Head); err != nil {
-			return err
-		}
-		return to.Write(reply.Body)
+		message = message[inference.MaxPiece:]
 	}
+	if last {
+		return c.Write(message, true)
+	}
+	return c.Put(message)
 }
 
-// collector is a sink that waits for the whole answer.
-type collector struct {
-	head Head
-	body []byte
-}
-
-func (c *collector) Head(head Head) error {
-	c.head = head
-	return nil
-}
-
-func (c *collector) Write(p []byte) error {
-	c.body = append(c.body, p...)
-	return nil
+// left notes that a client has gone.
+func left(r *inference.Request, cause error) error {
+	r.Exchange.Failed, r.Exchange.Left, r.Exchange.Cause = true, true, cause
+	return inference.ErrCut
 }

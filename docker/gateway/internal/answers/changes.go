@@ -6,29 +6,29 @@ import (
 	"ollamamax/gateway/internal/nodes"
 )
 
-// Changes has what is kept of a model forgotten when the model's digest changes.
-type Changes struct {
+// changes has what is kept of a model forgotten when the model's digest changes.
+type changes struct {
 	snapshot func() []nodes.State
 	drop     func(digest string)
 	wake     chan struct{}
-	digests  map[string]map[string]bool // by model; belongs to Run
+	digests  map[string]map[string]bool // by model; belongs to run
 }
 
-// NewChanges returns what compares snapshots of the nodes and calls drop for each digest that is gone.
-func NewChanges(snapshot func() []nodes.State, drop func(digest string)) *Changes {
-	return &Changes{snapshot: snapshot, drop: drop, wake: make(chan struct{}, 1), digests: map[string]map[string]bool{}}
+// newChanges returns what compares snapshots of the nodes and calls drop for each digest that is gone.
+func newChanges(snapshot func() []nodes.State, drop func(digest string)) *changes {
+	return &changes{snapshot: snapshot, drop: drop, wake: make(chan struct{}, 1), digests: map[string]map[string]bool{}}
 }
 
-// Changed says that the nodes may hold other models now. It does not block.
-func (c *Changes) Changed() {
+// changed says that the nodes may hold other models now. It does not block.
+func (c *changes) changed() {
 	select {
 	case c.wake <- struct{}{}:
-	default: // Run is about to look anyway
+	default: // run is about to look anyway
 	}
 }
 
-// Run compares until ctx ends.
-func (c *Changes) Run(ctx context.Context) {
+// run compares until ctx ends.
+func (c *changes) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -41,7 +41,7 @@ func (c *Changes) Run(ctx context.Context) {
 
 // compare drops the digests that stood behind a model and do so no more. A model that is nowhere may only be
 // away, with its node: it is compared once it is back.
-func (c *Changes) compare(states []nodes.State) {
+func (c *changes) compare(states []nodes.State) {
 	now := map[string]map[string]bool{}
 	held := map[string]bool{}
 	for _, state := range states {

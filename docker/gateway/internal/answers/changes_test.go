@@ -1,4 +1,4 @@
-package answers_test
+package answers
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"ollamamax/gateway/internal/answers"
 	"ollamamax/gateway/internal/nodes"
 )
 
@@ -14,10 +13,10 @@ func TestADigestIsDroppedOnceNoNodeHasItAndItsModelHasAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var states []nodes.State
 		var dropped []string
-		changes := answers.NewChanges(func() []nodes.State { return states }, func(digest string) { dropped = append(dropped, digest) })
+		c := newChanges(func() []nodes.State { return states }, func(digest string) { dropped = append(dropped, digest) })
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go changes.Run(ctx)
+		go c.run(ctx)
 		holds := func(models ...string) nodes.State { // pairs of name and digest
 			var state nodes.State
 			for pair := range slices.Chunk(models, 2) {
@@ -39,7 +38,7 @@ func TestADigestIsDroppedOnceNoNodeHasItAndItsModelHasAnother(t *testing.T) {
 			{[]nodes.State{holds("b", "5")}, []string{"2"}},
 		} {
 			states, dropped = step.states, nil
-			changes.Changed()
+			c.changed()
 			synctest.Wait()
 			if !slices.Equal(dropped, step.dropped) {
 				t.Errorf("%+v: %v were dropped, not %v", step.states, dropped, step.dropped)

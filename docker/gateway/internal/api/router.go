@@ -4,6 +4,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/inference"
+	"ollamamax/gateway/internal/inflate"
+	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/proxy"
@@ -31,6 +34,7 @@ type API struct {
 	service  *inference.Service
 	proxy    *proxy.Proxy
 	database Database
+	metrics  *metrics.Metrics
 	maxBody  int64
 	changed  func() // this gateway made workers gain or lose a model
 	others   []Routes
@@ -42,8 +46,8 @@ type Routes interface {
 }
 
 // New returns the API. changed is called after every request that altered what the workers hold.
-func New(pool *nodes.Pool, service *inference.Service, p *proxy.Proxy, database Database, maxBody int64, changed func(), others ...Routes) *API {
-	return &API{pool: pool, service: service, proxy: p, database: database, maxBody: maxBody, changed: changed, others: others}
+func New(pool *nodes.Pool, service *inference.Service, p *proxy.Proxy, database Database, m *metrics.Metrics, maxBody int64, changed func(), others ...Routes) *API {
+	return &API{pool: pool, service: service, proxy: p, database: database, metrics: m, maxBody: maxBody, changed: changed, others: others}
 }
 
 // Public returns a function that tells which requests need no key: the greeting that clients probe a
@@ -152,13 +156,36 @@ func (a *API) tooLarge(w http.ResponseWriter, r *http.Request) {
 	reply.Error(w, r, http.StatusRequestEntityTooLarge, "the request body is larger than "+byteCount(a.maxBody))
 }
 
+// plain is read for a body that may have come compressed.
+func (a *API) plain(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	body, ok := a.read(w, r)
+	encoding := strings.Join(r.Header.Values("Content-Encoding"), ",")
+	if !ok || inflate.Plain(encoding) {
+		return body, ok
+	}
+	a.metrics.Inflated.WithLabelValues(inflate.Name(encoding)).Inc()
+	body, err := inflate.Body(encoding, body, a.maxBody)
+	switch {
+	case err == nil:
+		r.Header.Del("Content-Encoding")
+		return body, true
+	case errors.Is(err, inflate.ErrEncoding):
+		w.Header().Set("Accept-Encoding", inflate.Accepted)
+		reply.Error(w, r, http.StatusUnsupportedMediaType, fmt.Sprintf("%s: %q", err, encoding))
+	case errors.Is(err, inflate.ErrTooLarge):
+		a.tooLarge(w, r)
+	case errors.Is(err, inflate.ErrRatio):
+		reply.Error(w, r, http.StatusRequestEntityTooLarge, err.Error())
+	default:
+		reply.Error(w, r, http.StatusBadRequest, err.Error())
+	}
+	return nil, false
+}
+
 // scan reads the body and finds the model in it, or answers with an error and returns false.
 func (a *API) scan(w http.ResponseWriter, r *http.Request) (body []byte, model string, ok bool) {
-	if body, ok = a.read(w, r); !ok {
+	if body, ok = a.plain(w, r); !ok {
 		return nil, "", false
-	}
-	if encoded(r) {
-		return body, "", true
 	}
 	fields, problem := inference.Scan(r.URL.Path, body)
 	if problem != "" {
@@ -168,20 +195,9 @@ func (a *API) scan(w http.ResponseWriter, r *http.Request) (body []byte, model s
 	return body, string(fields.Model), true
 }
 
-// encoded tells whether a body can't be read here: the worker decides what to do with it.
-func encoded(r *http.Request) bool {
-	encoding := r.Header.Get("Content-Encoding")
-	return encoding != "" && encoding != "identity"
-}
-
 // infer answers an inference request that did not come in the plain way.
 func (a *API) infer(w http.ResponseWriter, r *http.Request) {
-	body, ok := a.read(w, r)
-	switch {
-	case !ok:
-	case encoded(r):
-		a.forward(w, r, nodes.Want{}, body)
-	default:
+	if body, ok := a.plain(w, r); ok {
 		inference.ServeHTTP(w, r, nodes.Want{}, body, a.service.Infer)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ollamamax/gateway/internal/bus"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/metrics"
 )
@@ -24,7 +25,7 @@ type Cache struct {
 }
 
 // New returns a cache that is empty in memory. Run serves its second level.
-func New(settings config.ResultCache, dial Dial, m *metrics.Metrics, log *slog.Logger) *Cache {
+func New(settings config.ResultCache, dial bus.Dial, m *metrics.Metrics, log *slog.Logger) *Cache {
 	c := &Cache{
 		memory: newMemory(settings.MemoryBytes, settings.TTL),
 		shared: newShared(dial, settings.RedisTimeout, settings.TTL, settings.MaxAnswerBytes, m.CacheWrites, log),
@@ -83,9 +84,6 @@ func (c *Cache) LookupShared(ctx context.Context, key Key, digest string) *Answe
 	}
 	return nil
 }
-
-// Limit is the size of the largest answer that is kept.
-func (c *Cache) Limit() int64 { return c.limit }
 
 // Store keeps a worker's answer of status 200, received whole, on both levels. It copies body.
 func (c *Cache) Store(key Key, digest, contentType string, body []byte) {

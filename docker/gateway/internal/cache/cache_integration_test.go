@@ -125,7 +125,7 @@ func TestWhatOneGatewayKeepsAnotherGives(t *testing.T) {
 	one.Store(key, digest, "text/event-stream", body)
 	eventually(t, "it is written", func() bool { return one.written(t) == 1 })
 	answer := two.LookupShared(t.Context(), key, digest)
-	if answer == nil || !bytes.Equal(answer.Body, body) || answer.ContentType() != "text/event-stream" || answer.Digest != digest {
+	if answer == nil || !bytes.Equal(answer.Body, body) || answer.ContentType != "text/event-stream" || answer.Digest != digest {
 		t.Fatalf("%+v", answer)
 	}
 	if kept := two.Lookup(key); kept != answer {

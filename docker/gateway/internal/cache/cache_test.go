@@ -15,6 +15,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"ollamamax/gateway/internal/bus"
 	"ollamamax/gateway/internal/cache"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/metrics"
@@ -26,7 +27,7 @@ var settings = config.ResultCache{
 
 func away(context.Context) (redis.Conn, error) { return nil, errors.New("connection refused") }
 
-func newCache(settings config.ResultCache, dial cache.Dial) (*cache.Cache, *metrics.Metrics) {
+func newCache(settings config.ResultCache, dial bus.Dial) (*cache.Cache, *metrics.Metrics) {
 	m := metrics.New("tests")
 	return cache.New(settings, dial, m, slog.New(slog.DiscardHandler)), m
 }
@@ -66,7 +67,7 @@ func TestWhatIsKeptIsGivenAsItWas(t *testing.T) {
 	c.Store(key(1), "digest", "application/x-ndjson", body)
 	copy(body, "changed afterwards")
 	answer := c.Lookup(key(1))
-	if answer == nil || string(answer.Body) != "{\"done\":false}\n{\"done\":true}\n" || answer.ContentType() != "application/x-ndjson" {
+	if answer == nil || string(answer.Body) != "{\"done\":false}\n{\"done\":true}\n" || answer.ContentType != "application/x-ndjson" {
 		t.Errorf("%+v", answer)
 	}
 	if hits, misses := value(t, m, "cache_requests_total", "memory", "hit"), value(t, m, "cache_requests_total", "memory", "miss"); hits != 1 || misses != 1 {
@@ -213,11 +214,12 @@ func TestACacheAnswersTheSameQuestionAlone(t *testing.T) {
 		if answer := c.Lookup(one.Key()); answer == nil || string(answer.Body) != one.Tenant {
 			return false
 		}
-		changed := []cache.Question{one, one, one, one, one, one}
+		changed := []cache.Question{one, one, one, one, one, one, one}
 		changed[0].Digest, changed[1].Tenant, changed[2].Target = other.Digest, other.Tenant, other.Target
 		changed[3].Accept, changed[4].ContentType, changed[5].Body = other.Accept, other.ContentType, other.Body
-		for _, question := range changed {
-			same := reflect.DeepEqual(question, one)
+		changed[6].Shared = other.Shared
+		for i, question := range changed {
+			same := reflect.DeepEqual(question, one) || (i == 1 && one.Shared)
 			if kept := c.Lookup(question.Key()) != nil; kept != same {
 				return false
 			}
@@ -247,15 +249,15 @@ func TestOptionsOfARequestAreInItsKey(t *testing.T) {
 }
 
 func FuzzKey(f *testing.F) {
-	f.Add("/api/chat", "d", "t", "", "", []byte("body"), "/api/chat", "dt", "", "", "", []byte("body"))
-	f.Add("", "", "", "", "", []byte(nil), "", "", "", "", "", []byte{0, 0, 0, 0, 0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, target, digest, tenant, contentType, accept string, body []byte,
-		target2, digest2, tenant2, contentType2, accept2 string, body2 []byte,
+	f.Add("/api/chat", "d", "t", false, []byte(nil), []byte(nil), []byte("body"), "/api/chat", "dt", "", true, []byte(nil), []byte(nil), []byte("body"))
+	f.Add("", "", "", false, []byte(nil), []byte(nil), []byte(nil), "", "", "", false, []byte(nil), []byte(nil), []byte{0, 0, 0, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, target, digest, tenant string, shared bool, contentType, accept, body []byte,
+		target2, digest2, tenant2 string, shared2 bool, contentType2, accept2, body2 []byte,
 	) {
-		one := cache.Question{Target: target, Digest: digest, Tenant: tenant, ContentType: contentType, Accept: accept, Body: body}
-		two := cache.Question{Target: target2, Digest: digest2, Tenant: tenant2, ContentType: contentType2, Accept: accept2, Body: body2}
-		same := target == target2 && digest == digest2 && tenant == tenant2 && contentType == contentType2 &&
-			accept == accept2 && bytes.Equal(body, body2)
+		one := cache.Question{Target: target, Digest: digest, Tenant: tenant, Shared: shared, ContentType: contentType, Accept: accept, Body: body}
+		two := cache.Question{Target: target2, Digest: digest2, Tenant: tenant2, Shared: shared2, ContentType: contentType2, Accept: accept2, Body: body2}
+		same := target == target2 && digest == digest2 && shared == shared2 && (shared || tenant == tenant2) &&
+			bytes.Equal(contentType, contentType2) && bytes.Equal(accept, accept2) && bytes.Equal(body, body2)
 		if equal := one.Key() == two.Key(); equal != same {
 			t.Errorf("equal keys: %v, equal questions: %v", equal, same)
 		}

@@ -17,9 +17,10 @@ type Key [sha256.Size]byte
 type Question struct {
 	Target      string // path and query
 	Digest      string // of the model's manifest, not its name: what a name means changes
-	Tenant      string // whose answer it is; empty where it is everybody's
-	ContentType string // of the request
-	Accept      string
+	Tenant      string // whose answer it is,
+	Shared      bool   // unless it is everybody's
+	ContentType []byte // of the request
+	Accept      []byte
 	// Body is the request's, byte for byte. Bodies that differ by the order of their fields or by white space
 	// have different keys, though their answers are the same: to tell that they are would take the worker's
 	// own reading of them (fields given twice, numbers, escapes), a clever mistake in it would answer one
@@ -42,11 +43,19 @@ func (q *Question) Key() Key {
 	h := hashers.Get().(*hasher)
 	defer hashers.Put(h)
 	h.Reset()
-	for _, text := range [...]string{q.Target, q.Digest, q.Tenant, q.ContentType, q.Accept} {
+	tenant := q.Tenant
+	h.text = append(h.text[:0], 0)
+	if q.Shared {
+		tenant, h.text[0] = "", 1
+	}
+	h.write(h.text)
+	for _, text := range [...]string{q.Target, q.Digest, tenant} {
 		h.text = append(h.text[:0], text...)
 		h.write(h.text)
 	}
-	h.write(q.Body)
+	for _, part := range [...][]byte{q.ContentType, q.Accept, q.Body} {
+		h.write(part)
+	}
 	h.Sum(h.sum[:0])
 	return h.sum
 }

@@ -2,30 +2,31 @@ package cache
 
 import (
 	"math"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"ollamamax/gateway/internal/stream"
 )
 
 // Answer is a worker's answer, received whole. Nobody changes it once it is kept.
 type Answer struct {
-	Digest string      // of the model that gave it
-	Header http.Header // its Content-Type alone, made once for all who get it
-	Body   []byte
-	Stored time.Time
+	Digest      string // of the model that gave it
+	ContentType string
+	Format      stream.Format
+	Fields      []byte // header lines for the client: its Content-Type, and Hit
+	Body        []byte
+	Stored      time.Time
 }
 
 func newAnswer(digest, contentType string, body []byte, stored time.Time) *Answer {
-	return &Answer{Digest: digest, Header: http.Header{"Content-Type": {contentType}}, Body: body, Stored: stored}
+	fields := "Content-Type: " + contentType + "\r\n" + Header + ": " + Hit + "\r\n"
+	return &Answer{Digest: digest, ContentType: contentType, Format: stream.FormatOf(contentType), Fields: []byte(fields), Body: body, Stored: stored}
 }
 
-// ContentType is the answer's media type.
-func (a *Answer) ContentType() string { return a.Header.Get("Content-Type") }
-
 // entryBytes is what an entry takes beside its body.
-const entryBytes = 1024
+const entryBytes = 512
 
 func (a *Answer) size() int64 { return int64(entryBytes + len(a.Body)) }
 

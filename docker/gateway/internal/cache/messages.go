@@ -2,55 +2,45 @@ package cache
 
 import (
 	"bytes"
-	"iter"
-	"strings"
+
+	"ollamamax/gateway/internal/stream"
 )
 
 var (
-	line  = []byte("\n")
-	event = []byte("\n\n")
+	endOfLine  = []byte("\n")
+	endOfEvent = []byte("\n\n")
 )
 
-// separator is what ends a message of a stream, or nil for an answer that is one document.
-func separator(contentType string) []byte {
-	media, _, _ := strings.Cut(contentType, ";")
-	switch strings.ToLower(strings.TrimSpace(media)) {
-	case "application/x-ndjson":
-		return line
-	case "text/event-stream":
-		return event
+func separator(format stream.Format) []byte {
+	if format == stream.Lines {
+		return endOfLine
 	}
-	return nil
+	return endOfEvent
 }
 
-// Messages cuts a stream into the messages that it was made of, so that it is replayed as it came: a line of
-// NDJSON or a server-sent event each. Any other answer is one message.
-func Messages(contentType string, body []byte) iter.Seq[[]byte] {
-	end := separator(contentType)
-	return func(yield func([]byte) bool) {
-		for rest := body; len(rest) > 0; {
-			length := len(rest)
-			if at := bytes.Index(rest, end); end != nil && at >= 0 {
-				length = at + len(end)
-			}
-			if !yield(rest[:length:length]) {
-				return
-			}
-			rest = rest[length:]
+// Message cuts the first message off an answer, so that it is replayed as it came: a line of NDJSON or a
+// server-sent event. An answer that is one document is one message.
+func Message(format stream.Format, answer []byte) (message, rest []byte) {
+	if format != stream.Whole {
+		end := separator(format)
+		if at := bytes.Index(answer, end); at >= 0 {
+			at += len(end)
+			return answer[:at], answer[at:]
 		}
 	}
+	return answer, nil
 }
 
 // Complete tells whether an answer of status 200 says all that it was going to say. A worker that fails in the
 // middle of a stream reports that as a message, and then ends the stream as any other.
 func Complete(contentType string, body []byte) bool {
 	body = bytes.TrimSpace(body)
-	end := separator(contentType)
-	if end == nil {
+	format := stream.FormatOf(contentType)
+	if format == stream.Whole {
 		return len(body) > 0
 	}
-	last := bytes.TrimSpace(body[bytes.LastIndex(body, end)+1:])
-	if len(end) == len(line) {
+	last := bytes.TrimSpace(body[bytes.LastIndex(body, separator(format))+1:])
+	if format == stream.Lines {
 		return bytes.Contains(last, []byte(`"done":true`)) // no text of a model holds a quote that is not escaped
 	}
 	for _, ending := range []string{"data: [DONE]", "event: message_stop", "event: response.completed"} {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ollamamax/gateway/internal/cache"
+	"ollamamax/gateway/internal/stream"
 )
 
 const (
@@ -25,7 +26,9 @@ func TestAStreamIsCutIntoItsMessages(t *testing.T) {
 		{"", nil},
 	} {
 		var messages []string
-		for message := range cache.Messages(c.contentType, []byte(strings.Join(c.messages, ""))) {
+		for rest := []byte(strings.Join(c.messages, "")); len(rest) > 0; {
+			var message []byte
+			message, rest = cache.Message(stream.FormatOf(c.contentType), rest)
 			messages = append(messages, string(message))
 		}
 		if !slices.Equal(messages, c.messages) {

@@ -14,6 +14,8 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ollamamax/gateway/internal/bus"
 )
 
 const (
@@ -40,9 +42,6 @@ const (
 
 var errTooSlow = errors.New("redis did not answer in time")
 
-// Dial opens a connection to Redis.
-type Dial func(ctx context.Context) (redis.Conn, error)
-
 // shared is the second level. No request waits for it longer than timeout, and none for a write.
 type shared struct {
 	pool    *redis.Pool
@@ -68,7 +67,7 @@ type job struct {
 	digest string
 }
 
-func newShared(dial Dial, timeout, ttl time.Duration, limit int64, writes *prometheus.CounterVec, log *slog.Logger) *shared {
+func newShared(dial bus.Dial, timeout, ttl time.Duration, limit int64, writes *prometheus.CounterVec, log *slog.Logger) *shared {
 	s := &shared{
 		timeout: timeout, ttl: ttl, limit: limit, log: log, queue: make(chan job, queueLength),
 		pool: &redis.Pool{
@@ -244,12 +243,11 @@ func (s *shared) delete(ctx context.Context, digest string) error {
 // pack writes an answer as Redis keeps it: format, time, content type, compressed body.
 func (s *shared) pack(a *Answer) []byte {
 	encoder, _ := s.codecs()
-	contentType := a.ContentType()
-	packed := make([]byte, 0, 64+len(contentType)+len(a.Body)/4)
+	packed := make([]byte, 0, 64+len(a.ContentType)+len(a.Body)/4)
 	packed = append(packed, format)
 	packed = binary.BigEndian.AppendUint64(packed, uint64(a.Stored.UnixMilli()))
-	packed = binary.AppendUvarint(packed, uint64(len(contentType)))
-	packed = append(packed, contentType...)
+	packed = binary.AppendUvarint(packed, uint64(len(a.ContentType)))
+	packed = append(packed, a.ContentType...)
 	return encoder.EncodeAll(a.Body, packed)
 }
 

@@ -25,6 +25,7 @@ type Exchange struct {
 	Model     string    // as listed, or "" where none is meant, or "unknown"
 	Key       *auth.Key // whose request it is; nil where none was needed or none was let in
 	Node      string    // that answered
+	Cache     string    // what the cache of answers had to do with it; empty: nothing
 	Retries   int
 	Failed    bool  // the answer broke off after it had begun
 	Left      bool  // the client did not wait for the end

@@ -55,9 +55,19 @@ type Reader[H any] struct {
 	wake   chan struct{} // has an element when there is something new
 }
 
-// Join returns a reader of the answer to key. Where nobody is asking for it, ask does so, on a goroutine of
-// its own: with a context that ends when the last reader has left, so that it outlives the client for
-// which it was begun as long as another follows. joined tells that somebody was asking already.
+// Follow returns a reader of the answer to key, or nil where nobody is asking for it.
+func (g *Group[K, H]) Follow(key K) *Reader[H] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if f := g.flights[key]; f != nil {
+		return f.join()
+	}
+	return nil
+}
+
+// Join is Follow where somebody is asking. Where nobody is, ask does so, on a goroutine of its own: with a
+// context that ends when the last reader has left, so that it outlives the client for which it was begun
+// as long as another follows. joined tells that somebody was asking already.
 func (g *Group[K, H]) Join(key K, ask func(context.Context, *Flight[H]) error) (reader *Reader[H], joined bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -189,39 +199,34 @@ func (r *Reader[H]) Head(ctx context.Context) (H, error) {
 	}
 }
 
-// Next waits for the bytes that follow those of the call before. They must not be changed. The error is
-// io.EOF at the end of the answer, and otherwise what it broke off with, ErrSlow or the cause of ctx.
-func (r *Reader[H]) Next(ctx context.Context) ([]byte, error) {
+// Next waits for the bytes that follow those of the call before, which must not be changed. done tells that
+// they are the last; they may be none. The error is what the answer broke off with, ErrSlow or the cause of
+// ctx.
+func (r *Reader[H]) Next(ctx context.Context) (piece []byte, done bool, err error) {
 	for {
-		chunk, err := r.take()
-		if chunk != nil || err != nil {
-			return chunk, err
+		piece, done, err = r.take()
+		if len(piece) > 0 || done || err != nil {
+			return piece, done, err
 		}
 		if err := r.wait(ctx); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 }
 
-func (r *Reader[H]) take() ([]byte, error) {
+func (r *Reader[H]) take() (piece []byte, done bool, err error) {
 	f := r.flight
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if r.cut {
-		return nil, ErrSlow
+		return nil, false, ErrSlow
 	}
-	if chunk := f.bytes[r.at-f.before:]; len(chunk) > 0 {
-		r.at += len(chunk)
+	piece = slices.Clip(f.bytes[r.at-f.before:])
+	if r.at += len(piece); len(piece) > 0 {
 		signal(f.room)
-		return slices.Clip(chunk), nil
+		return piece, f.done && f.err == nil, nil
 	}
-	if f.done && f.err == nil {
-		return nil, io.EOF
-	}
-	if f.done {
-		return nil, f.err
-	}
-	return nil, nil
+	return nil, f.done && f.err == nil, f.err
 }
 
 func (r *Reader[H]) wait(ctx context.Context) error {
@@ -233,15 +238,19 @@ func (r *Reader[H]) wait(ctx context.Context) error {
 	}
 }
 
-// Leave gives the place up. When the last one does, the answer is no longer made.
-func (r *Reader[H]) Leave() {
+// Leave gives the place up. When the last one does, the answer is no longer made; last tells that, and that it
+// was not whole.
+func (r *Reader[H]) Leave() (last bool) {
 	f := r.flight
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.remove(r)
-	if len(f.readers) == 0 {
-		f.closed = true // whoever asks now asks anew
-		f.cancel()
-		signal(f.room)
+	if len(f.readers) > 0 {
+		return false
 	}
+	last = !f.done
+	f.closed = true // whoever asks now asks anew
+	f.cancel()
+	signal(f.room)
+	return last
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -28,12 +27,9 @@ func all(ctx context.Context, r *reader) ([]byte, error) {
 	defer r.Leave()
 	var text []byte
 	for {
-		chunk, err := r.Next(ctx)
-		text = append(text, chunk...)
-		if errors.Is(err, io.EOF) {
-			return text, nil
-		}
-		if err != nil {
+		piece, done, err := r.Next(ctx)
+		text = append(text, piece...)
+		if done || err != nil {
 			return text, err
 		}
 	}
@@ -107,14 +103,17 @@ func TestWhoComesLaterGetsWhatWasSaidAndFollows(t *testing.T) {
 			return nil
 		})
 		more <- "one "
-		if chunk, err := first.Next(t.Context()); string(chunk) != "one " || err != nil {
-			t.Fatalf("%q, %v", chunk, err)
+		if piece, done, err := first.Next(t.Context()); string(piece) != "one " || done || err != nil {
+			t.Fatalf("%q, %v", piece, err)
 		}
 		more <- "two "
 		synctest.Wait()
 		later, joined := g.Join("key", nil)
-		if chunk, err := later.Next(t.Context()); !joined || string(chunk) != "one two " || err != nil {
-			t.Fatalf("%q, %v, joined %v", chunk, err, joined)
+		if g.Follow("other") != nil {
+			t.Error("followed what nobody asks for")
+		}
+		if piece, done, err := later.Next(t.Context()); !joined || string(piece) != "one two " || done || err != nil {
+			t.Fatalf("%q, %v, joined %v", piece, err, joined)
 		}
 		more <- "three"
 		close(more)
@@ -132,10 +131,10 @@ func TestAnAnswerGoesOnWithoutTheClientItWasBegunFor(t *testing.T) {
 	first, _ := g.Join("key", by(release, &count, "the answer", nil))
 	second, _ := g.Join("key", nil)
 	first.Leave()
-	third, joined := g.Join("key", nil)
+	third := g.Follow("key")
 	close(release)
 	for _, r := range []*reader{second, third} {
-		if text, err := all(t.Context(), r); string(text) != "the answer" || err != nil || !joined {
+		if text, err := all(t.Context(), r); string(text) != "the answer" || err != nil {
 			t.Errorf("%q, %v", text, err)
 		}
 	}
@@ -197,7 +196,7 @@ func TestAClientThatLeavesWhileItWaitsIsToldWhy(t *testing.T) {
 	if _, err := r.Head(ctx); !errors.Is(err, gone) {
 		t.Errorf("%v", err)
 	}
-	if _, err := r.Next(ctx); !errors.Is(err, gone) {
+	if _, _, err := r.Next(ctx); !errors.Is(err, gone) {
 		t.Errorf("%v", err)
 	}
 }
@@ -234,13 +233,13 @@ func TestASlowClientIsCutOffWhereItWouldHoldUpTheOthers(t *testing.T) {
 			return nil
 		})
 		slow, _ := g.Join("key", nil)
-		if chunk, err := slow.Next(t.Context()); len(chunk) == 0 || err != nil {
+		if piece, _, err := slow.Next(t.Context()); len(piece) == 0 || err != nil {
 			t.Fatal(err)
 		}
 		if text, err := all(t.Context(), fast); len(text) != 10_000 || err != nil {
 			t.Errorf("the fast client got %d bytes, %v", len(text), err)
 		}
-		if _, err := slow.Next(t.Context()); !errors.Is(err, flight.ErrSlow) {
+		if _, _, err := slow.Next(t.Context()); !errors.Is(err, flight.ErrSlow) {
 			t.Errorf("the slow client: %v", err)
 		}
 		slow.Leave()
@@ -320,9 +319,9 @@ func TestWhoeverStaysGetsTheWholeAnswer(t *testing.T) {
 		wait.Go(func() {
 			r, _ := g.Join("key", produce)
 			if rand.IntN(3) == 0 {
-				chunk, err := r.Next(t.Context())
-				if err != nil || !bytes.HasPrefix(want, chunk) {
-					t.Errorf("%d bytes, %v", len(chunk), err)
+				piece, _, err := r.Next(t.Context())
+				if err != nil || !bytes.HasPrefix(want, piece) {
+					t.Errorf("%d bytes, %v", len(piece), err)
 				}
 				r.Leave()
 				return

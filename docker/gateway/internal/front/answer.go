@@ -16,6 +16,9 @@ import (
 // outBytes holds a head and the largest piece that a worker's answer comes in, with its framing.
 const outBytes = 72 << 10
 
+// maxFraming is what a chunk takes beside what it holds, the end of the body included.
+const maxFraming = 32
+
 // outs are held while there is something in them, as ins are.
 var outs = sync.Pool{New: func() any { b := make([]byte, 0, outBytes); return &b }}
 
@@ -43,7 +46,9 @@ func (c *conn) Begin(head inference.Head) {
 	if !head.Dated {
 		out = appendDate(out)
 	}
-	out = appendField(out, reply.NodeHeader, c.x.Node)
+	if c.x.Node != "" {
+		out = appendField(out, reply.NodeHeader, c.x.Node)
+	}
 	if head.Stream {
 		out = appendField(out, "X-Accel-Buffering", "no")
 	}
@@ -87,6 +92,18 @@ func appendLength(out []byte, length int64) []byte {
 
 func appendDate(out []byte) []byte {
 	return append(time.Now().UTC().AppendFormat(append(out, "Date: "...), http.TimeFormat), "\r\n"...)
+}
+
+// Put implements inference.Client.
+func (c *conn) Put(piece []byte) error {
+	if c.out == nil {
+		c.out = outs.Get().(*[]byte)
+	}
+	if len(*c.out)+len(piece)+maxFraming > outBytes {
+		return c.Write(piece, false)
+	}
+	*c.out = c.frame(*c.out, piece, false)
+	return nil
 }
 
 // Write implements inference.Client.

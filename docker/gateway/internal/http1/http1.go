@@ -120,6 +120,20 @@ func cutField(lines []byte) (name, value, line, rest []byte, ok bool) {
 	return line[:colon], trim(line[colon+1 : end-1]), line, rest, true
 }
 
+// Value returns the first value of a header in lines that have been read, and the lines after it. It is nil
+// where there is none.
+func Value(lines []byte, name string) (value, rest []byte) {
+	for len(lines) > 0 {
+		end := bytes.IndexByte(lines, '\n') + 1
+		line := lines[:end]
+		lines = lines[end:]
+		if len(line) > len(name) && line[len(name)] == ':' && strings.EqualFold(string(line[:len(name)]), name) {
+			return trim(line[len(name)+1 : len(line)-len(lineEnd)]), lines
+		}
+	}
+	return nil, nil
+}
+
 func trim(value []byte) []byte {
 	for len(value) > 0 && (value[0] == ' ' || value[0] == '\t') {
 		value = value[1:]

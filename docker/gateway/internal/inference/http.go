@@ -45,7 +45,9 @@ func (c *httpClient) Begin(head Head) {
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		header.Add(textproto.CanonicalMIMEHeaderKey(string(name)), string(bytes.TrimSpace(value)))
 	}
-	header.Set(reply.NodeHeader, exchange.From(c.r.Context()).Node)
+	if node := exchange.From(c.r.Context()).Node; node != "" {
+		header.Set(reply.NodeHeader, node)
+	}
 	if head.Stream {
 		header.Set("X-Accel-Buffering", "no")
 	}
@@ -55,6 +57,8 @@ func (c *httpClient) Begin(head Head) {
 	c.stream = head.Length < 0
 	c.w.WriteHeader(head.Status)
 }
+
+func (c *httpClient) Put(piece []byte) error { return c.Write(piece, false) }
 
 func (c *httpClient) Write(piece []byte, _ bool) error {
 	if _, err := c.w.Write(piece); err != nil || !c.stream {

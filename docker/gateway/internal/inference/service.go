@@ -19,6 +19,7 @@ import (
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/reply"
+	"ollamamax/gateway/internal/scan"
 	"ollamamax/gateway/internal/stream"
 	"ollamamax/gateway/internal/upstream"
 )
@@ -34,17 +35,28 @@ var (
 	ErrCut = errors.New("the answer was cut off")
 )
 
-// Service sends requests to the workers of a pool.
-type Service struct {
-	pool    *nodes.Pool
-	metrics *metrics.Metrics
-	log     *slog.Logger
-	silence time.Duration // longest wait for a worker's next byte
+// Shortcut answers requests for which no worker of their own is needed.
+type Shortcut interface {
+	// Serve answers r, whose body says fields, or returns false. Where it needs a worker for several requests,
+	// forward is called with a request of its own.
+	Serve(r *Request, fields scan.Fields, c Client, forward func(*Request, Client) error) (served bool, err error)
 }
 
-// New returns a service over pool.
-func New(pool *nodes.Pool, m *metrics.Metrics, log *slog.Logger, responseTimeout time.Duration) *Service {
-	return &Service{pool: pool, metrics: m, log: log, silence: responseTimeout}
+// Service sends requests to the workers of a pool.
+type Service struct {
+	shortcut Shortcut
+	forward  func(*Request, Client) error // Forward, bound once
+	pool     *nodes.Pool
+	metrics  *metrics.Metrics
+	log      *slog.Logger
+	silence  time.Duration // longest wait for a worker's next byte
+}
+
+// New returns a service over pool that takes a shortcut where there is one.
+func New(pool *nodes.Pool, shortcut Shortcut, m *metrics.Metrics, log *slog.Logger, responseTimeout time.Duration) *Service {
+	s := &Service{shortcut: shortcut, pool: pool, metrics: m, log: log, silence: responseTimeout}
+	s.forward = s.Forward
+	return s
 }
 
 // Routes are the paths of inference requests, all of them POSTs, each by itself.
@@ -77,12 +89,17 @@ type Head struct {
 	Stream bool   // of messages, each of which is to reach the client at once
 }
 
+// MaxPiece is the largest piece that an answer comes in, bytes.
+const MaxPiece = 32 << 10
+
 // Client is where an answer goes: Refuse alone, or Begin, Write up to the last piece, and Abort where that
 // does not come. An error means that the client has gone.
 type Client interface {
 	// Begin takes the head, which need not go out before the first piece. It keeps nothing of it.
 	Begin(head Head)
-	// Write takes a piece of the body and passes it on at once.
+	// Put takes a piece of the body, of MaxPiece at most, that may wait for the next one.
+	Put(piece []byte) error
+	// Write takes such a piece and passes it on at once.
 	Write(piece []byte, last bool) error
 	// Abort passes on ending, which may be nil, and breaks the connection off, so that no client takes a
 	// fragment for the whole.
@@ -135,6 +152,9 @@ func (s *Service) Infer(r *Request, c Client) error {
 		r.Want.Key, r.Want.Priority = key.Account, int(key.Priority)
 	}
 	s.Label(r.Exchange, r.Want.Model)
+	if served, err := s.shortcut.Serve(r, fields, c, s.forward); served {
+		return err
+	}
 	return s.Forward(r, c)
 }
 

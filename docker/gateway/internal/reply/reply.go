@@ -68,7 +68,7 @@ func ErrorBody(path string, status int, message string) []byte {
 		kind, code = "invalid_request_error", "insufficient_permissions"
 	case http.StatusNotFound:
 		kind = "not_found_error"
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusRequestTimeout:
 		kind = "invalid_request_error"
 	}
 	return errorBody(path, message, kind, code)

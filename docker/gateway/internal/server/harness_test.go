@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -15,9 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomodule/redigo/redis"
 	dto "github.com/prometheus/client_model/go"
 
 	"ollamamax/gateway/internal/access"
+	"ollamamax/gateway/internal/answers"
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/config"
@@ -43,6 +46,7 @@ type gateway struct {
 	url     string
 	metrics *metrics.Metrics
 	pool    *nodes.Pool
+	answers *answers.Answers
 	log     *lockedBuffer
 	stop    context.CancelFunc // what SIGTERM does
 	stopped chan error
@@ -96,6 +100,8 @@ func (noDatabase) GetModel(context.Context, string) (store.Model, error) {
 func (noDatabase) ListNodes(context.Context) ([]store.Node, error)               { return nil, nil }
 func (noDatabase) GetMetrics(context.Context, time.Time) ([]store.Sample, error) { return nil, nil }
 
+func noRedis(context.Context) (redis.Conn, error) { return nil, errors.New("there is no Redis") }
+
 type fixedNames map[string][]netip.Addr
 
 func (f fixedNames) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
@@ -133,15 +139,16 @@ func start(t *testing.T, workers []*workertest.Worker, alter ...func(*config.Con
 	g := &gateway{metrics: metrics.New("test"), log: &lockedBuffer{}, stopped: make(chan error, 1), keys: &keySource{}}
 	log := slog.New(slog.NewJSONHandler(g.log, nil))
 	source := discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, names, log)
-	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, source, nil)
+	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, source, func() { g.answers.Changed() })
 	left := limits.New(g.metrics.Limited)
 	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, left.Know)
 	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log))
-	service := inference.New(g.pool, g.metrics, log, cfg.Workers.ResponseTimeout)
+	g.answers = answers.New(cfg, noRedis, g.pool, g.metrics, log)
+	service := inference.New(g.pool, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
 	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
 	recorder := access.NewRecorder(g.metrics, log, entrance.Leave)
 	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
-	routes := api.New(g.pool, service, forwarder, noDatabase{}, cfg.Server.MaxBodyBytes, func() {})
+	routes := api.New(g.pool, service, forwarder, noDatabase{}, g.metrics, cfg.Server.MaxBodyBytes, func() {})
 	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -154,6 +161,7 @@ func start(t *testing.T, workers []*workertest.Worker, alter ...func(*config.Con
 	g.stop = stop
 	var running sync.WaitGroup
 	running.Go(func() { g.pool.Run(parts) })
+	running.Go(func() { g.answers.Run(parts) })
 	running.Go(func() { keyring.Run(parts) })
 	go func() { g.stopped <- g.server.Serve(serving, listener) }()
 	t.Cleanup(func() {

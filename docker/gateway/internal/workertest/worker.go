@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -296,6 +297,10 @@ func (w *Worker) answer(out http.ResponseWriter, r *http.Request, body []byte, f
 	flush := http.NewResponseController(out).Flush
 	stream := !bytes.Contains(body, []byte(`"stream":false`)) && !strings.Contains(r.URL.Path, "embed")
 	events := strings.HasPrefix(r.URL.Path, "/v1/")
+	if r.URL.Path == "/api/embed" {
+		embed(out, body)
+		return
+	}
 	if !stream {
 		out.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(out, `{"done":true,"prompt_eval_count":5,"eval_count":3}`)
@@ -328,6 +333,31 @@ func (w *Worker) answer(out http.ResponseWriter, r *http.Request, body []byte, f
 			return
 		}
 	}
+	if events {
+		_, _ = io.WriteString(out, "data: [DONE]\n\n")
+	}
+}
+
+// embed gives each text its length as its vector, and counts them as tokens; it refuses the text "bad".
+func embed(out http.ResponseWriter, body []byte) {
+	var request struct {
+		Input any `json:"input"`
+	}
+	_ = json.Unmarshal(body, &request) // no texts then
+	texts, several := request.Input.([]any)
+	if !several {
+		texts = []any{request.Input}
+	}
+	vectors := [][]int{}
+	for _, text := range texts {
+		if text == "bad" {
+			http.Error(out, `{"error":"bad text"}`, http.StatusBadRequest)
+			return
+		}
+		vectors = append(vectors, []int{len(fmt.Sprint(text))})
+	}
+	out.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(out).Encode(map[string]any{"embeddings": vectors, "prompt_eval_count": len(texts)})
 }
 
 func (w *Worker) waitForLeave(r *http.Request) {
