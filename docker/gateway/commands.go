@@ -258,7 +258,11 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 	g := &gateway{metrics: metrics.New(version)}
 	left := limits.New(g.metrics.Limited)
 	g.keys = auth.NewKeyring(database, cfg.Auth.RefreshInterval, cfg.Auth.SignatureWindow, log,
-		func(up bool) { g.metrics.SetUp("database", up) }, left.Know)
+		func(up bool) { g.metrics.SetUp("database", up) }, func(keys []auth.Key) {
+			if left.Know(keys) {
+				g.meter.Soon()
+			}
+		})
 	g.exchange = limits.NewExchange(left, cfg.Name, dial, log, g.metrics.Sharers)
 	g.meter = usage.New(cfg.Name, database, left, cfg.Usage, g.metrics, log)
 	entrance := gate.New(g.keys, left, g.meter)

@@ -31,7 +31,7 @@ func entrance(t testing.TB, keys ...auth.Key) *Gate {
 	m := metrics.New("test")
 	log := slog.New(slog.DiscardHandler)
 	l := limits.New(m.Limited)
-	ring := auth.NewKeyring(source(keys), time.Minute, time.Minute, log, func(bool) {}, l.Know)
+	ring := auth.NewKeyring(source(keys), time.Minute, time.Minute, log, func(bool) {}, func(keys []auth.Key) { l.Know(keys) })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); ring.Run(ctx) }()

@@ -49,6 +49,7 @@ type spent struct{ requests, tokens int64 }
 // month is what a budget is reckoned with.
 type month struct {
 	number   int   // that this is about
+	read     bool  // recorded has been read for it
 	recorded int64 // tokens that the database knows of, from all gateways
 	local    int64 // tokens used here that are not among them
 }
@@ -66,12 +67,13 @@ func startOf(number int) time.Time {
 
 func (m *month) at(now time.Time) {
 	if number := monthOf(now); number > m.number {
-		*m = month{number: number}
+		*m = month{number: number, read: m.read} // nothing is recorded of a new month yet
 	}
 }
 
-// Know takes the keys as they are now. What one has left stays; one that is gone is forgotten.
-func (l *Limits) Know(keys []auth.Key) {
+// Know takes the keys as they are now. What one has left stays; one that is gone is forgotten. It tells whether
+// there is a budget of which Settle has not said what is used.
+func (l *Limits) Know(keys []auth.Key) (unread bool) {
 	before, next := *l.accounts.Load(), map[int64]*account{}
 	for _, key := range keys {
 		if key.Limits == (auth.Limits{}) {
@@ -83,10 +85,12 @@ func (l *Limits) Know(keys []auth.Key) {
 		}
 		kept.mu.Lock()
 		kept.limits = key.Limits
+		unread = unread || (key.Limits.TokensPerMonth > 0 && !kept.month.read)
 		kept.mu.Unlock()
 		next[key.ID] = kept
 	}
 	l.accounts.Store(&next)
+	return unread
 }
 
 // Window is one limit a minute, and where a key stands with it.
@@ -223,6 +227,7 @@ func (l *Limits) Settle(since time.Time, recorded, flushed map[int64]int64) {
 		a.mu.Lock()
 		if a.month.number <= number {
 			a.month.at(since)
+			a.month.read = a.limits.TokensPerMonth > 0
 			a.month.recorded = recorded[id]
 			a.month.local = max(0, a.month.local-flushed[id])
 		}

@@ -141,7 +141,7 @@ func start(t *testing.T, workers []*workertest.Worker, alter ...func(*config.Con
 	source := discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, names, log)
 	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, source, func() { g.answers.Changed() })
 	left := limits.New(g.metrics.Limited)
-	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, left.Know)
+	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, func(keys []auth.Key) { left.Know(keys) })
 	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log))
 	g.answers = answers.New(cfg, noRedis, g.pool, g.metrics, log)
 	service := inference.New(g.pool, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)

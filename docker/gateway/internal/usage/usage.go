@@ -77,6 +77,7 @@ type Meter struct {
 	gauges   Gauges
 	log      *slog.Logger
 	shards   [8]shard
+	kick     chan struct{}
 
 	// What follows belongs to Run's goroutine.
 	pending   map[Of]Counts   // counted, and in no batch yet
@@ -97,7 +98,7 @@ type shard struct {
 func New(gateway string, database Database, l *limits.Limits, settings config.Usage, gauges Gauges, log *slog.Logger) *Meter {
 	m := &Meter{
 		gateway: gateway, database: database, limits: l, settings: settings, gauges: gauges, log: log,
-		pending: map[Of]Counts{}, flushed: map[int64]int64{},
+		kick: make(chan struct{}, 1), pending: map[Of]Counts{}, flushed: map[int64]int64{},
 	}
 	for i := range m.shards {
 		m.shards[i].counts = map[Of]*Counts{}
@@ -130,7 +131,16 @@ func (m *Meter) Run(ctx context.Context) {
 			m.flush(context.WithoutCancel(ctx))
 			return
 		case <-tick.C:
+		case <-m.kick:
 		}
+	}
+}
+
+// Soon asks for the next write now: there is a budget of which nobody knows what is used.
+func (m *Meter) Soon() {
+	select {
+	case m.kick <- struct{}{}:
+	default: // it is due anyway
 	}
 }
 

@@ -272,6 +272,30 @@ func TestBudgetsAreReckonedWithWhatIsWritten(t *testing.T) {
 	})
 }
 
+func TestABudgetThatIsNewIsReckonedAtOnce(t *testing.T) {
+	metered(t, 100, func(m *Meter, d *database, _ *gauges, l *limits.Limits) {
+		d.mu.Lock()
+		d.rows[Of{dayOf(time.Now()), 7, ""}] = Counts{CompletionTokens: 100}
+		d.mu.Unlock()
+		key := auth.Key{ID: 7, Limits: auth.Limits{RequestsPerMinute: 10}}
+		if l.Know([]auth.Key{key}) {
+			t.Error("a key without a budget has one to be read")
+		}
+		key.Limits.TokensPerMonth = 100
+		if !l.Know([]auth.Key{key}) {
+			t.Fatal("a new budget has been read")
+		}
+		m.Soon()
+		pass(time.Millisecond)
+		if l.Know([]auth.Key{key}) {
+			t.Error("a budget that has been read is still to be read")
+		}
+		if _, refusal := l.Admit(time.Now(), &key, true); refusal == nil {
+			t.Error("passed at 100 of 100")
+		}
+	})
+}
+
 func TestRecordingAllocatesNothing(t *testing.T) {
 	m := New("gateway-1", nil, limits.New(func(string) {}), config.Usage{}, &gauges{}, nil)
 	now := time.Now()
