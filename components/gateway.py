@@ -34,12 +34,23 @@ ADMIN_PASSWORD = "database-admin-password"  # noqa: S105 - the name of a file
 
 
 @dataclass(frozen=True)
+class Workers:
+    """Workers that have one name, and can do the same."""
+
+    host: str
+    """As ``name:port``."""
+    slots: int
+    """Requests of one model that each serves at once."""
+    loaded_models: int
+    """Models that each keeps in memory."""
+
+
+@dataclass(frozen=True)
 class GatewayArgs:
     """What the gateways need."""
 
     settings: GatewaySettings
-    workers: Sequence[str]
-    """The workers, as ``host:port``."""
+    workers: Sequence[Workers]
     longest_silence_s: int
     """Longest time between two pieces of an answer, seconds."""
     worker_services: Sequence[Peer]

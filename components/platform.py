@@ -10,6 +10,7 @@ from components.credentials import Credentials
 from components.ground import GroundArgs, Names, lay
 from components.service import Peer, Store
 from stacks import budgets
+from stacks.budgets.timeouts import longest_silence_s
 from stacks.settings import Settings
 
 MEBIBYTE = 1024 * 1024
@@ -51,12 +52,12 @@ class Platform(pulumi.ComponentResource):
             after=database_ready,
             opts=child,
         )
-        hosts, services, serving = self._on_machine() if self._one_machine else self._on_cluster()
+        workers, services, serving = self._on_machine() if self._one_machine else self._on_cluster()
         gateways = gateway.Gateway(
             "gateway",
             gateway.GatewayArgs(
                 settings=settings.gateway,
-                workers=hosts,
+                workers=workers,
                 longest_silence_s=settings.longest_generation_s,
                 worker_services=services,
                 database=at_database,
@@ -82,7 +83,7 @@ class Platform(pulumi.ComponentResource):
                 gateway_port=gateway.PORT,
                 max_header_bytes=settings.gateway.max_header_bytes,
                 max_body_bytes=settings.gateway.max_body_mib * MEBIBYTE,
-                longest_silence_s=settings.longest_generation_s,
+                longest_silence_s=longest_silence_s(settings),
                 certificate=ground.certificate or certificates.issue(edge.NAME, settings.edge.names),
                 leave_s=0 if self._one_machine else settings.edge.drain_delay_s,
                 cdn=cdn,
@@ -197,8 +198,8 @@ class Platform(pulumi.ComponentResource):
         ).placed
         return Peer(cache.NAME, cache.PORT), placed.replicas
 
-    def _on_machine(self) -> tuple[Sequence[str], Sequence[Peer], Sequence[pulumi.Resource]]:
-        """Place the workers, each with its own models; return their hosts and services, and what is ready."""
+    def _on_machine(self) -> tuple[Sequence[gateway.Workers], Sequence[Peer], Sequence[pulumi.Resource]]:
+        """Place the workers, each with its own models; return them and their services, and what is ready."""
         settings = self._settings
         hosts, service = worker.hosts(settings.worker), Peer(worker.NAME, worker.PORT)
         placed = worker.Worker(
@@ -214,9 +215,10 @@ class Platform(pulumi.ComponentResource):
             after=placed.replicas,
             opts=self._child,
         )
-        return hosts, [service], loaded.jobs
+        workers = [gateway.Workers(host, *worker.at_once(settings.worker)) for host in hosts]
+        return workers, [service], loaded.jobs
 
-    def _on_cluster(self) -> tuple[Sequence[str], Sequence[Peer], Sequence[pulumi.Resource]]:
+    def _on_cluster(self) -> tuple[Sequence[gateway.Workers], Sequence[Peer], Sequence[pulumi.Resource]]:
         """Place the store of models, then the workers that read it; return as for one machine."""
         settings = self._settings
         names = tuple(sorted({model for pool in settings.gpu_pools for model in pool.models}))
@@ -241,13 +243,14 @@ class Platform(pulumi.ComponentResource):
             )
             for pool in settings.gpu_pools
         ] or [worker.ClusterWorkerArgs(settings.worker, settings.models, settings.longest_stream_s)]
-        services, serving = [], list[pulumi.Resource]()
+        workers, services, serving = [], [], list[pulumi.Resource]()
         for args in described:
             name = worker.describe(args).name
             placed = worker.Worker(name, args, self._target, self._child, after=filled.jobs).placed
+            workers.append(gateway.Workers(f"{name}:{worker.PORT}", *worker.at_once(args.settings)))
             services.append(Peer(name, worker.PORT))
             serving += placed.replicas
-        return [f"{one.service}:{one.port}" for one in services], services, serving
+        return workers, services, serving
 
 
 def _names(settings: Settings) -> Names:

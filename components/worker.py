@@ -69,6 +69,13 @@ def pool_name(pool: str) -> str:
     return f"{NAME}-{pool}"
 
 
+def at_once(settings: WorkerSettings | GpuPoolSettings) -> tuple[int, int]:
+    """Return how many requests of one model a worker serves at once, and how many models it keeps loaded."""
+    if isinstance(settings, GpuPoolSettings):
+        return settings.parallel, len(settings.models)
+    return settings.parallel, settings.max_loaded_models
+
+
 def describe(args: WorkerArgs | ClusterWorkerArgs | WorkerPoolArgs) -> Service:
     """Return the workers as a service."""
     match args:
@@ -97,6 +104,7 @@ def _on_cluster(args: ClusterWorkerArgs) -> Service:
 def _in_pool(args: WorkerPoolArgs) -> Service:
     """They share a store, and keep the pool's models in their GPUs' memory for good."""
     settings = args.settings
+    slots, loaded = at_once(settings)
     resources = settings.resources
     service = Service(
         name=pool_name(settings.name),
@@ -107,9 +115,9 @@ def _in_pool(args: WorkerPoolArgs) -> Service:
             "OLLAMA_CONTEXT_LENGTH": str(settings.context_length),
             "OLLAMA_KEEP_ALIVE": "-1",
             "OLLAMA_LOAD_TIMEOUT": f"{args.load_timeout_s}s",
-            "OLLAMA_MAX_LOADED_MODELS": str(len(settings.models)),
+            "OLLAMA_MAX_LOADED_MODELS": str(loaded),
             "OLLAMA_MAX_QUEUE": str(args.max_queue),
-            "OLLAMA_NUM_PARALLEL": str(settings.parallel),
+            "OLLAMA_NUM_PARALLEL": str(slots),
         },
         scratch=SCRATCH,
         ports=(Port(PORT),),
@@ -120,6 +128,7 @@ def _in_pool(args: WorkerPoolArgs) -> Service:
 
 
 def _plain(settings: WorkerSettings) -> Service:
+    slots, loaded = at_once(settings)
     return Service(
         name=NAME,
         image=IMAGE,
@@ -128,8 +137,9 @@ def _plain(settings: WorkerSettings) -> Service:
         env={
             "OLLAMA_CONTEXT_LENGTH": str(settings.context_length),
             "OLLAMA_KEEP_ALIVE": f"{settings.keep_alive_s}s",
+            "OLLAMA_MAX_LOADED_MODELS": str(loaded),
             "OLLAMA_MAX_QUEUE": str(settings.max_queue),
-            "OLLAMA_NUM_PARALLEL": str(settings.parallel),
+            "OLLAMA_NUM_PARALLEL": str(slots),
         },
         scratch=SCRATCH,
         ports=(Port(PORT),),

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stacks.aws import AwsSettings
-from stacks.block import Block, Email, HostName, Mebibytes, ModelName, PublicKey, Resources, Seconds
+from stacks.block import Block, Email, HostName, Mebibytes, ModelName, Percent, PublicKey, Resources, Seconds
 from stacks.kubernetes import AutoscalingSettings, GpuPoolSettings, KubernetesSettings
 from stacks.stores import CacheSettings, DatabaseSettings, MonitoringSettings, PoolSettings
 
@@ -96,6 +96,69 @@ class UsageSettings(Block):
     what would need more is dropped and counted."""
 
 
+class QueueSettings(Block):
+    """Requests that wait in a gateway for a slot of a worker, fairly between keys."""
+
+    total: Annotated[int, Field(ge=1, le=100_000)] = 4096
+    """Requests that may wait in one gateway; more get 503 with Retry-After."""
+    per_key: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    """Requests of one key that may wait in one gateway, so that no key fills the queue alone."""
+    max_wait_s: Annotated[int, Field(ge=1, le=600)] = 30
+    """How long a request waits before it gets 503 with Retry-After, seconds."""
+
+
+class BreakerSettings(Block):
+    """When a worker gets no more requests for a model that it keeps failing: 5xx, silence, broken answers."""
+
+    window_s: Annotated[int, Field(ge=1, le=600)] = 10
+    """Time over which outcomes are counted, seconds."""
+    min_requests: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """Outcomes within it that are needed to judge by."""
+    failures_percent: Percent = 50
+    """Share of them that has failed and opens the breaker, percent."""
+    open_for_s: Annotated[int, Field(ge=1, le=600)] = 5
+    """Time until one request tries the model again, seconds; its outcome decides."""
+
+
+class EjectionSettings(Block):
+    """When a worker that does worse than the others gets no requests for a while, whatever the model."""
+
+    consecutive: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Failures in a row that leave a worker out."""
+    interval_s: Annotated[int, Field(ge=1, le=600)] = 10
+    """Time between two comparisons of the workers, seconds."""
+    min_requests: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """Outcomes of a worker between them that are needed to judge by."""
+    margin_percent: Percent = 30
+    """How far a worker's share of good outcomes may lie below the others', percentage points."""
+    base_s: Annotated[int, Field(ge=1, le=3600)] = 30
+    """How long a worker is left out, seconds, times how often it was of late."""
+    longest_s: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """The longest that it is, seconds."""
+    max_percent: Annotated[int, Field(ge=0, le=100)] = 50
+    """Share of the workers that may be left out at once, percent; the last never is. 0 leaves none out."""
+
+
+class RoutingSettings(Block):
+    """How a gateway spreads requests over the workers."""
+
+    affinity_load: Annotated[float, Field(ge=1, le=100)] = 1.25
+    """How much of the load the worker may have whose cache knows a conversation's beginning, as a multiple of
+    its share, before another one takes the next turn: little more than even, so that one prompt that all send
+    does not gather on one worker."""
+    spread_after_s: Annotated[int, Field(ge=1, le=600)] = 5
+    """How long a request waits for a worker that has its model loaded before another one loads it in the
+    place of an idle model, seconds: about what loading takes, so that models don't drive each other out."""
+    slow_start_s: Annotated[int, Field(ge=0, le=3600)] = 10
+    """Time in which a worker that has come up gets its full share of the load, seconds; 0: at once."""
+    queue: QueueSettings = QueueSettings()
+    """Requests that wait."""
+    breaker: BreakerSettings = BreakerSettings()
+    """Models that a worker keeps failing."""
+    ejection: EjectionSettings = EjectionSettings()
+    """Workers that do worse than the others."""
+
+
 class GatewaySettings(Block):
     """The gateway ``ollama-distributed``: API, keys, routing over the workers."""
 
@@ -138,6 +201,8 @@ class GatewaySettings(Block):
     """Time to connect to a worker, seconds."""
     resolve_interval_s: Seconds = 5
     """Time between look-ups of the workers' names, seconds."""
+    routing: RoutingSettings = RoutingSettings()
+    """How requests are spread over the workers."""
     database_pool: DatabaseClientSettings = DatabaseClientSettings()
     """Connections towards PgBouncer."""
     query_cache: QueryCacheSettings = QueryCacheSettings()
@@ -168,7 +233,10 @@ class WorkerSettings(Block):
     resources: Resources = Resources(memory_mib=6144, cpus=2.0)
     """Limits of one worker: models and their KV caches live in this memory."""
     parallel: Annotated[int, Field(ge=1, le=64)] = 4
-    """Requests that one loaded model serves at once (OLLAMA_NUM_PARALLEL)."""
+    """Requests that one loaded model serves at once (OLLAMA_NUM_PARALLEL): the gateway's slots."""
+    max_loaded_models: Annotated[int, Field(ge=1, le=100)] = 3
+    """Models that one server keeps loaded (OLLAMA_MAX_LOADED_MODELS): what Ollama does by itself without a
+    GPU. Fewer where they don't fit its memory."""
     max_queue: Annotated[int, Field(ge=1, le=10_000)] = 512
     """Requests that one server lets wait before it answers 503 (OLLAMA_MAX_QUEUE)."""
     keep_alive_s: Seconds = 1800

@@ -23,6 +23,11 @@ CDN_BODY_MIB = {"cloudflare": 95, "cloudfront": 20_480}
 """Largest request body that a CDN passes on. Cloudflare: 100 MB in plans Free and Pro. CloudFront: 20 GB."""
 
 
+def longest_silence_s(s: Settings) -> int:
+    """Return for how long a gateway may send nothing, seconds: a request waits, and then the model thinks."""
+    return s.longest_generation_s + max(s.gateway.wait_for_node_s, s.gateway.routing.queue.max_wait_s)
+
+
 def timeouts(s: Settings) -> Iterator[str]:
     """Within the platform, each hop allows what the hops around it need."""
     if s.edge.upstream_keepalive_timeout_s >= s.gateway.idle_timeout_s:
@@ -35,6 +40,17 @@ def timeouts(s: Settings) -> Iterator[str]:
         yield (
             f"gateway.drainDelayS ({s.gateway.drain_delay_s} s) must be less than gateway.drainTimeoutS "
             f"({s.gateway.drain_timeout_s} s), which includes it"
+        )
+    queue, ejection = s.gateway.routing.queue, s.gateway.routing.ejection
+    if queue.per_key > queue.total:
+        yield (
+            f"gateway.routing.queue.perKey ({queue.per_key}) is more than gateway.routing.queue.total "
+            f"({queue.total}): one key could fill the queue"
+        )
+    if ejection.longest_s < ejection.base_s:
+        yield (
+            f"gateway.routing.ejection.longestS ({ejection.longest_s} s) is less than "
+            f"gateway.routing.ejection.baseS ({ejection.base_s} s)"
         )
     if s.monitoring.scrape_timeout_s > s.monitoring.scrape_interval_s:
         yield (

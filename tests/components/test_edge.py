@@ -41,8 +41,8 @@ def test_the_edge_is_there_only_once_a_gateway_answers(local: Graph) -> None:
 
 
 def test_every_hop_allows_the_longest_generation(plan: Plan) -> None:
-    graph = plan(longestGenerationS=1234)
-    assert f"proxy_read_timeout {1234 + READ_MARGIN_S}s" in conf(graph), "the gateway gives up first"
+    graph = plan(longestGenerationS=1234)  # after up to 30 s in the gateway's queue
+    assert f"proxy_read_timeout {1234 + 30 + READ_MARGIN_S}s" in conf(graph), "the gateway gives up first"
     assert "responseTimeout: 1234s" in graph.files("gateway")["/etc/ollamamax/gateway.yaml"]
 
 

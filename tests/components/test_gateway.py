@@ -40,6 +40,30 @@ def test_the_report_reaches_the_gateways_configuration(local: Graph) -> None:
         "redisTimeout": "20ms",
         "acrossTenants": False,
     }
+    assert found["workers"] == {
+        "hosts": ["worker-1:11434", "worker-2:11434"],
+        "limits": [{"host": f"worker-{n}:11434", "slots": 4, "loadedModels": 3} for n in (1, 2)],
+        "resolveInterval": "5s",
+        "healthInterval": "2s",
+        "healthTimeout": "2s",
+        "connectTimeout": "2s",
+        "responseTimeout": "600s",
+        "waitForNode": "15s",
+        "affinityLoad": 1.25,
+        "spreadAfter": "5s",
+        "slowStart": "10s",
+        "queue": {"total": 4096, "perKey": 1024, "maxWait": "30s"},
+        "breaker": {"window": "10s", "minRequests": 10, "failures": 50, "openFor": "5s"},
+        "ejection": {
+            "consecutive": 5,
+            "interval": "10s",
+            "minRequests": 20,
+            "margin": 30,
+            "base": "30s",
+            "longest": "300s",
+            "maxPercent": 50,
+        },
+    }
     assert found["embedBatch"] == {"maxWait": "5ms", "maxInputs": 64}
 
 
@@ -58,8 +82,14 @@ def test_a_gateway_asks_through_the_pool_and_the_migrations_ask_postgresql_itsel
 
 
 def test_a_gateway_knows_every_worker(plan: Plan) -> None:
-    graph = plan(worker={"replicas": 3})
-    assert config(graph)["workers"]["hosts"] == ["worker-1:11434", "worker-2:11434", "worker-3:11434"]
+    graph = plan(worker={"replicas": 3, "parallel": 6, "maxLoadedModels": 2})
+    found = config(graph)["workers"]
+    assert found["hosts"] == ["worker-1:11434", "worker-2:11434", "worker-3:11434"]
+    assert found["limits"] == [{"host": host, "slots": 6, "loadedModels": 2} for host in found["hosts"]], (
+        "as many as the worker serves at once"
+    )
+    assert graph.container("worker-1").env["OLLAMA_NUM_PARALLEL"] == "6"
+    assert graph.container("worker-1").env["OLLAMA_MAX_LOADED_MODELS"] == "2"
 
 
 def test_public_keys_and_log_level_reach_the_gateway_as_they_are(plan: Plan) -> None:
@@ -103,7 +133,7 @@ def beside_managed_stores() -> dict[str, Any]:
     host = pulumi.Output.from_input("stack.rds.example.org")
     args = gateway.GatewayArgs(
         settings=GatewaySettings(),
-        workers=["worker:11434"],
+        workers=[gateway.Workers("worker:11434", 4, 3)],
         longest_silence_s=600,
         worker_services=[Peer("worker", 11434)],
         database=Store(host, 5432, Outside(data, 5432), "of the role", "its authority", admin),

@@ -318,7 +318,14 @@ def test_a_changed_source_changes_its_image_and_its_containers(
             {"gateway-1", "gateway-2", "gateway-files", "migrations-1", "migrations-files"},
         ),
         ({"gateway": {"goGc": 100}}, {"gateway-1", "gateway-2"}),
-        ({"worker": {"parallel": 2}}, {"worker-1", "worker-2"}),
+        ({"worker": {"keepAliveS": 60}}, {"worker-1", "worker-2"}),
+        (  # how much a worker does at once, the gateways have to know
+            {"worker": {"parallel": 2}},
+            {
+                *("worker-1", "worker-2", "gateway-1", "gateway-2", "gateway-files"),
+                *("migrations-1", "migrations-files"),
+            },
+        ),
         ({"models": ["tiny"]}, {"models-1"}),
         ({"monitoring": {"retentionHours": 24}}, {"prometheus-1"}),
         ({"database": {"workMemMib": 8}}, {"postgres-1", "postgres-files"}),

@@ -34,6 +34,7 @@ def test_the_settings_reach_ollama(plan: Plan) -> None:
     assert {name: env[name] for name in env if name != "HOME"} == {
         "OLLAMA_CONTEXT_LENGTH": "2048",
         "OLLAMA_KEEP_ALIVE": "60s",
+        "OLLAMA_MAX_LOADED_MODELS": "3",
         "OLLAMA_MAX_QUEUE": "9",
         "OLLAMA_NUM_PARALLEL": "3",
     }

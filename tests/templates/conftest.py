@@ -127,7 +127,7 @@ def beside_managed_stores() -> Mapping[str, Service]:
 def _gateway(settings: Settings, database: Peer | Store, cache: Peer | Store) -> gateway.GatewayArgs:
     return gateway.GatewayArgs(
         settings=settings.gateway,
-        workers=["worker-1:11434", "worker-2:11434"],
+        workers=[gateway.Workers(f"worker-{n}:11434", 4, 3) for n in (1, 2)],
         worker_services=[Peer("worker", 11434)],
         longest_silence_s=settings.longest_generation_s,
         database=database,
