@@ -43,8 +43,8 @@ Some things are allowed where they are marked, so that a review sees the mark:
 * the tag `exposure=edge`, on a Kubernetes Service the annotation `{EXPOSURE}: edge`, on what is meant to be
   reached from outside;
 * the pod annotation `{API_USER}`, with the reason why a pod needs the Kubernetes API;
-* the setting `allowReplace` of `blast-radius` and `deletion-protection`, with what may be replaced or deleted
-  on purpose. `make` adds what the stack's setting `policy.allowReplace` names.
+* the setting `allowReplace` of `blast-radius`, `deletion-protection` and `force-destroy`, with what may be
+  replaced or deleted on purpose. `make` adds what the stack's setting `policy.allowReplace` names.
 
 A value that a preview does not know yet breaks no rule; the update judges it once it is known.
 """

@@ -30,7 +30,7 @@ RUNNING_PARTS = (
 )
 """What ``down`` removes: everything that runs. Volumes, passwords and certificates stay."""
 
-GIVEN_FREE = ("blast-radius", "deletion-protection")
+GIVEN_FREE = ("blast-radius", "deletion-protection", "force-destroy")
 """The policies that heed ``policy.allowReplace``."""
 
 
@@ -222,7 +222,7 @@ class Stack:
             raise StackError(
                 f"{error}. If it is that resources are protected: set policy.allowReplace to "
                 f'["*"] in stacks/{self.settings_file.name}, run make up, then make down again: '
-                "docs/aws.md#what-is-protected"
+                "docs/aws.md#taking-a-stack-down"
             ) from error
 
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from policies.iam import allows_everybody, denies_plain_text, statements
-from policies.rule import Finding, Resource, Stack, rule, stack_rule
+from policies.rule import ALLOW_REPLACE, Finding, Resource, Stack, rule, stack_rule
 from policies.values import UNKNOWN, dig, document, items, may_be
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -111,10 +111,12 @@ def bucket_versioning(stack: Stack) -> Iterator[Finding]:
 @rule(
     "force-destroy",
     why="One destroy, or one rename, takes everything in it along.",
-    remedy="Leave forceDestroy away: a bucket that is not empty then refuses to go.",
+    remedy="Leave forceDestroy away, so that a bucket that is not empty refuses to go, unless the stack's "
+    "setting policy.allowReplace (this rule's allowReplace) names it.",
     on=(BUCKET,),
+    settings=ALLOW_REPLACE,
 )
 def force_destroy(found: Resource) -> Iterator[str]:
     """No bucket is deleted with what is in it."""
-    if found.props.get("forceDestroy") is True:
+    if found.props.get("forceDestroy") is True and not found.given_free:
         yield "forceDestroy is true"

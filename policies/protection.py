@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from policies.rule import Resource, rule
+from policies.rule import ALLOW_REPLACE, Resource, rule
 from policies.values import UNKNOWN
 
 DATABASES = ("aws:rds/instance:Instance", "aws:rds/cluster:Cluster")
@@ -26,9 +26,6 @@ PRECIOUS = (
 )
 """What holds data, or takes the platform down when it is replaced."""
 
-ALLOW_REPLACE = {"allowReplace": {"type": "array", "items": {"type": "string"}, "default": []}}
-"""What a stack gives free, by type, name or URN; ``*`` is all of it."""
-
 
 @rule(
     "blast-radius",
@@ -40,7 +37,7 @@ ALLOW_REPLACE = {"allowReplace": {"type": "array", "items": {"type": "string"}, 
 )
 def blast_radius(found: Resource) -> Iterator[str]:
     """No data store, cluster, node pool, key, zone or load balancer is replaced or deleted unnoticed."""
-    if not found.protect and not _given_free(found):
+    if not found.protect and not found.given_free:
         yield "it is not protected"
 
 
@@ -59,7 +56,7 @@ def deletion_protection(found: Resource) -> Iterator[str]:
         switch = "enableDeletionProtection"
     elif found.type == "aws:dynamodb/table:Table":
         switch = "deletionProtectionEnabled"
-    if not found.props.get(switch) and not _given_free(found):
+    if not found.props.get(switch) and not found.given_free:
         yield f"{switch} is not true"
 
 
@@ -120,7 +117,3 @@ def deletion_window(found: Resource) -> Iterator[str]:
         days = found.props.get(key)
         if days is not None and days is not UNKNOWN and days < found.config["days"]:
             yield f"{key} is {days}, less than {found.config['days']}"
-
-
-def _given_free(found: Resource) -> bool:
-    return bool({"*", found.type, found.name, found.urn} & set(found.config["allowReplace"]))

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from policies.values import Properties
 
 Level = Literal["mandatory", "advisory"]
+ALLOW_REPLACE = {"allowReplace": {"type": "array", "items": {"type": "string"}, "default": []}}
+"""What a stack gives free, by type, name or URN; ``*`` is all of it."""
 Finding = tuple["Resource | None", str]
 """A resource, None for the stack as a whole, and what is wrong with it."""
 
@@ -29,6 +31,11 @@ class Resource:
     """By property, the URNs of the resources that its value comes from; only the stack's rules see them."""
     config: Properties = field(default_factory=dict)
     """The rule's settings."""
+
+    @property
+    def given_free(self) -> bool:
+        """Whether the rule's setting ``allowReplace`` names it."""
+        return bool({"*", self.type, self.name, self.urn} & {*self.config["allowReplace"]})
 
     def names(self, other: "Resource", key: str, name: str) -> bool:
         """Tell whether the property ``key`` comes from ``other`` or holds its name, its property ``name``."""

@@ -1,7 +1,7 @@
 """An S3 bucket that only its owner's own roles reach: private, encrypted, versioned, over TLS alone.
 
 Costs what it holds, about 0.024 USD a GiB and month, deleted and replaced objects included for the days that
-they are kept. A bucket that holds anything can't be deleted: empty it by hand first.
+they are kept. AWS deletes no bucket that holds anything. One that the stack gives free goes with all of it.
 """
 
 from collections.abc import Collection, Sequence
@@ -36,6 +36,8 @@ class BucketArgs:
     """Its name among all buckets of AWS; None is one of the stack's."""
     allow_replace: Collection[str] = ()
     """The names of protected resources that the stack gives free."""
+    empties: bool = True
+    """Whether it is emptied to be deleted; otherwise somebody has to do that by hand."""
 
 
 class Bucket(pulumi.ComponentResource):
@@ -44,10 +46,12 @@ class Bucket(pulumi.ComponentResource):
     def __init__(self, name: str, args: BucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ollamamax:aws:Bucket", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        protected = protects(name, args.allow_replace)
         self._bucket = bucket = s3.Bucket(
             name,
             bucket=args.name or bucket_name(args.account, name),
-            opts=pulumi.ResourceOptions(parent=self, protect=protects(name, args.allow_replace)),
+            force_destroy=True if args.empties and not protected else None,
+            opts=pulumi.ResourceOptions(parent=self, protect=protected),
         )
         s3.BucketVersioning(
             name,

@@ -15,6 +15,7 @@ from components.aws.account import Account
 from components.aws.bucket import Bucket, BucketArgs
 from components.aws.key import Key, KeyArgs
 from stacks import shared_state
+from stacks.protected import EVERYTHING
 
 VERSIONS_DAYS = 365
 """How long a state that was replaced is kept: each ``up`` replaces it."""
@@ -43,11 +44,11 @@ class SharedState(pulumi.ComponentResource):
         self._account = args.account
         child = pulumi.ResourceOptions(parent=self)
         account = args.account
+        # All that a stack has may go; what opens its state, and other stacks', is given free by name alone.
+        free = [name for name in args.allow_replace if name != EVERYTHING]
         self._key = Key(
             "secrets",
-            KeyArgs(
-                account, f"Secrets in the state of stack {account.stack}", allow_replace=args.allow_replace
-            ),
+            KeyArgs(account, f"Secrets in the state of stack {account.stack}", allow_replace=free),
             child,
         )
         if args.first_in_account:
@@ -57,12 +58,13 @@ class SharedState(pulumi.ComponentResource):
                     account,
                     key=Key(
                         "state",
-                        KeyArgs(account, "State of all stacks", allow_replace=args.allow_replace),
+                        KeyArgs(account, "State of all stacks", allow_replace=free),
                         child,
                     ),
                     versions_days=VERSIONS_DAYS,
                     name=shared_state.bucket(account.id, account.region),
-                    allow_replace=args.allow_replace,
+                    allow_replace=free,
+                    empties=False,
                 ),
                 child,
             )

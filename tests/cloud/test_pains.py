@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ops.stack import GIVEN_FREE
 from tests.cloud.conftest import Simulated
 from tests.cloud.test_parameters import Deployed
 
@@ -69,7 +70,11 @@ def test_custom_resources_come_after_what_defines_them(prod: Simulated) -> None:
 def test_destroy_with_the_explicit_word_leaves_nothing_behind(tmp_path: Path) -> None:
     stack = Simulated("prod", tmp_path)
     stack.write(lambda settings: settings.update(policy={"allowReplace": ["*"]}))
-    stack.up()
+    levels = tmp_path / "levels.json"
+    levels.write_text(json.dumps({rule: {"allowReplace": ["*"]} for rule in GIVEN_FREE}))
+    policies = ("--policy-pack", "policies", "--policy-pack-config", str(levels))
+    done = stack.engine("up", "--yes", *policies)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     done = stack.engine("destroy", "--yes")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     cloud = tmp_path / "simulated" / ".pulumi" / "cloud"

@@ -147,6 +147,7 @@ def test_policies_are_told_what_is_given_free_beside_what_the_stack_sets(embedde
         "multi-zone": "advisory",
         "blast-radius": {"enforcementLevel": "advisory", "allowReplace": ["b"]},
         "deletion-protection": {"allowReplace": ["a", "b"]},
+        "force-destroy": {"allowReplace": ["b"]},
     }
 
 

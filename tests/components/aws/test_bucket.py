@@ -66,6 +66,12 @@ def test_its_name_is_unique_among_all_buckets_and_nothing_deletes_it() -> None:
     assert not bucket(allow_replace=["things"])["aws:s3/bucket:Bucket::things"].protect
 
 
+def test_given_free_it_goes_with_all_that_it_holds_unless_it_may_not() -> None:
+    assert part(bucket(allow_replace=["things"]), "Bucket")["forceDestroy"] is True
+    kept = part(bucket(allow_replace=["things"], empties=False), "Bucket")
+    assert "forceDestroy" not in kept
+
+
 def test_without_a_key_s3_encrypts_with_its_own() -> None:
     (rule,) = part(bucket(), "BucketServerSideEncryptionConfiguration")["rules"]
     assert rule["applyServerSideEncryptionByDefault"] == {"sseAlgorithm": "AES256"}

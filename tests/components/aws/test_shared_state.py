@@ -11,8 +11,8 @@ from tests.components.conftest import Graph, record_of
 BUCKET = "ollamamax-state-111122223333-eu-central-1"
 
 
-def made(account: Account, *, first: bool = True) -> Graph:
-    return record_of(lambda: SharedState("state", SharedStateArgs(account, first)))
+def made(account: Account, *, first: bool = True, free: tuple[str, ...] = ()) -> Graph:
+    return record_of(lambda: SharedState("state", SharedStateArgs(account, first, free)))
 
 
 def test_the_bucket_is_the_one_that_up_looks_for(account: Account) -> None:
@@ -59,6 +59,13 @@ def test_the_state_is_kept_sealed_and_to_itself(account: Account) -> None:
 )
 def test_state_and_keys_are_not_deleted_without_a_word(account: Account, name: str) -> None:
     assert made(account)[f"aws:{name}"].protect
+    assert made(account, free=("*",))[f"aws:{name}"].protect, "it is not the stack's: others need it"
+    assert not made(account, free=(name.rpartition("::")[2],))[f"aws:{name}"].protect
+
+
+def test_the_states_of_all_stacks_are_never_deleted_with_their_bucket(account: Account) -> None:
+    bucket = made(account, free=("state",))["aws:s3/bucket:Bucket::state"]
+    assert "forceDestroy" not in bucket.inputs
 
 
 def test_the_second_stack_of_an_account_has_a_key_of_its_own_and_shares_the_bucket(account: Account) -> None:

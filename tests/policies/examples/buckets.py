@@ -114,5 +114,14 @@ EXAMPLES = [
     fails("bucket-versioning", BUCKET, versioning("Suspended"), says="it keeps no versions"),
     passes("bucket-versioning", BUCKET, versioning("Enabled")),
     fails("force-destroy", thing("aws:s3/bucket:Bucket", forceDestroy=True), says="forceDestroy is true"),
+    fails(
+        "force-destroy",
+        thing("aws:s3/bucket:Bucket", forceDestroy=True),
+        says="forceDestroy is true",
+        config={"allowReplace": ["another"]},
+    ),
+    passes(
+        "force-destroy", thing("aws:s3/bucket:Bucket", forceDestroy=True), config={"allowReplace": ["it"]}
+    ),
     passes("force-destroy", BUCKET),
 ]
