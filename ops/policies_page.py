@@ -19,17 +19,13 @@ HEADER = f"""\
 <!-- Made by `make docs` from policies/ and stacks/policies.*.json: do not edit. -->
 # Policies
 
-The pack `{NAME}` in `policies/` has {len(RULES)} rules. It judges every resource before it is touched,
-and the stack as a whole at the end. A preview lists everything that breaks a rule, and fails where one is
-mandatory; an update stops there, before the resource is touched. Advisory rules only warn. The pack runs
-under the Pulumi CLI and the embedded engine alike:
+The policy pack `{NAME}` in `policies/` has {len(RULES)} rules. `make preview` and `make up` run it, under the
+Pulumi CLI and the embedded engine alike. It checks every resource before it is touched, and the stack as a
+whole at the end. A preview lists everything that breaks a rule, and fails if one of those rules is mandatory;
+an update stops before it touches the resource. Advisory rules only warn.
 
-```sh
-pulumi preview --policy-pack policies --policy-pack-config stacks/policies.prod.json
-```
-
-What a stack wants otherwise stands in `stacks/policies.<stack>.json`: a rule's level (`mandatory`,
-`advisory`, `disabled`), or an object with `enforcementLevel` and the rule's settings.
+A stack sets what differs for it in `stacks/policies.<stack>.json`: a rule's level (`mandatory`, `advisory`,
+`disabled`), or an object with `enforcementLevel` and the rule's settings.
 
 ```json
 {{
@@ -38,7 +34,7 @@ What a stack wants otherwise stands in `stacks/policies.<stack>.json`: a rule's 
 }}
 ```
 
-Some things are allowed where they are marked, so that a review sees the mark:
+Some things are allowed if they are marked, so that a review sees the mark:
 
 * the tag `exposure=edge`, on a Kubernetes Service the annotation `{EXPOSURE}: edge`, on what is meant to be
   reached from outside;
@@ -46,7 +42,7 @@ Some things are allowed where they are marked, so that a review sees the mark:
 * the setting `allowReplace` of `blast-radius`, `deletion-protection` and `force-destroy`, with what may be
   replaced or deleted on purpose. `make` adds what the stack's setting `policy.allowReplace` names.
 
-A value that a preview does not know yet breaks no rule; the update judges it once it is known.
+A value that a preview does not know yet breaks no rule; the update checks it once it is known.
 """
 
 
@@ -73,9 +69,9 @@ def _remedy(rule: Rule) -> str:
 
 
 def _stacks() -> Iterator[str]:
-    """Yield the lines about what stacks want otherwise."""
+    """Yield the lines about what stacks set differently."""
     yield "## Stacks\n"
-    yield "| Stack | Rule | Otherwise |"
+    yield "| Stack | Rule | What differs |"
     yield "|---|---|---|"
     for file in sorted((ROOT / "stacks").glob("policies.*.json")):
         for rule, value in json.loads(file.read_text()).items():

@@ -91,7 +91,7 @@ def run(settings: Settings, stack: str) -> Report:
             raise StackError(NO_CREDENTIALS)
         return check(settings, stack, lambda name: session.create_client(name, region_name=aws.region))
     except (BotoCoreError, ClientError) as error:
-        raise StackError(f"AWS in {aws.region} cannot be asked: {error}") from error
+        raise StackError(f"asking AWS in {aws.region} failed: {error}") from error
 
 
 def check(settings: Settings, stack: str, client: Client) -> Report:

@@ -40,7 +40,7 @@ def bucket_public_access(stack: Stack) -> Iterator[Finding]:
 @rule(
     "bucket-acl",
     why="A public access list hands the bucket's content to everybody, whatever its policy says.",
-    remedy="Leave the access list away: the owner's account has access without one. Publish through the CDN.",
+    remedy="Leave out the access list: the owner's account has access without one. Publish through the CDN.",
     on=(BUCKET, ACL),
 )
 def bucket_acl(found: Resource) -> Iterator[str]:
@@ -110,8 +110,8 @@ def bucket_versioning(stack: Stack) -> Iterator[Finding]:
 
 @rule(
     "force-destroy",
-    why="One destroy, or one rename, takes everything in it along.",
-    remedy="Leave forceDestroy away, so that a bucket that is not empty refuses to go, unless the stack's "
+    why="One destroy, or one rename, deletes everything in it.",
+    remedy="Leave out forceDestroy, so that a bucket that is not empty can't be deleted, unless the stack's "
     "setting policy.allowReplace (this rule's allowReplace) names it.",
     on=(BUCKET,),
     settings=ALLOW_REPLACE,

@@ -16,7 +16,7 @@ def _numbers(found: Resource, block: str, *keys: str) -> list[Any]:
 
 @rule(
     "database-connections",
-    why="Connections above the server's limit are refused, first to those who hold the lock.",
+    why="The server refuses every connection above its limit, whoever asks for it.",
     remedy="Raise database.maxConnections, or lower pool.replicas or pool.defaultPoolSize.",
     on=(PLATFORM,),
 )

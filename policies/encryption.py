@@ -10,8 +10,8 @@ EBS_DRIVERS = ("ebs.csi.aws.com", "ebs.csi.eks.amazonaws.com")
 
 @rule(
     "database-encryption",
-    why="Snapshots and replicas of a database that is not encrypted are not either, and it can't be added "
-    "later without replacing it.",
+    why="Snapshots and replicas of an unencrypted database are unencrypted too, and encryption can't be "
+    "added without replacing it.",
     remedy="Set storageEncrypted to true and kmsKeyId to the stack's key.",
     on=("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"),
 )
@@ -41,7 +41,7 @@ def cache_encryption(found: Resource) -> Iterator[str]:
 
 @rule(
     "cluster-secrets-encryption",
-    why="Without a key of one's own, whoever gets at the cluster's etcd reads every Secret.",
+    why="Without the stack's own key, whoever gets at the cluster's etcd reads every Secret.",
     remedy="Set encryptionConfig with resources [secrets] and provider.keyArn.",
     on=("aws:eks/cluster:Cluster",),
 )
@@ -56,7 +56,7 @@ def cluster_secrets_encryption(found: Resource) -> Iterator[str]:
 
 @rule(
     "registry-encryption",
-    why="A key of one's own can be taken away from whoever should not pull any more.",
+    why="Access to the stack's own key can be taken from whoever should no longer pull images.",
     remedy="Set encryptionConfigurations with encryptionType KMS and kmsKey.",
     on=("aws:ecr/repository:Repository",),
 )
@@ -139,7 +139,7 @@ def message_encryption(found: Resource) -> Iterator[str]:
 
 @rule(
     "secret-encryption",
-    why="With a key of one's own, reading a secret needs two permissions, and each use is logged.",
+    why="With the stack's own key, reading a secret needs two permissions, and each use is logged.",
     remedy="Set kmsKeyId to the stack's key.",
     on=("aws:secretsmanager/secret:Secret",),
 )
@@ -151,7 +151,7 @@ def secret_encryption(found: Resource) -> Iterator[str]:
 
 @rule(
     "key-rotation",
-    why="A key that is rotated limits how much one leak opens.",
+    why="Rotation limits how much a leaked key opens.",
     remedy="Set enableKeyRotation to true.",
     on=("aws:kms/key:Key",),
 )

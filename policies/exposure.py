@@ -127,7 +127,7 @@ def public_load_balancer(found: Resource) -> Iterator[str]:
 @rule(
     "public-instance",
     why="A node with a public address bypasses the edge, its limits and its logs.",
-    remedy="Leave associatePublicIpAddress away and place it in a private subnet.",
+    remedy="Leave out associatePublicIpAddress and place it in a private subnet.",
     on=("aws:ec2/instance:Instance", "aws:ec2/launchTemplate:LaunchTemplate"),
 )
 def public_instance(found: Resource) -> Iterator[str]:
@@ -157,7 +157,7 @@ def public_service(found: Resource) -> Iterator[str]:
 @rule(
     "host-access",
     why="What shares its node's network, processes or files can reach every other pod's.",
-    remedy="Leave hostNetwork, hostPID, hostIPC and hostPort away; use a PersistentVolumeClaim or CSI "
+    remedy="Leave out hostNetwork, hostPID, hostIPC and hostPort; use a PersistentVolumeClaim or CSI "
     "volume instead of hostPath.",
     on=WORKLOADS,
 )

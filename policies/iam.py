@@ -81,7 +81,7 @@ def iam_action_wildcard(found: Resource) -> Iterator[str]:
     "iam-resource-wildcard",
     why="A write on every resource reaches those of other stacks and teams.",
     remedy="Name the resources by ARN, or add a condition (aws:ResourceTag, aws:RequestTag). Reads, and "
-    "actions that AWS lets nobody limit, may stand alone on *.",
+    "actions that AWS cannot limit to a resource, may have * without one.",
     on=PERMISSIONS,
 )
 def iam_resource_wildcard(found: Resource) -> Iterator[str]:

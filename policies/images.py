@@ -24,7 +24,7 @@ def immutable_tags(found: Resource) -> Iterator[str]:
 
 @rule(
     "scan-on-push",
-    why="Flaws of the packages inside are known the day after; a scan finds them without a new build.",
+    why="A scan finds known vulnerabilities of the packages inside before the image is deployed.",
     remedy="Set imageScanningConfiguration.scanOnPush to true.",
     on=(REPOSITORY,),
 )

@@ -53,7 +53,7 @@ def pool_limits(found: Resource) -> Iterator[str]:
 
 @rule(
     "gpu-taint",
-    why="Without a taint, any pod lands on the most expensive nodes and keeps them from going.",
+    why="Without a taint, any pod lands on the most expensive nodes and keeps them from being removed.",
     remedy=f"Add a taint with key {GPU} and effect NoSchedule (NO_SCHEDULE on a node group).",
     on=(NODE_POOL, NODE_GROUP),
 )
@@ -70,7 +70,7 @@ def gpu_taint(found: Resource) -> Iterator[str]:
 
 @rule(
     "pool-disruption",
-    why="Karpenter's own limits take nodes away within seconds of a quiet moment, and up to a tenth at a "
+    why="Karpenter's defaults remove nodes within seconds of a quiet moment, and up to a tenth of them at a "
     "time.",
     remedy="Set spec.disruption.consolidateAfter and at least one of spec.disruption.budgets.",
     on=(NODE_POOL,),

@@ -1,4 +1,4 @@
-"""Secrets that are none: plain text where a secret belongs."""
+"""Plain text where a secret belongs."""
 
 import re
 from collections.abc import Iterator
@@ -50,8 +50,7 @@ def _plain(found: Resource) -> Iterator[tuple[str, str]]:
 
 @rule(
     "plain-text-secret",
-    why="What is not marked as a secret stands readable in the state, its backups, every plan and the CI's "
-    "log.",
+    why="What is not marked as a secret is readable in the state, its backups, every plan and the CI's log.",
     remedy="Wrap it with pulumi.Output.secret, read it with config.require_secret, or let the cloud's "
     "secret store keep it.",
 )

@@ -63,7 +63,7 @@ def deletion_protection(found: Resource) -> Iterator[str]:
 @rule(
     "final-snapshot",
     why="Without one, deleting the database deletes the only copy of today's data.",
-    remedy="Leave skipFinalSnapshot away and set finalSnapshotIdentifier.",
+    remedy="Leave out skipFinalSnapshot and set finalSnapshotIdentifier.",
     on=DATABASES,
 )
 def final_snapshot(found: Resource) -> Iterator[str]:
@@ -93,7 +93,7 @@ def backups(found: Resource) -> Iterator[str]:
 @rule(
     "multi-zone",
     why="Zones fail as a whole; a standby elsewhere takes over within a minute.",
-    remedy="Set multiAz, for a cache automaticFailoverEnabled and multiAzEnabled, to true.",
+    remedy="Set multiAz to true; for a cache, automaticFailoverEnabled and multiAzEnabled.",
     on=("aws:rds/instance:Instance", CACHE),
 )
 def multi_zone(found: Resource) -> Iterator[str]:
@@ -107,7 +107,7 @@ def multi_zone(found: Resource) -> Iterator[str]:
     "deletion-window",
     why="A deleted key or secret is lost to everything that it encrypted or opened; the window is the way "
     "back.",
-    remedy="Leave the window away (30 days), or make it at least this rule's setting days.",
+    remedy="Leave out the window (30 days), or make it at least this rule's setting days.",
     on=("aws:kms/key:Key", "aws:secretsmanager/secret:Secret"),
     settings={"days": {"type": "integer", "default": 7}},
 )

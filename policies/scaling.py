@@ -28,9 +28,8 @@ def _targets(scaler: Resource, found: Resource) -> bool:
 
 @stack_rule(
     "one-replica-writer",
-    why="Two writers fight: every deployment sets the count back that the autoscaler found, in the middle "
-    "of a peak.",
-    remedy="Leave spec.replicas away where an autoscaler moves it, or have only a new workload start with it "
+    why="Two writers fight: a deployment in the middle of a peak resets what the autoscaler has set.",
+    remedy="Leave out spec.replicas where an autoscaler moves it, or have only a new workload start with it "
     "(ignoreChanges), and let one autoscaler do so.",
 )
 def one_replica_writer(stack: Stack) -> Iterator[Finding]:
@@ -50,7 +49,7 @@ def one_replica_writer(stack: Stack) -> Iterator[Finding]:
 
 @rule(
     "scaling-limits",
-    why="An autoscaler without a maximum spends without one; a minimum above it never comes up.",
+    why="Without a maximum, an autoscaler spends without limit; with a minimum above it, it can't work.",
     remedy="Set minimum and maximum (spec.minReplicas and maxReplicas, for a ScaledObject minReplicaCount "
     "and maxReplicaCount), the first not above the second.",
     on=AUTOSCALERS,

@@ -14,7 +14,7 @@ WEAK_POLICIES = ("ELBSecurityPolicy-TLS13-1-0", "ELBSecurityPolicy-TLS13-1-1")
 
 @rule(
     "cdn-viewer-tls",
-    why="Older versions of TLS have known attacks, and plain HTTP none to need.",
+    why="Older versions of TLS have known attacks, and plain HTTP has no protection at all.",
     remedy=f"Set viewerCertificate.minimumProtocolVersion to one of {', '.join(VIEWER_VERSIONS)} with a "
     "certificate of your own, and viewerProtocolPolicy to redirect-to-https or https-only.",
     on=(DISTRIBUTION,),

@@ -39,8 +39,8 @@ def _secured(found: Resource, *path: str) -> Iterator[tuple[Properties, Any]]:
 
 @rule(
     "container-resources",
-    why="Without requests the scheduler guesses; without a memory limit one leak takes the node's other "
-    "pods along.",
+    why="Without requests the scheduler guesses; without a memory limit one leak brings down the "
+    "node's other pods.",
     remedy="Set resources.requests.cpu, resources.requests.memory and resources.limits.memory.",
     on=WORKLOADS,
 )
@@ -68,7 +68,7 @@ def container_probes(found: Resource) -> Iterator[str]:
 
 @rule(
     "run-as-non-root",
-    why="Root in a container is root on the node after one flaw of the kernel.",
+    why="After one kernel vulnerability, root in a container is root on the node.",
     remedy="Set securityContext.runAsNonRoot to true and runAsUser to an id above 0.",
     on=WORKLOADS,
 )
@@ -98,7 +98,7 @@ def read_only_root(found: Resource) -> Iterator[str]:
 @rule(
     "no-privilege-escalation",
     why="A set-uid program in the image is enough to become root otherwise.",
-    remedy="Set securityContext.allowPrivilegeEscalation to false and leave privileged away.",
+    remedy="Set securityContext.allowPrivilegeEscalation to false and leave out privileged.",
     on=WORKLOADS,
 )
 def no_privilege_escalation(found: Resource) -> Iterator[str]:
@@ -113,7 +113,7 @@ def no_privilege_escalation(found: Resource) -> Iterator[str]:
 @rule(
     "drop-capabilities",
     why="The default set lets a container forge packets and change owners of files.",
-    remedy="Set securityContext.capabilities.drop to [ALL] and leave add away.",
+    remedy="Set securityContext.capabilities.drop to [ALL] and leave out add.",
     on=WORKLOADS,
 )
 def drop_capabilities(found: Resource) -> Iterator[str]:
@@ -129,7 +129,7 @@ def drop_capabilities(found: Resource) -> Iterator[str]:
 
 @rule(
     "seccomp-profile",
-    why="Most flaws of the kernel are in system calls that no service of ours makes.",
+    why="Most kernel vulnerabilities are in system calls that no service here makes.",
     remedy="Set securityContext.seccompProfile.type to RuntimeDefault on the pod.",
     on=WORKLOADS,
 )

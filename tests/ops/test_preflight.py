@@ -225,7 +225,7 @@ def test_a_profile_that_does_not_exist_is_one_message() -> None:
     done = run("preflight", "--stack", "prod", AWS_PROFILE="no-such", **NOWHERE)
     assert done.returncode == 1
     assert done.stderr == (
-        "error: AWS in eu-central-1 cannot be asked: The config profile (no-such) could not be found\n"
+        "error: asking AWS in eu-central-1 failed: The config profile (no-such) could not be found\n"
     )
 
 
