@@ -8,6 +8,7 @@ import pulumi
 from components.aws.account import Account
 from components.aws.budget import Budget, BudgetArgs
 from components.aws.cluster import Cluster, ClusterArgs
+from components.aws.data_tier import DataTier
 from components.aws.database import Database, DatabaseArgs
 from components.aws.gpu_pools import GpuPools, GpuPoolsArgs
 from components.aws.model_store import ModelStore, ModelStoreArgs
@@ -88,16 +89,16 @@ class Cloud(pulumi.ComponentResource):
             child,
         )
         self._store = ModelStore("models", ModelStoreArgs(account, args.aws.model_versions_days, free), child)
+        tier = DataTier(
+            network.vpc_id, network.data_subnet_ids, network.data_cidrs, cluster.security_group_id
+        )
         self._database = Database(
             "database",
             DatabaseArgs(
                 args.aws.database,
                 args.settings.database,
                 account,
-                network.vpc_id,
-                network.data_subnet_ids,
-                network.data_cidrs,
-                cluster.security_group_id,
+                tier,
                 args.database_password,
                 free,
             ),
@@ -108,10 +109,7 @@ class Cloud(pulumi.ComponentResource):
             ValkeyArgs(
                 args.aws.cache,
                 account,
-                network.vpc_id,
-                network.data_subnet_ids,
-                network.data_cidrs,
-                cluster.security_group_id,
+                tier,
                 args.cache_password,
                 free,
             ),

@@ -1,14 +1,11 @@
 """Writes ``docs/policies.md`` from the policy pack itself: ``python -m ops.policies_page FILE``."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
 
-import typer
-
+from ops.page import run
 from policies.exposure import EXPOSURE
 from policies.pack import MODULES, NAME, RULES
 from policies.rule import Rule
@@ -79,16 +76,5 @@ def _stacks() -> Iterator[str]:
     yield ""
 
 
-def main(
-    file: Annotated[Path, typer.Argument(help="The page.")],
-    check: Annotated[bool, typer.Option("--check", help="Only say whether the page is up to date.")] = False,
-) -> None:
-    """Write the page, or check it."""
-    if not check:
-        file.write_text(page())
-    elif not file.exists() or file.read_text() != page():
-        sys.exit(f"error: {file} does not match the policy pack: make docs writes it anew")
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    run(page, of="the policy pack")

@@ -2,19 +2,17 @@
 
 import ast
 import inspect
-import sys
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import typer
 from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from ops.page import run
 from stacks import budgets
 from stacks.block import IN_WORDS
 from stacks.loading import NAMESPACE
@@ -157,16 +155,5 @@ def _text(description: str | None) -> str:
     return " ".join((description or "").split()).replace("``", "`").replace("|", "\\|")
 
 
-def main(
-    file: Annotated[Path, typer.Argument(help="The page.")],
-    check: Annotated[bool, typer.Option("--check", help="Only say whether the page is up to date.")] = False,
-) -> None:
-    """Write the page, or check it."""
-    if not check:
-        file.write_text(page())
-    elif not file.exists() or file.read_text() != page():
-        sys.exit(f"error: {file} does not match the settings: make docs writes it anew")
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    run(page, of="the settings")

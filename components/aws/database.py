@@ -6,18 +6,19 @@ go on working until a gateway restarts. The last snapshot and the key that encry
 database can be made from them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_aws import cloudwatch, ec2, rds, vpc
+from pulumi_aws import cloudwatch, rds
 
 from components.aws.account import Account
+from components.aws.data_tier import DataTier
 from components.aws.database_parameters import FAMILY, parameters
 from components.aws.documents import allow, document
 from components.aws.key import Key, KeyArgs
 from components.aws.protection import protects
-from components.service import ADMINISTRATOR, Outside, Store, VaultSecret
+from components.service import ADMINISTRATOR, Store, VaultSecret
 from stacks import aws
 from stacks.regions import database_authorities
 from stacks.stores import DatabaseSettings
@@ -39,12 +40,7 @@ class DatabaseArgs:
     server: DatabaseSettings
     """The server's own parameters, the same as for a container."""
     account: Account
-    vpc_id: pulumi.Input[str]
-    subnet_ids: Sequence[pulumi.Input[str]]
-    """The data subnets."""
-    subnet_cidrs: Sequence[str]
-    client_group_id: pulumi.Input[str]
-    """Security group of those that may connect: the cluster's."""
+    tier: DataTier
     password: pulumi.Input[str]
     """Of the role ``ollamamax``, which the migrations make."""
     allow_replace: Collection[str] = ()
@@ -73,18 +69,7 @@ class Database(pulumi.ComponentResource):
             ),
             child,
         )
-        subnets = rds.SubnetGroup(name, subnet_ids=args.subnet_ids, opts=child)
-        group = ec2.SecurityGroup(name, description="PostgreSQL", vpc_id=args.vpc_id, opts=child)
-        vpc.SecurityGroupIngressRule(
-            name,
-            security_group_id=group.id,
-            description="PostgreSQL from the cluster",
-            referenced_security_group_id=args.client_group_id,
-            ip_protocol="tcp",
-            from_port=PORT,
-            to_port=PORT,
-            opts=child,
-        )
+        subnets = rds.SubnetGroup(name, subnet_ids=args.tier.subnet_ids, opts=child)
         server = rds.ParameterGroup(
             name,
             family=FAMILY,
@@ -119,7 +104,7 @@ class Database(pulumi.ComponentResource):
             ca_cert_identifier=AUTHORITY,
             publicly_accessible=False,
             db_subnet_group_name=subnets.name,
-            vpc_security_group_ids=[group.id],
+            vpc_security_group_ids=[args.tier.admit(name, PORT, "PostgreSQL", child)],
             username=ADMINISTRATOR,
             manage_master_user_password=True,
             master_user_secret_kms_key_id=key.arn,
@@ -154,7 +139,7 @@ class Database(pulumi.ComponentResource):
         return Store(
             host=self._instance.address,
             port=PORT,
-            outside=Outside(tuple(self._args.subnet_cidrs), PORT),
+            outside=self._args.tier.outside(PORT),
             password=self._args.password,
             ca_certificate=database_authorities()[self._args.account.region],
             admin=VaultSecret(self._instance.master_user_secrets[0].secret_arn, "password"),

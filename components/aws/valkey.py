@@ -5,16 +5,17 @@ Deleted, or away, no request fails: gateways answer from their own memory and le
 asking the database, later than by a message.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_aws import cloudwatch, ec2, elasticache, secretsmanager, vpc
+from pulumi_aws import cloudwatch, elasticache, secretsmanager
 
 from components.aws.account import Account
+from components.aws.data_tier import DataTier
 from components.aws.key import Key, KeyArgs
 from components.aws.protection import protects
-from components.service import Outside, Store
+from components.service import Store
 from stacks.aws import CacheSettings
 
 PORT = 6379
@@ -34,12 +35,7 @@ class ValkeyArgs:
 
     settings: CacheSettings
     account: Account
-    vpc_id: pulumi.Input[str]
-    subnet_ids: Sequence[pulumi.Input[str]]
-    """The data subnets."""
-    subnet_cidrs: Sequence[str]
-    client_group_id: pulumi.Input[str]
-    """Security group of those that may connect: the cluster's."""
+    tier: DataTier
     password: pulumi.Input[str]
     """16 to 128 letters and digits."""
     allow_replace: Collection[str] = ()
@@ -68,18 +64,7 @@ class Valkey(pulumi.ComponentResource):
             child,
         )
         subnets = elasticache.SubnetGroup(
-            name, description="Data subnets", subnet_ids=args.subnet_ids, opts=child
-        )
-        group = ec2.SecurityGroup(name, description="Valkey", vpc_id=args.vpc_id, opts=child)
-        vpc.SecurityGroupIngressRule(
-            name,
-            security_group_id=group.id,
-            description="Valkey from the cluster",
-            referenced_security_group_id=args.client_group_id,
-            ip_protocol="tcp",
-            from_port=PORT,
-            to_port=PORT,
-            opts=child,
+            name, description="Data subnets", subnet_ids=args.tier.subnet_ids, opts=child
         )
         server = elasticache.ParameterGroup(
             name,
@@ -124,7 +109,7 @@ class Valkey(pulumi.ComponentResource):
             parameter_group_name=server.name,
             port=PORT,
             subnet_group_name=subnets.name,
-            security_group_ids=[group.id],
+            security_group_ids=[args.tier.admit(name, PORT, "Valkey", child)],
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
             auth_token=args.password,
@@ -154,6 +139,6 @@ class Valkey(pulumi.ComponentResource):
         return Store(
             host=self._group.primary_endpoint_address,
             port=PORT,
-            outside=Outside(tuple(self._args.subnet_cidrs), PORT),
+            outside=self._args.tier.outside(PORT),
             password=self._args.password,
         )

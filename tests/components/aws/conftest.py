@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 
 from components.aws.account import Account
+from components.aws.data_tier import DataTier
 from tests.components.conftest import Graph, Registered
 
 REGION = "eu-central-1"
+TIER = DataTier(
+    "vpc-1", ["subnet-1", "subnet-2"], ["10.80.250.0/24", "10.80.251.0/24"], client_group_id="sg-cluster"
+)
 ZONES = [f"{REGION}{letter}" for letter in "abc"]
 
 

@@ -11,6 +11,7 @@ from components.aws.database import Database, DatabaseArgs
 from components.service import Store
 from stacks import aws
 from stacks.stores import DatabaseSettings
+from tests.components.aws.conftest import TIER
 from tests.components.conftest import Graph, record_of, strings
 
 INSTANCE = "aws:rds/instance:Instance::database"
@@ -33,10 +34,7 @@ def database(**changed: Any) -> tuple[Graph, dict[str, Any]]:
             "settings": aws.DatabaseSettings(),
             "server": DatabaseSettings(),
             "account": Account("prod", "444455556666", "eu-central-1"),
-            "vpc_id": "vpc-1",
-            "subnet_ids": ["subnet-1", "subnet-2"],
-            "subnet_cidrs": ["10.80.250.0/24", "10.80.251.0/24"],
-            "client_group_id": "sg-cluster",
+            "tier": TIER,
             "password": pulumi.Output.secret("password-of-the-role"),
             **changed,
         }

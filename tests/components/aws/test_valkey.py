@@ -10,6 +10,7 @@ from components.aws.valkey import PARAMETERS, Valkey, ValkeyArgs
 from components.rendering import render
 from components.service import Store
 from stacks.aws import CacheSettings
+from tests.components.aws.conftest import TIER
 from tests.components.conftest import SECRET, Graph, record_of
 
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup::cache"
@@ -26,10 +27,7 @@ def valkey(**changed: Any) -> tuple[Graph, dict[str, Any]]:
         args = {
             "settings": CacheSettings(),
             "account": Account("prod", "444455556666", "eu-central-1"),
-            "vpc_id": "vpc-1",
-            "subnet_ids": ["subnet-1", "subnet-2"],
-            "subnet_cidrs": ["10.80.250.0/24", "10.80.251.0/24"],
-            "client_group_id": "sg-cluster",
+            "tier": TIER,
             "password": pulumi.Output.secret("a-password-of-32-letters-or-more"),
             **changed,
         }
