@@ -123,6 +123,7 @@ class Front(pulumi.ComponentResource):
                 cdn=_addresses(cdn, args.account.region) if cdn else None,
                 longest_stream_s=args.longest_stream_s,
                 allow_replace=args.allow_replace,
+                after=[args.network],
             ),
             self._child,
         )

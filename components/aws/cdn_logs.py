@@ -79,7 +79,8 @@ class CdnLogs(pulumi.ComponentResource):
             output_format="json",
             delivery_destination_configuration={"destination_resource_arn": self._bucket.arn},
             region=REGION,
-            opts=child,
+            # No data flows from the bucket's policy; without it AWS would write one, and ours overwrite that.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._bucket]),
         )
         self.register_outputs({})
 

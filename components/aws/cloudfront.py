@@ -75,7 +75,9 @@ class Cloudfront(pulumi.ComponentResource):
         self._logs = CdnLogs("cdn-logs", CdnLogsArgs(account, args.allow_replace), child)
         self._firewall = WebFirewall(
             "firewall",
-            WebFirewallArgs(account, settings.requests_per_5_minutes, self._logs.bucket_arn),
+            WebFirewallArgs(
+                account, settings.requests_per_5_minutes, self._logs.bucket_arn, after=[self._logs]
+            ),
             child,
         )
         known = {rule.name: rule for source in args.hosts.values() for rule in rules(settings, source)}

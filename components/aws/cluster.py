@@ -110,10 +110,13 @@ class Cluster(pulumi.ComponentResource):
                 parent=self, protect=protected, depends_on=[roles, logs, *args.after]
             ),
         )
-        for role, policy in self._people().items():
-            self._admit(role, policy)
+        admitted = [self._admit(role, policy) for role, policy in self._people().items()]
         self._provider = pulumi_kubernetes.Provider(
-            name, kubeconfig=self.kubeconfig, enable_server_side_apply=True, opts=child
+            name,
+            kubeconfig=self.kubeconfig,
+            enable_server_side_apply=True,
+            # Who runs this program is nobody to the cluster before, and none of it is in the kubeconfig.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=admitted),
         )
         Addons("addons", AddonsArgs(account, settings.addons, self.name, self._provider), child)
         self.register_outputs({"name": self.name})
@@ -211,13 +214,13 @@ class Cluster(pulumi.ComponentResource):
             )
         return people
 
-    def _admit(self, arn: str, policy: str) -> None:
+    def _admit(self, arn: str, policy: str) -> pulumi.Resource:
         owner, _, role = arn.split(":", 4)[4].partition(":role/")
         name = f"{owner}-{role}"
         entry = eks.AccessEntry(
             name, cluster_name=self.name, principal_arn=arn, type="STANDARD", opts=self._child
         )
-        eks.AccessPolicyAssociation(
+        return eks.AccessPolicyAssociation(
             name,
             cluster_name=self.name,
             principal_arn=entry.principal_arn,

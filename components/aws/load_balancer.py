@@ -60,6 +60,8 @@ class LoadBalancerArgs:
     """How long a connection to an edge that goes away is let finish, seconds."""
     allow_replace: Collection[str] = ()
     """The names of protected resources that the stack gives free."""
+    after: Sequence[pulumi.Resource] = ()
+    """What must stand before it, and after it is gone: the network's way to the internet."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class LoadBalancer(pulumi.ComponentResource):
             enable_cross_zone_load_balancing=True,
             enable_deletion_protection=protected,
             tags={"Name": f"{args.account.prefix}-{name}", **EXPOSED},
-            opts=pulumi.ResourceOptions(parent=self, protect=protected),
+            opts=pulumi.ResourceOptions(parent=self, protect=protected, depends_on=list(args.after)),
         )
         self._targets = {one: self._target_group(one) for one in entrances}
         self._listeners = [

@@ -88,7 +88,8 @@ class Valkey(pulumi.ComponentResource):
         }
         secret = secretsmanager.Secret(
             name,
-            name=f"{identifier}/cache",
+            # A name is taken for as long as the deleted secret can be taken back.
+            name_prefix=f"{identifier}/cache-",
             description="Password of the cache, for people and tools; the gateways have it already",
             kms_key_id=key.arn,
             recovery_window_in_days=RECOVERY_DAYS,

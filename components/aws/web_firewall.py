@@ -4,6 +4,7 @@ Costs 5 USD a month, 1 USD for each of its four rules, and 0.60 USD for a millio
 platform goes on, behind CloudFront's own protection against floods and the gateways' limits a key.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -42,11 +43,13 @@ class WebFirewallArgs:
         account: where it is.
         requests_per_5_minutes: requests from one address beyond which it is blocked.
         log_bucket_arn: where what it blocked is written down.
+        after: what must be there before it writes: the bucket's policy.
     """
 
     account: Account
     requests_per_5_minutes: int
     log_bucket_arn: pulumi.Input[str]
+    after: Sequence[pulumi.Resource] = ()
 
 
 class WebFirewall(pulumi.ComponentResource):
@@ -83,7 +86,7 @@ class WebFirewall(pulumi.ComponentResource):
                 ],
             },
             region=REGION,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )
         self.register_outputs({"arn": self.arn})
 

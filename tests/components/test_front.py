@@ -57,6 +57,11 @@ def test_clients_reach_the_load_balancer_itself_and_the_console_is_behind_the_cd
     assert ports(cloud) == {"edge": ("TCP_UDP", 443), "edge-cdn": ("TCP", 8443)}
 
 
+def test_the_load_balancer_has_a_way_to_the_internet_as_long_as_it_stands(cloud: Graph) -> None:
+    balancer = cloud["aws:lb/loadBalancer:LoadBalancer::edge"]
+    assert "aws:ec2/internetGateway:InternetGateway::internet" in balancer.depends_on
+
+
 def test_an_api_behind_the_cdn_has_no_way_around_it_and_no_quic(cloudfront: Graph) -> None:
     assert ports(cloudfront) == {"edge-cdn": ("TCP", 8443)}
     assert {*leads(cloudfront)} == {f"{name}.{STAGING}" for name in ("api", "console", "origin")}

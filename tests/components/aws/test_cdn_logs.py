@@ -5,6 +5,8 @@ from components.aws.cdn_logs import CdnLogs, CdnLogsArgs
 from tests.components.aws.conftest import of, statements
 from tests.components.conftest import Graph, record_of
 
+POLICY = "aws:s3/bucketPolicy:BucketPolicy::cdn-logs"
+
 
 def logs() -> Graph:
     def build() -> None:
@@ -42,4 +44,5 @@ def test_a_distribution_s_requests_are_delivered_from_where_cloudfront_is() -> N
     (delivery,) = of(graph, "cloudwatch/logDelivery:LogDelivery").values()
     assert {one.inputs["region"] for one in (source, destination, delivery)} == {"us-east-1"}
     assert source.inputs["logType"] == "ACCESS_LOGS"
+    assert POLICY in destination.depends_on, "or AWS would write one of its own"
     assert delivery.inputs["deliverySourceName"] == source.inputs["name"] == "ollamamax-prod-console"

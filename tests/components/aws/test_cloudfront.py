@@ -144,6 +144,11 @@ def test_cloudfront_alone_reads_the_consoles_bucket() -> None:
     }
 
 
+def test_the_firewall_writes_once_the_bucket_lets_it() -> None:
+    (logging,) = of(cloudfront(), "wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration").values()
+    assert "aws:s3/bucketPolicy:BucketPolicy::cdn-logs" in logging.depends_on
+
+
 def test_an_api_behind_the_cdn_has_a_distribution_without_the_console() -> None:
     graph = cloudfront(api=Source.API)
     assert [one["originId"] for one in distribution(graph, API)["origins"]] == ["api"]

@@ -143,6 +143,12 @@ def test_objects_in_the_cluster_are_made_by_its_own_provider(account: Account) -
     assert "https://cluster.eks.mock" in config
 
 
+def test_nothing_is_made_in_the_cluster_before_or_after_who_makes_it_may(account: Account) -> None:
+    graph = made(account, admin_roles=ADMINS)
+    admitted = {one.key for one in of(graph, "eks/accessPolicyAssociation:AccessPolicyAssociation").values()}
+    assert admitted <= {*graph["pulumi:providers:kubernetes::cluster"].depends_on}
+
+
 def test_a_grant_reaches_one_service_account_of_this_cluster(account: Account) -> None:
     def program() -> None:
         policy = document(allow(["s3:GetObject"], ["arn:one"]))

@@ -58,6 +58,9 @@ def test_data_and_password_are_encrypted_with_a_key_of_its_own() -> None:
     assert group(graph)["atRestEncryptionEnabled"] is True
     assert group(graph)["kmsKeyId"] == KEY_ARN
     assert graph["aws:secretsmanager/secret:Secret::cache"].inputs["kmsKeyId"] == KEY_ARN
+    named = graph["aws:secretsmanager/secret:Secret::cache"].inputs
+    assert "name" not in named, "a deleted one keeps its name for days: the stack could not be made again"
+    assert named["namePrefix"] == "ollamamax-prod/cache-"
     version = graph["aws:secretsmanager/secretVersion:SecretVersion::cache"]
     assert version.inputs["secretString"] == SECRET
 
