@@ -26,7 +26,7 @@ def test_the_go_tests_pass_under_the_race_detector(go: Go) -> None:
 
 def test_the_gateway_works_with_real_ollama_postgresql_pgbouncer_and_redis(go: Go, parts: Parts) -> None:
     # One package at a time: they share a database.
-    packages = (".", "./internal/accounts", "./internal/bus", "./internal/store")
+    packages = (".", "./internal/accounts", "./internal/bus", "./internal/cache", "./internal/store")
     status, output = go(
         *("go", "test", "-tags", "integration", "-count=1", "-p", "1", "-timeout", "300s"),
         *packages,
