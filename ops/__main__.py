@@ -1,26 +1,19 @@
 """The commands behind the make targets: ``python -m ops COMMAND``."""
 
+# What one command alone needs, it imports itself: a preview should not wait for clients of Docker, AWS
+# and HTTP/3 before it begins.
+
 import json
-import os
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
-import docker
 import typer
-from docker.errors import DockerException
-from docker.models.containers import Container
-from rich.console import Console
-from rich.table import Table
 
-from ops import cost as estimate
-from ops import preflight as account
-from ops import smoke as smoke_test
 from ops.bootstrap import Bootstrap, words
 from ops.stack import Stack, StackError
-from stacks import SettingsError
+from stacks import Settings, SettingsError
 
 app = typer.Typer(
     help="The commands behind the make targets.",
@@ -33,7 +26,6 @@ Simulate = Annotated[
     bool, typer.Option("--simulate", help="Work in a simulated cloud or cluster, not the real one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON document and nothing else.")]
-STATUS_WIDTH = 120
 
 
 @app.command()
@@ -52,6 +44,8 @@ def up(stack: StackName = "local", simulate: Simulate = False) -> None:
     if not (platform.on_machine or platform.in_cloud):
         typer.echo(f"{_elapsed(started)} ready: `{platform.way_in}` brings the edge here, TCP alone")
         return
+    from ops import smoke as smoke_test
+
     typer.echo(f"{_elapsed(started)} asking for one completion")
     outputs = platform.outputs(show_secrets=True)
     result = smoke_test.run(outputs, lambda text: typer.echo(text, nl=False))
@@ -102,10 +96,10 @@ def preview(stack: StackName = "local", simulate: Simulate = False, as_json: AsJ
     platform.prepare()
     with ThreadPoolExecutor() as beside:
         priced = platform.in_cloud and not as_json
-        cost = beside.submit(estimate.table, settings) if priced else None
+        costs = beside.submit(_costs, settings) if priced else None
         platform.preview(as_json=as_json)
-    if cost:
-        typer.echo(f"\n{cost.result()}")
+    if costs:
+        typer.echo(f"\n{costs.result()}")
         typer.echo(f"\nWhether the account has the quotas and zones for it: make preflight STACK={stack}")
 
 
@@ -126,22 +120,28 @@ def smoke(stack: StackName = "local") -> None:
     platform = Stack(stack)
     if platform.simulated:
         raise StackError(f"stack {stack} is only simulated here: nothing answers")
+    from ops import smoke as smoke_test
+
     typer.echo(smoke_test.run(platform.outputs(show_secrets=True), lambda _: None).line)
 
 
 @app.command()
 def cost(stack: StackName = "local", as_json: AsJson = False) -> None:
     """Say what the stack costs a month: at least, as expected, at most."""
+    from ops import cost as estimate
+
     settings = Stack(stack).settings()
     if as_json:
         typer.echo(json.dumps(estimate.document(settings), indent=2, ensure_ascii=False))
     else:
-        typer.echo(estimate.table(settings))
+        typer.echo(_costs(settings))
 
 
 @app.command()
 def preflight(stack: StackName = "local") -> None:
     """Ask the AWS account for the quotas and instance types that the stack needs; print what to request."""
+    from ops import preflight as account
+
     report = account.run(Stack(stack).settings(), stack)
     typer.echo(report.text)
     raise typer.Exit(0 if report.ok else 1)
@@ -150,25 +150,9 @@ def preflight(stack: StackName = "local") -> None:
 @app.command()
 def status(stack: StackName = "local") -> None:
     """Show the stack's containers, their state and health."""
-    found = _containers(stack)
-    if not found:
-        raise StackError(f"stack {stack} has no containers: make up STACK={stack} brings it up")
-    table = Table(box=None)
-    for heading in ("container", "state", "health", "restarts", "image"):
-        table.add_column(heading, no_wrap=True)
-    for container in sorted(found, key=lambda c: c.name or ""):
-        state = container.attrs["State"]
-        health = state.get("Health", {}).get("Status", "-")
-        text = f"exited ({state['ExitCode']})" if state["Status"] == "exited" else state["Status"]
-        table.add_row(
-            container.name,
-            text,
-            health,
-            str(container.attrs["RestartCount"]),
-            container.attrs["Config"]["Image"],
-        )
-    # Names are for copying: in a narrow window lines wrap rather than lose their ends.
-    Console(width=max(Console().width, STATUS_WIDTH), soft_wrap=True).print(table)
+    from ops import containers
+
+    containers.show(Stack(stack))
 
 
 @app.command()
@@ -178,36 +162,15 @@ def logs(
     tail: Annotated[int, typer.Option(help="Lines of the past to show first.")] = 50,
 ) -> None:
     """Follow the logs of the stack's containers until Ctrl-C."""
-    found = _containers(stack, service)
-    if not found:
-        raise StackError(f"stack {stack} has no containers" + (f" of service {service}" if service else ""))
-    names = sorted(container.name or "" for container in found)
-    width = max(map(len, names))
-    followers = [
-        subprocess.Popen(  # noqa: S602 - names come from Docker, which allows no shell characters in them
-            f"docker logs --follow --tail {tail} {name} 2>&1 | sed -u 's/^/{name.ljust(width)} | /'",
-            shell=True,
-        )
-        for name in names
-    ]
-    for follower in followers:
-        follower.wait()
+    from ops import containers
+
+    containers.follow_logs(Stack(stack), service, tail)
 
 
-def _containers(stack: str, service: str = "") -> list[Container]:
-    """Return the containers of a stack, or of one of its services.
+def _costs(settings: Settings) -> str:
+    from ops import cost as estimate
 
-    Raises:
-        StackError: if the stack does not run in Docker on this machine, or no daemon answers.
-    """
-    if not Stack(stack).on_machine:
-        raise StackError(f"stack {stack} runs on a cluster, not on this machine: ask kubectl")
-    labels = [f"ollamamax.stack={stack}"] + ([f"ollamamax.service={service}"] if service else [])
-    try:
-        return docker.from_env().containers.list(all=True, filters={"label": labels})
-    except DockerException as error:
-        where = os.environ.get("DOCKER_HOST", "its usual socket")
-        raise StackError(f"no Docker daemon answers at {where}: start it (make setup does)") from error
+    return estimate.table(settings)
 
 
 def _elapsed(started: float) -> str:
@@ -218,7 +181,7 @@ def main() -> int:
     """Run the command line; one message and status 1 for what can be foreseen."""
     try:
         app()
-    except (SettingsError, StackError, smoke_test.SmokeError, DockerException) as error:
+    except (SettingsError, StackError) as error:
         typer.echo(f"error: {error}", err=True)
         return 1
     return 0

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import niquests
 
+from ops.stack import StackError
+
 STAND_IN = "tiny"
 """The random-weight model that stands in where no model registry can be reached."""
 PROMPT = "Say hello to the world in one sentence."
@@ -19,7 +21,7 @@ TIMEOUT_S = 120
 PROTOCOLS = {10: "HTTP/1.0", 11: "HTTP/1.1", 20: "HTTP/2", 30: "HTTP/3"}
 
 
-class SmokeError(Exception):
+class SmokeError(StackError):
     """The platform did not answer as it must; the message says what was asked and what came back."""
 
 

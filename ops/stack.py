@@ -12,9 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import botocore.session
-from botocore.exceptions import BotoCoreError
-
 import stacks
 from stacks import Settings, shared_state
 from stacks.loading import raw
@@ -340,6 +337,9 @@ def search_path() -> str:
 
 def _lack_of_credentials() -> str:
     """Return why AWS cannot be asked from here; empty where there are credentials."""
+    import botocore.session  # here: without the CLI nothing is asked
+    from botocore.exceptions import BotoCoreError
+
     try:
         return "" if botocore.session.get_session().get_credentials() else "there are no credentials for it"
     except BotoCoreError as error:

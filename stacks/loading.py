@@ -7,7 +7,6 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, get_args
 
-import pulumi
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,7 +19,7 @@ from stacks.settings import Settings
 NAMESPACE = "ollamamax"
 
 
-class SettingsError(pulumi.RunError):
+class SettingsError(Exception):
     """The stack file does not describe a platform; the message holds one line a problem."""
 
 
@@ -40,11 +39,16 @@ def load() -> Settings:
     """Return the settings of the stack that is being deployed.
 
     Raises:
-        SettingsError: naming every unknown key, bad value and broken budget.
+        RunError: naming every unknown key, bad value and broken budget; Pulumi prints its message alone.
     """
+    import pulumi  # here: who reads a file need not wait for the SDK
+
     # The CLI hands the configuration over in the environment, other hosts of the program in the runtime.
     config = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
-    return parse(_ours(config), pulumi.get_stack())
+    try:
+        return parse(_ours(config), pulumi.get_stack())
+    except SettingsError as error:
+        raise pulumi.RunError(str(error)) from error
 
 
 def read(file: Path, stack: str) -> Settings:

@@ -32,6 +32,14 @@ def run_in(checkout: Path, *words: str, **env: str) -> subprocess.CompletedProce
     )
 
 
+def test_a_preview_begins_before_what_it_does_not_need_is_imported() -> None:
+    """Each takes long to import, and the engine imports what it needs itself."""
+    slow = ["botocore", "docker", "grpc", "niquests", "pulumi", "urllib3"]
+    program = f"import ops.__main__, sys; print([one for one in {slow} if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
 @pytest.mark.parametrize("command", ["up", "down", "preview", "outputs", "status"])
 def test_an_unknown_stack_is_one_message(command: str) -> None:
     done = run(command, "--stack", "no-such-stack")
