@@ -13,6 +13,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pulumi import Output, _types
@@ -20,6 +21,7 @@ from pulumi import Output, _types
 from engine.provider import ProviderError
 
 _IMPORTS = threading.Lock()  # the SDK's lazy modules are half there while another thread imports them
+_NESTED = ("_inputs", "outputs")
 _WORDS = re.compile(r"Available values: (.*)")
 
 
@@ -36,32 +38,56 @@ class Property:
     limits: Mapping[str, Any] | None = None
 
 
+@functools.cache
 def resource(token: str) -> type:
     """Return the SDK's class of a type token, `aws:eks/cluster:Cluster`."""
     package, module, name = token.split(":")
     area, _, kind = module.partition("/")
+    place, alone = (re.sub("(?=[A-Z])", "_", kind).lower(), name) if area == "index" else (area, "")
     try:
-        place = re.sub("(?=[A-Z])", "_", kind).lower() if area == "index" else area
-        return typing.cast(type, getattr(part(package, place), name))
+        return typing.cast(type, getattr(part(package, place, alone), name))
     except (ImportError, AttributeError) as error:
         raise ProviderError(f"{token} is no resource type of the installed pulumi-{package}") from error
 
 
-def part(package: str, name: str) -> types.ModuleType:
-    """Return a module of a package's SDK.
+def part(package: str, name: str, kind: str = "") -> types.ModuleType:
+    """Return a module of a package's SDK; where one file has the nested classes of all, with those of `kind`.
 
-    The package itself is not run: Cloudflare's imports all of its resources, which takes seconds.
+    All else stays out: Cloudflare's has 3,000 classes, which take longer than the rest of a preview's checks.
     """
     whole = f"pulumi_{package}"
     with _IMPORTS:
         spec = None if whole in sys.modules else importlib.util.find_spec(whole)
-        if spec:
-            sys.modules[whole] = importlib.util.module_from_spec(spec)
+        aside = {whole: importlib.util.module_from_spec(spec)} if spec else {}
+        sys.modules.update(aside)
         try:
+            for nested in _NESTED if spec and kind else ():
+                aside[f"{whole}.{nested}"] = _excerpt(aside[whole], nested, kind)
             return importlib.import_module(f"{whole}.{name}")
         finally:
-            if spec:
-                del sys.modules[whole]
+            for one in aside:
+                del sys.modules[one]
+
+
+def _excerpt(package: types.ModuleType, name: str, kind: str) -> types.ModuleType:
+    """Put in place of a package's module one with the classes alone whose names begin with `kind`."""
+    whole, (imports, *classes) = (
+        f"{package.__name__}.{name}",
+        _definitions(Path(package.__path__[0], f"{name}.py")),
+    )
+    found = types.ModuleType(f"{whole} of {kind}")
+    found.__package__ = package.__name__
+    sys.modules |= {whole: found, found.__name__: found}  # the classes say that they come from the latter
+    theirs = re.compile(rf"@pulumi\.\w+_type\nclass {kind}")
+    text = "\n".join([imports.partition("\n__all__ =")[0], *filter(theirs.match, classes)])
+    exec(compile(text, whole, "exec"), vars(found))  # noqa: S102 - the SDK's own text
+    return found
+
+
+@functools.cache
+def _definitions(file: Path) -> list[str]:
+    """Return the text of each class in a file, after what comes before them."""
+    return re.split(r"\n\n(?=@|class )", file.read_text())
 
 
 def arguments(cls: type) -> type:
