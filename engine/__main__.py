@@ -8,7 +8,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else the end of every program
 
 from engine.cli import main
 
-gc.set_threshold(100_000, 20, 20)  # an SDK is many objects that stay: going over them is a third of a run
+gc.set_threshold(1_000_000, 20, 20)  # an SDK is many objects that stay: going over them is a third of a run
 status = main()
 sys.stdout.flush()
 sys.stderr.flush()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -16,23 +17,23 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi import RunError
+from pulumi import RunError, log
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, language_pb2, resource_pb2, resource_pb2_grpc
 
 from engine.deployment import Deployment, StoppedError
 from engine.display import Shown
 from engine.errors import EngineError
-from engine.plugins import LIMITS
 from engine.project import Config, Project
+from engine.provider import LIMITS
 from engine.state import Resource
 from engine.values import UNKNOWN, from_wire, to_wire
 
-_FEATURES = [
+_FEATURES = [getattr(resource_pb2, f"RESOURCE_MONITOR_FEATURE_{name}") for name in (
     # The last ones are announced so that a program that uses them hears our refusal, not "update the CLI".
     "SECRETS", "OUTPUT_VALUES", "INVOKE_DEPENDS_ON", "INVOKE_PARENT", "DELETED_WITH", "TRANSFORMS",
     "INVOKE_TRANSFORMS", "PARAMETERIZATION", "RESOURCE_HOOKS", "ERROR_HOOKS",
-]  # fmt: skip
+)]  # fmt: skip
 _REFUSED = {
     "Call": "a resource method", "RegisterPackage": "a parameterized package", "ReadResource": "Resource.get",
     "RegisterStackTransform": "a transform", "RegisterStackInvokeTransform": "a transform",
@@ -73,10 +74,9 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             "configSecretKeys": config.secret_keys, "dryRun": deployment.options.preview,
             "parallel": deployment.options.parallel,
         }  # fmt: skip
-        features = [getattr(resource_pb2, f"RESOURCE_MONITOR_FEATURE_{feature}") for feature in _FEATURES]
-        self._info = resource_pb2.DeploymentInfo(**about, supportedFeatures=features)
+        self._info = resource_pb2.DeploymentInfo(**about, supportedFeatures=_FEATURES)
 
-        def program() -> None:
+        async def program() -> None:
             try:
                 runpy.run_path(str(project.program), run_name="__main__")
             except SystemExit as error:
@@ -84,7 +84,11 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
                     raise RunError(f"the program ended with {error.code!r}") from error
             if why := refusal():
                 deployment.fail(why)
+            # Lets the registrations begin: the SDK then waits for those, and not, in a far costlier way, for
+            # each output that hangs on them.
+            await asyncio.sleep(0)
 
+        log.debug = lambda *_, **__: None  # the SDK's own steps: a call each, of what nobody is shown
         os.chdir(project.program.parent)
         sys.path.insert(0, str(project.program.parent))
         request = language_pb2.RunRequest(**about, monitor_address=self.address, args=[self.address])

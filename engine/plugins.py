@@ -13,12 +13,10 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, st
 
 from engine.errors import EngineError
 from engine.plan import Diff
-from engine.provider import serve
+from engine.provider import LIMITS, serve
 from engine.simulated import Simulation
 from engine.state import Resource
 from engine.values import UNKNOWN, Properties, from_wire, secret, to_wire
-
-LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
 class Provider:

@@ -24,7 +24,7 @@ from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 from engine.display import Shown, named
 from engine.errors import EngineError
 from engine.monitor import own_frames
-from engine.plugins import LIMITS
+from engine.provider import LIMITS
 from engine.state import STACK_TYPE, Resource
 from engine.values import Properties, to_wire, walk
 

@@ -28,6 +28,8 @@ from engine.values import UNKNOWN, Properties, Secret, from_wire, has_secret, re
 Found = tuple[str, Properties] | tuple[str, Properties, Properties] | None
 WORKERS = 64
 """How many operations run at once, at most."""
+LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+"""Of messages: none, as for the Pulumi CLI."""
 NEEDS_CLI = "{} is not supported by the embedded engine: needs the Pulumi CLI"
 ENGINES_OWN = frozenset(("version", "__internal", "pluginDownloadURL"))
 """What an engine notes among a provider's settings for itself."""
@@ -355,8 +357,7 @@ def serve(
     provider: Provider, log: Callable[[str, str], None] = lambda urn, message: None
 ) -> tuple[str, Callable[[], None]]:
     """Serve a provider, which logs (urn, message); return its loopback address and what stops it."""
-    limit = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    server = grpc.server(ThreadPoolExecutor(WORKERS, f"{provider.name}-provider"), options=limit)
+    server = grpc.server(ThreadPoolExecutor(WORKERS, f"{provider.name}-provider"), options=LIMITS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(_Adapter(provider, log), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

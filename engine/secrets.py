@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from base64 import b64decode, b64encode
@@ -10,6 +9,8 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from engine.errors import EngineError
 
@@ -26,7 +27,7 @@ class Crypter:
         if not found:
             raise EngineError(f"encryptionsalt: {salt[:20]!r} is not v1:SALT:…; restore it from a backup")
         seed = found[1]
-        self._cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", phrase.encode(), b64decode(seed), ITERATIONS))
+        self._cipher = AESGCM(PBKDF2HMAC(SHA256(), 32, b64decode(seed), ITERATIONS).derive(phrase.encode()))
         self.salt = salt or f"v1:{seed}:{self.encrypt(_PROBE)}"
         try:
             self.decrypt(self.salt.removeprefix(f"v1:{seed}:"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.engine.bench import Bench
@@ -103,3 +105,33 @@ def test_commands_on_a_stack_that_is_not_there_say_so(bench: Bench) -> None:
     for command in ("refresh", "destroy"):
         assert "no stack named 'dev'" in bench.run(command, "--yes", status=1).stderr
     assert "--yes must be passed" in bench.run("up", status=1).stderr
+
+
+def test_what_the_sdk_logs_for_itself_costs_no_call(bench: Bench) -> None:
+    bench.program("""
+        from pulumi.runtime import settings
+        monitor, calls = settings.get_engine(), []
+        real = monitor.Log
+        monitor.Log = lambda request: (calls.append(request.message), real(request))
+        Thing("a")
+        pulumi.log.info("told")
+        pulumi.export("calls", calls)
+    """)
+    assert bench.up().status == 0
+    outputs = json.loads(bench.run("outputs", "--json").stdout)
+    assert outputs == {"calls": ["told"]}
+
+
+def test_the_sdk_waits_for_registrations_not_for_each_output(bench: Bench) -> None:
+    """What it does for outputs while registrations are under way takes the square of their number."""
+    bench.program("""
+        import asyncio
+        waited, real = [], asyncio.wait
+        asyncio.wait = lambda these, **how: (waited.append(len(these)), real(these, **how))[1]
+        things = [Thing(f"thing-{number}") for number in range(10)]
+        links = pulumi.Output.all(*[thing.link for thing in things])
+        pulumi.export("waited", links.apply(lambda _: list(waited)))
+    """)
+    bench.up()
+    outputs = json.loads(bench.run("outputs", "--json").stdout)
+    assert outputs == {"waited": []}
