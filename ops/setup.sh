@@ -39,7 +39,10 @@ prepare_python() {
   # Compiling takes half a minute, once for each lock file; without it every import of the cloud's SDKs,
   # where Python may not write what it compiles, takes seconds.
   local compile=()
-  cmp --silent uv.lock .venv/compiled || compile=(--compile-bytecode)
+  if ! cmp --silent uv.lock .venv/compiled; then
+    say "installing the locked Python packages"
+    compile=(--compile-bytecode)
+  fi
   PATH="$PATH:$CACHE/uv/bin" uv sync --frozen --quiet "${compile[@]}"
   cp uv.lock .venv/compiled
   .venv/bin/python -m compileall -q engine components stacks ops policies

@@ -207,7 +207,7 @@ class Stack:
         """Remove what runs; with ``data`` everything, volumes and secrets included."""
         if not self.on_machine and not data:
             raise StackError(
-                f"down of stack {self.name} would delete its data stores too: say so with make down "
+                f"down of stack {self.name} would delete its data stores too: confirm with make down "
                 f"STACK={self.name} DATA=1"
             )
         targets = [] if data else [word for urn in RUNNING_PARTS for word in ("--target", urn)]
@@ -217,7 +217,7 @@ class Stack:
             if not self.in_cloud:
                 raise
             raise StackError(
-                f"{error}. If it is that resources are protected: set policy.allowReplace to "
+                f"{error}. If resources are protected, set policy.allowReplace to "
                 f'["*"] in stacks/{self.settings_file.name}, run make up, then make down again: '
                 "docs/aws.md#taking-a-stack-down"
             ) from error
