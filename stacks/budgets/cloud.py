@@ -44,13 +44,14 @@ def account(s: Settings) -> Iterator[str]:
         )
     authorities = regions.database_authorities()
     if s.aws.region not in authorities:
+        near = difflib.get_close_matches(s.aws.region, authorities, n=1)
+        hint = f"the nearest known is {near[0]}" if near else f"known are {', '.join(authorities)}"
         yield (
-            f"aws.region: the certificate of RDS's authority in {s.aws.region} is not known here, only in "
-            f"{', '.join(authorities)}: take one of these"
+            f"aws.region: {s.aws.region} is not known here, stacks/rds-ca.pem has no authority of RDS for "
+            f"it; {hint}"
         )
-    for zone in s.aws.zones:
-        if zone[:-1] != s.aws.region:
-            yield f"aws.zones: {zone} is not in aws.region {s.aws.region}"
+    if strangers := [zone for zone in s.aws.zones if zone[:-1] != s.aws.region]:
+        yield f"aws.zones: {', '.join(strangers)}: not in aws.region {s.aws.region}"
     if len(set(s.aws.zones)) < len(s.aws.zones):
         yield f"aws.zones: {', '.join(s.aws.zones)} names a zone twice: each holds one subnet of a kind"
     if len(s.aws.zones) > addresses.MOST_ZONES:

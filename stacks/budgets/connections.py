@@ -26,7 +26,8 @@ def connections(s: Settings) -> Iterator[str]:
         which = f"of pool.replicas ({replicas})" + (", one of which may be away" if replicas > 1 else "")
         yield (
             f"{path} ({gateways}) × gateway.databasePool.maxOpen ({pool.max_open}) = {wanted} is more than "
-            f"pool.maxClientConn ({s.pool.max_client_conn}) × {staying} {which}"
+            f"pool.maxClientConn ({s.pool.max_client_conn}) × {staying} {which}: raise "
+            "pool.maxClientConn or pool.replicas, or lower gateway.databasePool.maxOpen"
         )
     if pool.max_idle > pool.max_open:
         yield (
@@ -39,7 +40,8 @@ def connections(s: Settings) -> Iterator[str]:
             f"pool.replicas ({s.pool.replicas}) × (pool.defaultPoolSize ({s.pool.default_pool_size}) + "
             f"pool.reservePoolSize ({s.pool.reserve_pool_size})) = {servers} is more than "
             f"database.maxConnections ({s.database.max_connections}) − "
-            f"database.superuserReservedConnections ({s.database.superuser_reserved_connections}) = {free}"
+            f"database.superuserReservedConnections ({s.database.superuser_reserved_connections}) = {free}: "
+            "raise database.maxConnections, or lower pool.defaultPoolSize"
         )
     if s.aws and (gib := hardware.DATABASE_GIB.get(s.aws.database.instance_class)):
         most = gib * 1024**3 // RDS_BYTES_A_CONNECTION
@@ -53,7 +55,7 @@ def connections(s: Settings) -> Iterator[str]:
     if s.target != "aws" and wanted > s.cache.max_clients:
         yield (
             f"{path} ({gateways}) × {CACHE_CONNECTIONS} connections of one gateway = {wanted} is more than "
-            f"cache.maxClients ({s.cache.max_clients})"
+            f"cache.maxClients ({s.cache.max_clients}): raise it"
         )
     slots = max(
         sum(group.autoscaling.max_replicas * group.parallel for group in s.gpu_pools),
@@ -64,7 +66,8 @@ def connections(s: Settings) -> Iterator[str]:
         yield (
             f"the workers serve {slots} requests at once, more than edge.replicas ({s.edge.replicas}) × "
             f"edge.workerProcesses ({s.edge.worker_processes}) × edge.workerConnections "
-            f"({s.edge.worker_connections}) / 2 = {room} that the edge passes on, two connections each"
+            f"({s.edge.worker_connections}) / 2 = {room} that the edge passes on, two connections each: "
+            "raise one of the three"
         )
 
 
@@ -76,18 +79,19 @@ def open_files(s: Settings) -> Iterator[str]:
     if wanted > s.docker.open_files:
         yield (
             f"edge.workerConnections ({s.edge.worker_connections}) + {EDGE_OWN_FILES} of nginx's own = "
-            f"{wanted} is more than docker.openFiles ({s.docker.open_files})"
+            f"{wanted} is more than docker.openFiles ({s.docker.open_files}): raise that"
         )
     servers = s.pool.default_pool_size + s.pool.reserve_pool_size
     wanted = s.pool.max_client_conn + servers + OWN_FILES
     if wanted > s.docker.open_files:
         yield (
             f"pool.maxClientConn ({s.pool.max_client_conn}) + {servers} to the server + {OWN_FILES} of "
-            f"PgBouncer's own = {wanted} is more than docker.openFiles ({s.docker.open_files})"
+            f"PgBouncer's own = {wanted} is more than docker.openFiles ({s.docker.open_files}): raise "
+            "that"
         )
     wanted = s.cache.max_clients + OWN_FILES
     if wanted > s.docker.open_files:
         yield (
             f"cache.maxClients ({s.cache.max_clients}) + {OWN_FILES} of Redis's own = {wanted} is more than "
-            f"docker.openFiles ({s.docker.open_files})"
+            f"docker.openFiles ({s.docker.open_files}): raise that"
         )

@@ -23,7 +23,7 @@ def gpu_nodes(s: Settings) -> Iterator[str]:
                 near = difflib.get_close_matches(name, INSTANCE_TYPES, n=1, cutoff=0.8)
                 families = dict.fromkeys(known.partition(".")[0] for known in INSTANCE_TYPES)
                 hint = f"did you mean {near[0]}?" if near else f"known families are {', '.join(families)}"
-                yield f"gpuPools[{pool.name}].instanceTypes: {name} is no type with GPUs known here; {hint}"
+                yield f"gpuPools[{pool.name}].instanceTypes: {name} is no known GPU instance type; {hint}"
         for name, kind in capacity.known_types(pool).items():
             workers, size = capacity.slots_a_node(pool, kind), pool.resources
             if workers == 0:
@@ -99,11 +99,12 @@ def models_on_gpus(s: Settings, catalogue: models.Catalogue) -> Iterator[str]:
     for pool in s.gpu_pools:
         found = {name: models.find(catalogue, name) for name in pool.models}
         sizes = {name: model for name, model in found.items() if model}
-        for name in found.keys() - sizes.keys():
-            yield (
-                f"gpuPools[{pool.name}].models: how much memory {name} takes is not known here: name its "
-                "GGUF file in modelFiles"
-            )
+        for name in sorted(found.keys() - sizes.keys()):
+            near = difflib.get_close_matches(name, catalogue, n=1, cutoff=0.8)
+            way_out = "name its GGUF file in modelFiles"
+            if near:
+                way_out = f"did you mean {near[0]}? For another model, {way_out}"
+            yield (f"gpuPools[{pool.name}].models: how much memory {name} takes is not known here: {way_out}")
         runners = len(sizes) * models.RUNNER_MIB
         wanted = runners + sum(
             model.loaded_mib(pool.context_length, pool.parallel) for model in sizes.values()
@@ -118,7 +119,7 @@ def models_on_gpus(s: Settings, catalogue: models.Catalogue) -> Iterator[str]:
                     for name, model in sizes.items()
                 )
                 yield (
-                    f"gpuPools[{pool.name}]: {parts} + {runners} of CUDA = {wanted} MiB is more than the "
+                    f"gpuPools[{pool.name}]: {parts} + {runners} for CUDA = {wanted} MiB is more than the "
                     f"{share} MiB that a worker has of {name} ({kind.gpu.name}): lower contextLength "
                     f"({pool.context_length}) or parallel ({pool.parallel}), spread the models over pools, "
                     "or take a larger GPU"
@@ -128,10 +129,10 @@ def models_on_gpus(s: Settings, catalogue: models.Catalogue) -> Iterator[str]:
             yield (
                 f"gpuPools[{pool.name}].models weigh {weights} MiB, which takes {weights // LOAD_MIB_S} s to "
                 f"load at {LOAD_MIB_S} MiB a second, more than kubernetes.startupTimeoutS "
-                f"({s.kubernetes.startup_timeout_s} s): the start would be given up"
+                f"({s.kubernetes.startup_timeout_s} s): raise it, or spread the models over pools"
             )
         if weights // 1024 + IMAGES_GIB > pool.disk_gib:
             yield (
                 f"gpuPools[{pool.name}].models weigh {weights // 1024} GiB, with {IMAGES_GIB} GiB for system "
-                f"and images more than diskGib ({pool.disk_gib})"
+                f"and images more than diskGib ({pool.disk_gib}): raise it"
             )

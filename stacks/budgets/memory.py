@@ -59,7 +59,8 @@ def memory(s: Settings) -> Iterator[str]:
         yield (
             f"database.sharedBuffersMib ({s.database.shared_buffers_mib}) + database.maintenanceWorkMemMib "
             f"({s.database.maintenance_work_mem_mib}) + {busy} connections of PgBouncer and operators × "
-            f"database.workMemMib ({s.database.work_mem_mib}) = {wanted} is more than {path} ({limit})"
+            f"database.workMemMib ({s.database.work_mem_mib}) = {wanted} is more than {path} ({limit}): "
+            "raise that, or lower one of the three settings"
         )
 
 

@@ -159,8 +159,8 @@ def test_models_fit_every_gpu_of_their_pool(
     )
     wanted = sum(models.PUBLISHED[name].loaded_mib(context, parallel) + models.RUNNER_MIB for name in names)
     small = [kind for kind in kinds if wanted > gpus * hardware.INSTANCE_TYPES[kind].gpu.memory_mib]
-    assert len(about(s, "of CUDA")) == len(small)
-    assert all(about(s, "of CUDA", f"a worker has of {kind} ") for kind in small)
+    assert len(about(s, "for CUDA")) == len(small)
+    assert all(about(s, "for CUDA", f"a worker has of {kind} ") for kind in small)
 
 
 @given(slices=st.integers(2, 7), mode=st.sampled_from(["mig", "time-slicing"]))
