@@ -42,7 +42,9 @@ def up(stack: StackName = "local", simulate: Simulate = False) -> None:
         typer.echo(f"{_elapsed(started)} simulated: nothing runs, so no completion is asked for")
         return
     if not (platform.on_machine or platform.in_cloud):
-        typer.echo(f"{_elapsed(started)} ready: `{platform.way_in}` brings the edge here, TCP alone")
+        typer.echo(
+            f"{_elapsed(started)} ready: `{platform.way_in}` forwards the edge to this machine, TCP only"
+        )
         return
     from ops import smoke as smoke_test
 
@@ -53,7 +55,7 @@ def up(stack: StackName = "local", simulate: Simulate = False) -> None:
     if result.model.partition(":")[0] == smoke_test.STAND_IN and smoke_test.STAND_IN not in platform.models:
         typer.echo(
             "The model registry could not be reached, so the platform serves its own stand-in model, "
-            f'"{smoke_test.STAND_IN}": real inference over random weights. Its words mean nothing.'
+            f'"{smoke_test.STAND_IN}": real inference over random weights. Its answers mean nothing.'
         )
     typer.echo(
         f"{_elapsed(started)} ready: {outputs['url']} (key and CA certificate: make outputs SECRETS=1)"

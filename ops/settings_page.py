@@ -30,10 +30,10 @@ HEADER = f"""\
 <!-- Made by `make docs` from stacks/: do not edit. -->
 # Settings
 
-A stack's settings stand in `stacks/Pulumi.<stack>.yaml`, under `config:`, each with the prefix
-`{NAMESPACE}:`. What a stack does not name has the default given here; of a block, only what differs
-needs to be written. A list replaces the default list. Unknown names, wrong types and values outside
-their limits are errors, reported all at once, before anything changes.
+A stack's settings are in `stacks/Pulumi.<stack>.yaml`, under `config:`, each with the prefix
+`{NAMESPACE}:`. A setting that a stack does not name has the default given here; a block needs only what
+differs. A list replaces the default list. Unknown names, wrong types and values outside their limits are
+errors, reported all at once, before anything changes.
 
 ```yaml
 config:
@@ -44,7 +44,7 @@ config:
     databasePool: {{maxOpen: 50}}
 ```
 
-Values marked "report" are those of the performance report that the platform is tuned by.
+Values marked "report" come from the performance report by which the platform is tuned.
 """
 
 

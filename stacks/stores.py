@@ -52,7 +52,7 @@ class PoolSettings(Block):
     reserve_pool_timeout_s: Seconds = 3
     """Wait that opens the reserve, seconds."""
     max_prepared_statements: Annotated[int, Field(ge=1, le=10_000)] = 200
-    """Prepared statements tracked a server connection; above 0, so that they work in transaction mode."""
+    """Prepared statements kept for each server connection; above 0, so that they work in transaction mode."""
     query_wait_timeout_s: Seconds = 10
     """A query that gets no server connection for so long fails, seconds."""
     server_lifetime_s: Seconds = 3600
