@@ -15,7 +15,8 @@ const (
 type place int
 
 const (
-	size place = iota
+	size    place = iota
+	padding       // blanks after a size
 	extension
 	sizeFeed // the line feed after a size
 	data
@@ -45,7 +46,7 @@ func (c *Chunks) Decode(piece []byte) (payload []byte, rest int, err error) {
 	for i := 0; i < len(piece); i++ {
 		b := piece[i]
 		switch c.at {
-		case size:
+		case size, padding:
 			if err := c.sizeByte(b); err != nil {
 				return nil, 0, err
 			}
@@ -118,15 +119,18 @@ func (c *Chunks) sizeByte(b byte) error {
 		digit = int64(b-'A') + 10
 	}
 	switch {
-	case digit >= 0 && c.digits < maxSizeDigits:
+	case digit >= 0 && c.digits < maxSizeDigits && c.at == size:
 		c.left = c.left<<4 | digit
 		c.digits++
 	case c.digits == 0:
 		return errChunks
 	case b == '\r':
 		c.at = sizeFeed
-	case b == ';', b == ' ', b == '\t':
+	case b == ';':
 		c.at = extension
+	case b == ' ', b == '\t':
+		c.at = padding
+		return c.spend(b)
 	default:
 		return errChunks
 	}

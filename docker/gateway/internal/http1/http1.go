@@ -91,17 +91,21 @@ func toWorker(f field) bool {
 	}
 }
 
-// tokens are the characters of a header's name, texts those of its value that every server reads alike.
-var tokens, texts = func() (tokens, texts [256]bool) {
-	for c := ' '; c <= '~'; c++ {
-		texts[c] = true
+// Characters of a header's name, of a value that every server reads alike, and of simple names.
+var (
+	tokens  = characters("!#$%&'*+-.^_`|~" + alphanumeric)
+	texts   = characters(" \t!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~" + alphanumeric)
+	letters = characters("-._" + alphanumeric)
+)
+
+const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+func characters(list string) (set [256]bool) {
+	for _, c := range []byte(list) {
+		set[c] = true
 	}
-	texts['\t'] = true
-	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
-		tokens[c] = true
-	}
-	return tokens, texts
-}()
+	return set
+}
 
 // cutField takes the first line off a head. ok is false where it is no header.
 func cutField(lines []byte) (name, value, line, rest []byte, ok bool) {

@@ -49,7 +49,9 @@ func ParseRequest(r *Request, data []byte) Verdict {
 	if path < len(method) || string(data[path:line]) != version {
 		return Other
 	}
-	r.Path = data[len(method)-1 : path]
+	if r.Path = data[len(method)-1 : path]; !simple(r.Path) {
+		return Other
+	}
 	lines := data[line : end+len(lineEnd)]
 	hosts := 0
 	for len(lines) > 0 {
@@ -105,12 +107,20 @@ func ParseRequest(r *Request, data []byte) Verdict {
 	return Plain
 }
 
+// simple tells whether a path has nothing that could be written or read in another way.
+func simple(path []byte) bool {
+	for _, c := range path {
+		if !letters[c] && c != '/' {
+			return false
+		}
+	}
+	return true
+}
+
 // hostName tells whether a Host header is a name or an address with nothing odd in it.
 func hostName(value []byte) bool {
 	for _, c := range value {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-', c == '_', c == ':', c == '[', c == ']':
-		default:
+		if !letters[c] && c != ':' && c != '[' && c != ']' {
 			return false
 		}
 	}

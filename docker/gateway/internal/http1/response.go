@@ -60,8 +60,8 @@ func parseHead(r *Response, head []byte) error {
 	*r = Response{Length: -1, Fields: r.Fields[:0]}
 	line := bytes.IndexByte(head, '\n') + 1
 	const start = len("HTTP/1.x 200")
-	if line < start+len(lineEnd) || string(head[:len("HTTP/1.")]) != "HTTP/1." || head[8] != ' ' ||
-		(head[start] != ' ' && head[start] != '\r') || head[line-2] != '\r' {
+	if line < start+len(lineEnd) || string(head[:len("HTTP/1.")]) != "HTTP/1." || head[8] != ' ' || head[line-2] != '\r' ||
+		(line > start+len(lineEnd) && head[start] != ' ') || !harmless(head[start:line-len(lineEnd)]) {
 		return fmt.Errorf("%w: status line %.40q", errHead, head[:line])
 	}
 	switch head[7] {
