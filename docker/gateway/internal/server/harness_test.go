@@ -113,7 +113,7 @@ func (f fixedNames) LookupNetIP(_ context.Context, network, host string) ([]neti
 
 // start runs a gateway in front of workers, whose names are worker-1, worker-2 and so on, once it
 // knows that they are up.
-func start(t *testing.T, workers []*workertest.Worker, alter ...func(*config.Config)) *gateway {
+func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Config)) *gateway {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Name = "gateway-under-test"
@@ -175,7 +175,7 @@ func start(t *testing.T, workers []*workertest.Worker, alter ...func(*config.Con
 	return g
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for !holds() {

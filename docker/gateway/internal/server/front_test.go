@@ -1,0 +1,408 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/workertest"
+)
+
+// plain is an inference request that the front answers by itself.
+func plain(path, body string, fields ...string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n%s\r\n%s",
+		path, key, len(body), strings.Join(append(fields, ""), "\r\n"), body)
+}
+
+// next reads an answer off a connection.
+func next(t *testing.T, in *bufio.Reader) (*http.Response, string) {
+	t.Helper()
+	response, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(text)
+}
+
+func send(t *testing.T, connection net.Conn, text string) {
+	t.Helper()
+	if _, err := io.WriteString(connection, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAConnectionCarriesOneRequestAfterAnother(t *testing.T) {
+	worker, g := one(t)
+	connection := g.dial(t)
+	in := bufio.NewReader(connection)
+	bodies := []string{generate, `{"model":"tiny","stream":false}`, `{"model":`, `{"model":"tiny","prompt":"` + strings.Repeat("long ", 200_000) + `"}`, generate}
+	for i, body := range bodies {
+		send(t, connection, plain("/api/generate", body))
+		response, text := next(t, in)
+		if response.Close || (i != 2 && !strings.Contains(text, `"done":true`)) {
+			t.Fatalf("request %d: close %v, %s", i, response.Close, text)
+		}
+	}
+	seen := worker.Seen()
+	if len(seen) != 4 || string(seen[2].Body) != bodies[3] {
+		t.Errorf("the worker got %d requests, the third with %d bytes of %d", len(seen), len(seen[2].Body), len(bodies[3]))
+	}
+}
+
+func TestRequestsMayComeBeforeTheAnswersToThoseBefore(t *testing.T) {
+	_, g := one(t)
+	connection := g.dial(t)
+	send(t, connection, strings.Repeat(plain("/v1/chat/completions", generate), 40)+plain("/api/chat", generate, "Connection: close"))
+	in := bufio.NewReader(connection)
+	for i := range 41 {
+		response, text := next(t, in)
+		if !strings.Contains(text, `"done":true`) || response.Close != (i == 40) {
+			t.Fatalf("request %d: close %v, %s", i, response.Close, text)
+		}
+	}
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last: %v", err)
+	}
+}
+
+func TestARequestMayArriveByteByByte(t *testing.T) {
+	_, g := one(t)
+	connection := g.dial(t)
+	for _, b := range []byte(plain("/api/generate", generate)) {
+		send(t, connection, string(b))
+	}
+	if _, text := next(t, bufio.NewReader(connection)); !strings.Contains(text, `"done":true`) {
+		t.Errorf("answered %s", text)
+	}
+}
+
+func TestARequestThatIsNotPlainIsAnsweredOnTheSameConnection(t *testing.T) {
+	chunked := "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(generate), generate)
+	head := "POST /api/generate HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + key + "\r\n"
+	for name, c := range map[string]struct{ request, answer string }{
+		"another route": {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "Ollama is running"},
+		"chunks":        {head + chunked, `"done":true`},
+		"query":         {plain("/api/generate?a=b", generate), `"done":true`},
+		"HTTP/1.0":      {strings.Replace(plain("/api/generate", generate), "HTTP/1.1", "HTTP/1.0", 1), `"done":true`},
+		"odd path":      {plain("//api/generate", generate), "empty or relative"},
+		"large head":    {plain("/api/generate", generate, "X-Pad: "+strings.Repeat("x", 8192)), "header too large"},
+		"larger head":   {plain("/api/generate", generate, "X-Pad: "+strings.Repeat("x", 20_000)), "header too large"},
+		"edge's share":  {plain("/api/generate", generate, "X-Forwarded-For: "+strings.Repeat("x", 8192)), `"done":true`},
+		"large body":    {head + "Content-Length: 99999999999\r\n\r\n", "larger than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, g := one(t)
+			connection := g.dial(t)
+			in := bufio.NewReader(connection)
+			send(t, connection, plain("/api/generate", generate))
+			if _, text := next(t, in); !strings.Contains(text, `"done":true`) {
+				t.Fatalf("the plain request before was answered %s", text)
+			}
+			send(t, connection, c.request)
+			response, text := next(t, in)
+			if !strings.Contains(text, c.answer) || !response.Close {
+				t.Errorf("close %v, %d %s", response.Close, response.StatusCode, text)
+			}
+		})
+	}
+}
+
+func TestAClientThatAsksBeforeItSendsIsToldToGoOn(t *testing.T) {
+	_, g := one(t)
+	connection := g.dial(t)
+	head, body, _ := strings.Cut(plain("/api/generate", generate, "Expect: 100-continue"), "\r\n\r\n")
+	send(t, connection, head+"\r\n\r\n")
+	in := bufio.NewReader(connection)
+	if line, err := in.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	_, _ = in.ReadString('\n')
+	send(t, connection, body)
+	if _, text := next(t, in); !strings.Contains(text, `"done":true`) {
+		t.Errorf("answered %s", text)
+	}
+}
+
+func TestBothWaysInGiveTheSameAnswers(t *testing.T) {
+	_, g := one(t, func(c *config.Config) { c.Workers.WaitForNode = 100 * time.Millisecond })
+	for name, c := range map[string]struct{ path, body, authorization string }{
+		"whole":         {"/api/generate", `{"model":"tiny","stream":false}`, key},
+		"lines":         {"/api/chat", generate, key},
+		"events":        {"/v1/completions", generate, key},
+		"malformed":     {"/api/generate", `{`, key},
+		"no body":       {"/v1/chat/completions", ``, key},
+		"key not valid": {"/v1/embeddings", generate, "another"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := strings.Replace(plain(c.path, c.body, "X-Request-Id: r-1"), key, c.authorization, 1)
+			response, text := g.raw(t, request)
+			other, otherText := g.raw(t, strings.Replace(request, c.path+" ", c.path+"?x=y ", 1))
+			for _, header := range []http.Header{response.Header, other.Header} {
+				if _, err := http.ParseTime(header.Get("Date")); err != nil {
+					t.Errorf("the date is %q", header.Get("Date"))
+				}
+				header.Del("Date")
+				header.Del("Connection")
+			}
+			if response.StatusCode != other.StatusCode || text != otherText || !maps.EqualFunc(response.Header, other.Header, slices.Equal[[]string]) {
+				t.Errorf("the front answers %d %v %s\nnet/http %d %v %s", response.StatusCode, response.Header, text, other.StatusCode, other.Header, otherText)
+			}
+			if response.ContentLength != other.ContentLength || !slices.Equal(response.TransferEncoding, other.TransferEncoding) {
+				t.Errorf("framed as %d %v and %d %v", response.ContentLength, response.TransferEncoding, other.ContentLength, other.TransferEncoding)
+			}
+		})
+	}
+}
+
+func TestAPlainHeadThatComesSlowlyIsCutOff(t *testing.T) {
+	_, g := one(t, func(c *config.Config) { c.Server.ReadHeaderTimeout = 300 * time.Millisecond })
+	for name, sent := range map[string]string{"nothing": "", "half a head": "POST /api/generate HTTP/1.1\r\nHost"} {
+		connection := g.dial(t)
+		send(t, connection, sent)
+		if took := closed(t, connection); took > 1500*time.Millisecond {
+			t.Errorf("%s: closed after %s", name, took)
+		}
+	}
+}
+
+func TestAnIdlePlainConnectionIsClosed(t *testing.T) {
+	_, g := one(t, func(c *config.Config) { c.Server.IdleTimeout = 200 * time.Millisecond })
+	connection := g.dial(t)
+	send(t, connection, plain("/api/generate", generate))
+	if took := closed(t, connection); took > 2*time.Second {
+		t.Errorf("closed after %s", took)
+	}
+}
+
+func TestAClientThatLeavesInItsBodyIsCountedAndNoWorkerHearsOfIt(t *testing.T) {
+	worker, g := one(t)
+	connection := g.dial(t)
+	send(t, connection, strings.TrimSuffix(plain("/api/generate", generate), "}"))
+	_ = connection.Close()
+	eventually(t, "the request is counted as 499", func() bool {
+		return g.value(t, "ollamamax_requests_total", "code=499") == 1
+	})
+	if len(worker.Seen()) != 0 {
+		t.Error("half a request reached the worker")
+	}
+}
+
+// custom is a worker that answers what handler does, and health checks.
+func custom(t testing.TB, handler http.HandlerFunc) *workertest.Worker {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, `{"models":[{"name":"tiny:latest"}]}`)
+			return
+		}
+		handler(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return &workertest.Worker{Address: server.Listener.Addr().String()}
+}
+
+func TestAClientThatStopsReadingItsStreamIsCutOffAndItsWorkerToo(t *testing.T) {
+	stopped := make(chan error, 1)
+	worker := custom(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		for line := bytes.Repeat([]byte("x"), 64<<10); ; {
+			if _, err := w.Write(line); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	})
+	g := start(t, []*workertest.Worker{worker}, func(c *config.Config) { c.Server.WriteTimeout = 200 * time.Millisecond })
+	connection := g.dial(t)
+	send(t, connection, plain("/api/generate", generate))
+	select {
+	case <-stopped:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the worker still writes for a client that takes nothing")
+	}
+	eventually(t, "the request is counted as 499", func() bool {
+		return g.value(t, "ollamamax_requests_total", "code=499") == 1
+	})
+}
+
+func TestASlowReaderGetsItsWholeStream(t *testing.T) {
+	line := strings.Repeat("x", 32<<10) + "\n"
+	worker := custom(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		for range 400 {
+			_, _ = io.WriteString(w, line)
+		}
+	})
+	g := start(t, []*workertest.Worker{worker}, func(c *config.Config) { c.Server.WriteTimeout = 300 * time.Millisecond })
+	connection := g.dial(t)
+	send(t, connection, plain("/api/generate", generate))
+	in := bufio.NewReader(connection)
+	response, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	size := 0
+	for chunk := make([]byte, 1<<20); ; {
+		n, err := io.ReadFull(response.Body, chunk)
+		size += n
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Fatal(err)
+			}
+			break
+		}
+		time.Sleep(50 * time.Millisecond) // slow, and yet within the limit: that is what is tested
+	}
+	if size != 400*len(line) {
+		t.Errorf("%d bytes of %d", size, 400*len(line))
+	}
+}
+
+func TestADrainingGatewayClosesPlainConnectionsWithTheirAnswersAndIdleOnesAtOnce(t *testing.T) {
+	worker, g := one(t, func(c *config.Config) { c.Server.DrainDelay = 300 * time.Millisecond })
+	idle, busy := g.dial(t), g.dial(t)
+	send(t, idle, plain("/api/generate", generate))
+	idleIn := bufio.NewReader(idle)
+	if response, _ := next(t, idleIn); response.Close {
+		t.Fatal("closed before the drain")
+	}
+	release := worker.Hold()
+	defer release()
+	send(t, busy, plain("/api/generate", generate))
+	eventually(t, "the request is at the worker", func() bool { return len(worker.Seen()) == 2 })
+	g.stop()
+	eventually(t, "the gateway drains", g.server.Draining)
+	began := time.Now()
+	if _, err := idleIn.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("the idle connection: %v", err)
+	}
+	if took := time.Since(began); took < 100*time.Millisecond || took > 5*time.Second {
+		t.Errorf("the idle connection was closed after %s", took)
+	}
+	release()
+	if response, text := next(t, bufio.NewReader(busy)); !response.Close || !strings.Contains(text, `"done":true`) {
+		t.Errorf("the request under way: close %v, %s", response.Close, text)
+	}
+	if err := <-g.stopped; err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
+// FuzzRelay: a stream arrives as it was sent, however it was cut up on its way; and one that breaks off says
+// so, after all that was sent.
+func FuzzRelay(f *testing.F) {
+	script := make(chan func(net.Conn), 1)
+	worker := custom(f, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			f.Error(err)
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		(<-script)(conn)
+	})
+	g := start(f, []*workertest.Worker{worker}, func(c *config.Config) {
+		c.Workers.Breaker.MinRequests, c.Workers.Ejection.Consecutive = 1<<30, 1<<30 // it fails on purpose
+	})
+	f.Add([]byte("{\"response\":\"a\"}\n{\"done\":true}\n"), []byte{3, 200, 1}, uint16(0), false)
+	f.Add([]byte("data: {\"a\":1}\n\ndata: [DONE]\n\n"), []byte{5}, uint16(9), true)
+	f.Add(bytes.Repeat([]byte("a long line of words\n"), 5000), []byte{255, 255, 7, 0, 90}, uint16(40_000), false)
+	f.Fuzz(func(t *testing.T, payload, cuts []byte, end uint16, events bool) {
+		if len(payload) == 0 || len(cuts) > 200 {
+			return
+		}
+		breaks := int(end) > 0 && int(end) < len(payload)
+		sent := payload
+		if breaks {
+			sent = payload[:end]
+		}
+		contentType, path := "application/x-ndjson", "/api/generate"
+		if events {
+			contentType, path = "text/event-stream", "/v1/completions"
+		}
+		script <- func(conn net.Conn) {
+			wire := []byte("HTTP/1.1 200 OK\r\nContent-Type: " + contentType + "\r\nTransfer-Encoding: chunked\r\n\r\n")
+			rest := sent
+			for i := 0; len(rest) > 0; i++ {
+				n := len(rest)
+				if len(cuts) > 0 {
+					n = min(n, 1+int(cuts[i%len(cuts)])*37)
+				}
+				announced := n
+				if breaks && n == len(rest) {
+					announced += 5 // it dies in the middle of a chunk
+				}
+				wire = fmt.Appendf(wire, "%x\r\n%s\r\n", announced, rest[:n])
+				rest = rest[n:]
+			}
+			if breaks {
+				wire = wire[:len(wire)-2]
+			} else {
+				wire = append(wire, "0\r\n\r\n"...)
+			}
+			for i := 0; len(wire) > 0; i++ {
+				n := len(wire)
+				if len(cuts) > 0 {
+					n = min(n, 1+int(cuts[(i*7)%len(cuts)])*61)
+				}
+				if _, err := conn.Write(wire[:n]); err != nil {
+					return
+				}
+				wire = wire[n:]
+			}
+		}
+		eventually(t, "the worker is up", func() bool { return len(g.pool.Healthy()) == 1 })
+		connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = connection.Close() }()
+		_ = connection.SetDeadline(time.Now().Add(20 * time.Second))
+		send(t, connection, plain(path, generate))
+		response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		got, err := io.ReadAll(response.Body)
+		if errors.Is(err, os.ErrDeadlineExceeded) || (err != nil) != breaks || !bytes.HasPrefix(got, sent) {
+			t.Fatalf("%d bytes of %d arrived, or others, and %v", len(got), len(sent), err)
+		}
+		ending := string(got[len(sent):])
+		if !breaks {
+			if ending != "" {
+				t.Fatalf("the answer goes on with %q", ending)
+			}
+			return
+		}
+		lineEnded := sent[len(sent)-1] == '\n'
+		want := `{"error":"worker worker-1 failed while it was answering"}` + "\n"
+		if events {
+			want = `data: {"error":{"message":"worker worker-1 failed while it was answering","type":"api_error","param":null,"code":null}}` + "\n\n"
+		}
+		if !lineEnded {
+			want = map[bool]string{false: "\n", true: "\n\n"}[events] + want
+		}
+		if ending != want {
+			t.Fatalf("the answer ends with %q, want %q", ending, want)
+		}
+	})
+}
