@@ -197,7 +197,9 @@ class Stack:
 
     def up(self) -> None:
         """Bring the stack to what its settings say."""
-        self._run(["up", "--yes", *(["--skip-preview"] if self.cli else []), *self._policies])
+        # In the cloud a preview comes first: what a policy forbids is then refused before anything is made.
+        skip = ["--skip-preview"] if self.cli and not self.in_cloud else []
+        self._run(["up", "--yes", *skip, *self._policies])
 
     def preview(self, *, as_json: bool = False) -> None:
         """Show what ``up`` would change, and what the policies say of it."""
@@ -212,7 +214,8 @@ class Stack:
             )
         targets = [] if data else [word for urn in RUNNING_PARTS for word in ("--target", urn)]
         try:
-            self._run(["destroy", "--yes", *(["--skip-preview"] if self.cli else []), *targets])
+            # Without a preview the CLI deletes all else before it says that something is protected.
+            self._run(["destroy", "--yes", *targets])
         except StackError as error:
             if not self.in_cloud:
                 raise

@@ -227,6 +227,21 @@ def test_a_cloud_stack_that_does_not_go_down_is_told_how_to_give_it_free(
         embedded.stack.destroy(data=True)
 
 
+def test_the_cli_looks_for_what_is_protected_before_it_deletes_anything(with_cli: Checkout) -> None:
+    with_cli.stack.destroy(data=True)
+    assert "--skip-preview" not in with_cli.words
+
+
+def test_the_cli_asks_the_policies_before_it_makes_anything_in_a_cloud(with_cli: Checkout) -> None:
+    with_cli.stack.up()
+    assert "--skip-preview" in with_cli.words
+    with_cli.stack.settings_file.write_text(
+        'config: {ollamamax:target: aws, ollamamax:aws: {accountId: "444455556666", region: eu-central-1}}\n'
+    )
+    with_cli.stack.up()
+    assert "--skip-preview" not in with_cli.words
+
+
 def test_down_with_data_destroys_everything(embedded: Checkout) -> None:
     embedded.stack.destroy(data=True)
     assert "--target" not in embedded.words
