@@ -14,7 +14,8 @@ from engine.display import Shown
 from engine.errors import EngineError
 from engine.monitor import Monitor
 from engine.plugins import Plugins
-from engine.policy import About, Policies
+from engine.policy import Policies
+from engine.policy_pack import About
 from engine.project import Config, Project
 from engine.secrets import Crypter, passphrase
 from engine.simulated import Simulation

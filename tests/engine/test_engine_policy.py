@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-import textwrap
+import os
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -55,7 +60,7 @@ def write(bench: Bench, program: str, about: str = "runtime: python\nversion: 1.
     folder = bench.folder / "pack"
     folder.mkdir(exist_ok=True)
     (folder / "PulumiPolicy.yaml").write_text(about)
-    (folder / "__main__.py").write_text(textwrap.dedent(program))
+    (folder / "__main__.py").write_text(dedent(program))
     return folder
 
 
@@ -81,7 +86,7 @@ def told(pack: Path) -> list[list[object]]:
 def test_a_preview_collects_every_violation_and_fails(bench: Bench, pack: Path) -> None:
     bench.program('Thing("big", size=5)\nThing("nameless", size=1)\nThing("huge", size=9)')
     out = bench.run("preview", *flags(bench), status=1).stdout
-    assert out[out.index("\nPolicies:") :].rstrip() == textwrap.dedent("""
+    assert out[out.index("\nPolicies:") :].rstrip() == dedent("""
         Policies:
             ❌ demo-pack@v1.2.3 (local: pack)
                 - [mandatory] [severity: high]  small  (fake:index:Thing: big)
@@ -314,6 +319,7 @@ def test_a_pack_that_does_not_start_says_why(bench: Bench) -> None:
     assert "policy pack pack failed to start: it ended without a PolicyPack" in out
     assert out.count("error:") == 1
     assert bench.cloud.calls == []
+    assert "❌ policy pack pack (local: pack)" in bench.run("preview", *flags(bench), status=1).stdout
 
 
 def test_a_policy_that_fails_says_what_it_raised(bench: Bench) -> None:
@@ -332,6 +338,36 @@ def test_a_pack_that_dies_on_the_way_is_told_once(bench: Bench) -> None:
     out = bench.up(*flags(bench), status=1).stdout
     assert out.count("error:") == 1
     assert bench.cloud.calls == []
+
+
+def test_no_pack_outlives_an_engine_that_is_killed(bench: Bench, pack: Path) -> None:
+    lock = pack / "lock"
+    write(bench, f"import fcntl\nmine = open('lock', 'w')\nfcntl.flock(mine, fcntl.LOCK_EX)\n{dedent(PACK)}")
+    bench.program("import time\ntime.sleep(600)")
+    running = bench.start("preview", *flags(bench))
+    assert eventually(lock.exists)
+    assert eventually(lambda: is_held(lock))
+    os.kill(running.pid, signal.SIGKILL)
+    assert running.wait().status == -signal.SIGKILL
+    assert eventually(lambda: not is_held(lock)), "its process goes on"
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process has a lock, which ends with it."""
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether something holds before long."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
 
 
 def test_what_a_pack_prints_is_shown(bench: Bench) -> None:
@@ -362,7 +398,7 @@ def test_packs_run_side_by_side(bench: Bench, pack: Path) -> None:
     other = bench.folder / "other"
     other.mkdir()
     (other / "PulumiPolicy.yaml").write_text("runtime: python\n")
-    (other / "__main__.py").write_text(textwrap.dedent(PACK).replace("demo-pack", "other-pack"))
+    (other / "__main__.py").write_text(dedent(PACK).replace("demo-pack", "other-pack"))
     bench.program('Thing("big", size=5)')
     out = bench.run("preview", *flags(bench), "--policy-pack", "other", status=1).stdout
     assert "❌ demo-pack@v1.2.3 (local: pack)" in out

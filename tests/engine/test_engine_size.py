@@ -6,7 +6,7 @@ import tokenize
 from pathlib import Path
 
 ENGINE = Path(__file__).parents[2] / "engine"
-APART = ("policy.py", "providers/kubernetes*.py", "simulated/*.py")
+APART = ("policy*.py", "providers/kubernetes*.py", "simulated/*.py")
 """What only stacks in a cloud need."""
 LIMIT = 2_500
 SPACE = (
