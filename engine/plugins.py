@@ -120,8 +120,7 @@ class Plugins:
         elif package in own:
             provider = Provider(*serve(own[package](), self._log))
         else:
-            known = ", ".join(own)
-            raise EngineError(f"package {package} needs the Pulumi CLI; the embedded engine has {known}")
+            raise EngineError(f"package {package} needs the Pulumi CLI; the engine has {', '.join(own)}")
         self._started.append(provider)
         return provider
 
