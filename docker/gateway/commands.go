@@ -23,6 +23,7 @@ import (
 	"ollamamax/gateway/internal/bus"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/discovery"
+	"ollamamax/gateway/internal/fleet"
 	"ollamamax/gateway/internal/front"
 	"ollamamax/gateway/internal/gate"
 	"ollamamax/gateway/internal/inference"
@@ -217,12 +218,13 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), log)
 	var running sync.WaitGroup
 	for _, part := range []func(context.Context){
-		g.keys.Run, g.bus.Run, g.pool.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
+		g.keys.Run, g.bus.Run, g.pool.Run, g.fleet.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
 	} {
 		running.Go(func() { part(parts) })
 	}
 	admin := server.NewAdmin(g.metrics.Handler(), []server.Readiness{
 		{Missing: "keys have not been read from the database yet", Holds: g.keys.Loaded},
+		{Missing: "drained workers have not been read from the database yet", Holds: g.fleet.Loaded},
 		{Missing: "no worker is healthy", Holds: func() bool { return len(g.pool.Healthy()) > 0 }},
 		{Missing: "the gateway is draining", Holds: func() bool { return !g.server.Draining() }},
 	})
@@ -247,6 +249,7 @@ type gateway struct {
 	keys     *auth.Keyring
 	bus      *bus.Bus
 	pool     *nodes.Pool
+	fleet    *fleet.Fleet
 	answers  *answers.Answers
 	recorder *recorder
 	meter    *usage.Meter
@@ -275,23 +278,26 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 			g.pool.Recheck()
 		case bus.Inventory:
 			cached.Invalidate()
+			g.fleet.Invalidate()
 		}
 	}, func(up bool) { g.metrics.SetUp("redis", up) })
 	cached = store.NewCached(database, cfg.QueryCache.Entries, cfg.QueryCache.TTL, g.bus.Live)
-	g.recorder = newRecorder(cfg.Name, database, g.metrics, log, func() {
+	inventoryChanged := func() {
 		cached.Invalidate()
 		g.bus.Publish(bus.Inventory)
-	})
+	}
+	g.recorder = newRecorder(cfg.Name, database, g.metrics, log, inventoryChanged)
 	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log,
 		discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, net.DefaultResolver, log), func() {
 			g.recorder.Changed()
 			g.answers.Changed()
 		})
 	g.recorder.snapshot = g.pool.Snapshot
+	g.fleet = fleet.New(cfg.Name, g.pool, cached, log, inventoryChanged)
 	g.answers = answers.New(cfg, dial, g.pool, g.metrics, log)
 	service := inference.New(g.pool, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
 	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
-	routes := api.New(g.pool, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) },
+	routes := api.New(g.pool, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) }, g.fleet,
 		accounts.New(database, func() {
 			g.keys.Invalidate()
 			g.bus.Publish(bus.Keys)

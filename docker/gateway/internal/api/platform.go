@@ -16,18 +16,6 @@ import (
 // defaultSince is how far back metrics go where the request does not say.
 const defaultSince = time.Hour
 
-func (a *API) listNodes(w http.ResponseWriter, r *http.Request) {
-	list, err := a.database.ListNodes(r.Context())
-	if err != nil {
-		databaseAway(w, r, err)
-		return
-	}
-	if list == nil {
-		list = []store.Node{}
-	}
-	reply.JSON(w, http.StatusOK, map[string]any{"nodes": list})
-}
-
 func (a *API) getModel(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	model, err := a.database.GetModel(r.Context(), modelname.Short(id))

@@ -24,7 +24,6 @@ import (
 // Database answers the platform's own routes.
 type Database interface {
 	GetModel(ctx context.Context, id string) (store.Model, error)
-	ListNodes(ctx context.Context) ([]store.Node, error)
 	GetMetrics(ctx context.Context, since time.Time) ([]store.Sample, error)
 }
 
@@ -94,7 +93,6 @@ func (a *API) Handler() http.Handler {
 	route("POST /api/blobs/{digest}", a.uploadBlob)
 	route("GET /v1/models", a.openAIModels)
 	route("GET /v1/models/{model...}", a.openAIModel)
-	route("GET /api/v1/nodes", a.listNodes)
 	route("GET /api/v1/models/{id...}", a.getModel)
 	route("GET /api/v1/metrics", a.getMetrics)
 	for _, other := range a.others {

@@ -97,7 +97,6 @@ type noDatabase struct{}
 func (noDatabase) GetModel(context.Context, string) (store.Model, error) {
 	return store.Model{}, store.ErrNotFound
 }
-func (noDatabase) ListNodes(context.Context) ([]store.Node, error)               { return nil, nil }
 func (noDatabase) GetMetrics(context.Context, time.Time) ([]store.Sample, error) { return nil, nil }
 
 func noRedis(context.Context) (redis.Conn, error) { return nil, errors.New("there is no Redis") }

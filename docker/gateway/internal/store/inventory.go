@@ -97,3 +97,21 @@ func (s *Store) SaveInventory(ctx context.Context, states []nodes.State) (change
 	})
 	return changed, err
 }
+
+// DrainedNodes returns the names of the nodes that are to take nothing new.
+func (s *Store) DrainedNodes(ctx context.Context) ([]string, error) {
+	rows, err := s.pool.Query(ctx, `SELECT name FROM nodes WHERE drained`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// SetDrained says whether a node is to take nothing new, or returns ErrNotFound.
+func (s *Store) SetDrained(ctx context.Context, name string, drained bool) error {
+	tag, err := s.pool.Exec(ctx, `UPDATE nodes SET drained = $2 WHERE name = $1 AND active`, name, drained)
+	if err == nil && tag.RowsAffected() == 0 {
+		return ErrNotFound
+	}
+	return err
+}

@@ -31,7 +31,7 @@ var statements = map[string]string{
 		WHERE m.id = $1 AND m.active = true
 		GROUP BY m.id`,
 	"listNodes": `
-		SELECT n.name, n.address, n.healthy, n.last_seen,
+		SELECT n.name, n.address, n.healthy, n.drained, n.last_seen,
 		       coalesce(array_agg(nm.model ORDER BY nm.model) FILTER (WHERE nm.model IS NOT NULL), '{}')
 		FROM nodes n
 		LEFT JOIN node_models nm ON nm.node = n.name
@@ -129,6 +129,7 @@ type Node struct {
 	Name     string    `json:"name"`
 	Address  string    `json:"address"`
 	Healthy  bool      `json:"healthy"`
+	Drained  bool      `json:"drained"`
 	LastSeen time.Time `json:"last_seen"`
 	Models   []string  `json:"models"`
 }
@@ -141,7 +142,7 @@ func (s *Store) ListNodes(ctx context.Context) ([]Node, error) {
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Node, error) {
 		var n Node
-		err := row.Scan(&n.Name, &n.Address, &n.Healthy, &n.LastSeen, &n.Models)
+		err := row.Scan(&n.Name, &n.Address, &n.Healthy, &n.Drained, &n.LastSeen, &n.Models)
 		return n, err
 	})
 }

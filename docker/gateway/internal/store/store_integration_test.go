@@ -164,7 +164,7 @@ func TestASchemaOfANewerReleaseIsLeftAsItIs(t *testing.T) {
 	if _, err := s.Keys(t.Context()); err != nil {
 		t.Error(err)
 	}
-	set(4) // of this release, or the next test could not go back
+	set(5) // of this release, or the next test could not go back
 }
 
 func TestInventoryIsReadBackAndOnlyRealChangesCount(t *testing.T) {
@@ -197,6 +197,28 @@ func TestInventoryIsReadBackAndOnlyRealChangesCount(t *testing.T) {
 	}
 }
 
+func TestADrainedNodeStaysSoThroughInventoriesUntilItIsTakenInAgain(t *testing.T) {
+	s, _ := storetest.Open(t, 5, 5)
+	save(t, s, state("worker-1", "tiny:latest"), state("worker-2"))
+	if err := s.SetDrained(t.Context(), "worker-3", true); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a node that nobody knows: %v", err)
+	}
+	for _, drained := range []bool{true, false} {
+		if err := s.SetDrained(t.Context(), "worker-1", drained); err != nil {
+			t.Fatal(err)
+		}
+		save(t, s, nodes.State{Name: "worker-1", Address: "10.0.0.9:11434"}, state("worker-2"))
+		names, err := s.DrainedNodes(t.Context())
+		if err != nil || strings.Join(names, " ") != map[bool]string{true: "worker-1"}[drained] {
+			t.Errorf("drained: %v, %v", names, err)
+		}
+		list, err := s.ListNodes(t.Context())
+		if err != nil || list[0].Drained != drained || list[1].Drained {
+			t.Errorf("nodes %+v, %v", list, err)
+		}
+	}
+}
+
 func TestNoEndpointRunsMoreStatementsForMoreNodes(t *testing.T) {
 	s, count := storetest.Open(t, 1, 1)
 	if _, err := s.ListNodes(t.Context()); err != nil { // connects and prepares
@@ -214,6 +236,8 @@ func TestNoEndpointRunsMoreStatementsForMoreNodes(t *testing.T) {
 			"model":   count.During(func() { _, err := s.GetModel(t.Context(), "m0:latest"); must(err) }),
 			"metrics": count.During(func() { _, err := s.GetMetrics(t.Context(), time.Unix(0, 0)); must(err) }),
 			"keys":    count.During(func() { _, err := s.Keys(t.Context()); must(err) }),
+			"drained": count.During(func() { _, err := s.DrainedNodes(t.Context()); must(err) }),
+			"drain":   count.During(func() { must(s.SetDrained(t.Context(), "worker-000", true)) }),
 		}
 	}
 	inventory := func(size int) []nodes.State {

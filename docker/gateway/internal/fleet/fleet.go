@@ -1,0 +1,198 @@
+// Package fleet serves the platform's routes about workers: what they are and do, and that one takes
+// nothing new for a while, which the database remembers and all gateways keep to.
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/reply"
+	"ollamamax/gateway/internal/store"
+)
+
+// refresh is the time between two reads of the drained nodes where no invalidation came.
+const refresh = 10 * time.Second
+
+// loadTimeout bounds one read.
+const loadTimeout = 3 * time.Second
+
+// Database remembers the nodes.
+type Database interface {
+	ListNodes(ctx context.Context) ([]store.Node, error)
+	DrainedNodes(ctx context.Context) ([]string, error)
+	SetDrained(ctx context.Context, name string, drained bool) error
+}
+
+// Fleet serves the routes, and keeps the pool's drained nodes as the database has them.
+type Fleet struct {
+	gateway  string
+	pool     *nodes.Pool
+	database Database
+	log      *slog.Logger
+	changed  func() // a node was drained, or taken in again
+	kick     chan struct{}
+	loaded   atomic.Bool
+}
+
+// New returns the fleet that the gateway of this name sees. changed is called after every change.
+func New(gateway string, pool *nodes.Pool, database Database, log *slog.Logger, changed func()) *Fleet {
+	return &Fleet{gateway: gateway, pool: pool, database: database, log: log, changed: changed, kick: make(chan struct{}, 1)}
+}
+
+// Run follows the database until ctx ends. While it is away the nodes that are drained stay so.
+func (f *Fleet) Run(ctx context.Context) {
+	tick := time.NewTicker(refresh)
+	defer tick.Stop()
+	for {
+		if err := f.load(ctx); err != nil && ctx.Err() == nil {
+			f.log.Warn("drained nodes not read: those known stay as they are", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.kick:
+		case <-tick.C:
+		}
+	}
+}
+
+// Loaded tells whether the drained nodes have been read at least once.
+func (f *Fleet) Loaded() bool { return f.loaded.Load() }
+
+// Invalidate asks for a read soon.
+func (f *Fleet) Invalidate() {
+	select {
+	case f.kick <- struct{}{}:
+	default: // one is due anyway
+	}
+}
+
+func (f *Fleet) load(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	names, err := f.database.DrainedNodes(ctx)
+	if err == nil {
+		f.pool.SetDrained(names)
+		f.loaded.Store(true)
+	}
+	return err
+}
+
+// Routes names all routes.
+func (f *Fleet) Routes(route func(pattern string, handler http.HandlerFunc)) {
+	route("GET /api/v1/nodes", f.list)
+	route("POST /api/v1/nodes/{node...}", f.command)
+}
+
+// node is one worker: what all gateways know of it, and what this one does.
+type node struct {
+	Name     string     `json:"name"`
+	Address  string     `json:"address"`
+	Healthy  bool       `json:"healthy"`
+	Drained  bool       `json:"drained"`
+	LastSeen *time.Time `json:"last_seen"` // null while the database is away
+	Models   []string   `json:"models"`
+	Here     *here      `json:"here"` // null where this gateway does not know it
+}
+
+// here is what one gateway sees of a node.
+type here struct {
+	Takes    bool              `json:"takes_requests"`
+	Leaving  bool              `json:"leaving"`
+	Ejected  float64           `json:"ejected_seconds"` // for how long yet
+	InFlight int               `json:"in_flight"`
+	Slots    int               `json:"slots"` // of each model; 0: no limit
+	Loaded   []string          `json:"loaded"`
+	Breakers map[string]string `json:"breakers"` // those that are not closed, by model
+}
+
+func (f *Fleet) list(w http.ResponseWriter, r *http.Request) {
+	reply.JSON(w, http.StatusOK, map[string]any{
+		"gateway": f.gateway, "waiting": f.pool.Waiting(), "nodes": f.nodes(r.Context()),
+	})
+}
+
+// nodes returns all nodes: those of the database, as this gateway sees them, or, while it is away, those that
+// this gateway sees.
+func (f *Fleet) nodes(ctx context.Context) []node {
+	seen := map[string]nodes.State{}
+	var order []string
+	for _, state := range f.pool.Snapshot() {
+		seen[state.Name] = state
+		order = append(order, state.Name)
+	}
+	known, err := f.database.ListNodes(ctx)
+	if err != nil {
+		exchange.From(ctx).Cause = err
+		all := []node{}
+		for _, name := range order {
+			state := seen[name]
+			models := []string{}
+			for _, model := range state.Models {
+				models = append(models, modelname.Short(model.Canonical))
+			}
+			all = append(all, node{
+				Name: name, Address: state.Address, Healthy: state.Up, Drained: state.Drained, Models: models, Here: view(state),
+			})
+		}
+		return all
+	}
+	all := []node{}
+	for _, n := range known {
+		one := node{Name: n.Name, Address: n.Address, Healthy: n.Healthy, Drained: n.Drained, LastSeen: &n.LastSeen, Models: n.Models}
+		if state, here := seen[n.Name]; here {
+			one.Here = view(state)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+func view(s nodes.State) *here {
+	return &here{
+		Takes: s.Up && !s.Drained && !s.Leaving && s.Ejected == 0, Leaving: s.Leaving, Ejected: s.Ejected.Seconds(),
+		InFlight: s.InFlight, Slots: s.Slots, Loaded: s.Loaded, Breakers: s.Breakers,
+	}
+}
+
+// command drains a node or takes it in again. A node's name may have slashes.
+func (f *Fleet) command(w http.ResponseWriter, r *http.Request) {
+	name, drain := strings.CutSuffix(r.PathValue("node"), "/drain")
+	if !drain {
+		var undrain bool
+		if name, undrain = strings.CutSuffix(name, "/undrain"); !undrain {
+			reply.Error(w, r, http.StatusNotFound, "no such command: a node can be told to drain or to undrain")
+			return
+		}
+	}
+	err := f.database.SetDrained(r.Context(), name, drain)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		reply.Error(w, r, http.StatusNotFound, fmt.Sprintf("node '%s' not found", name))
+		return
+	case err != nil:
+		exchange.From(r.Context()).Cause = err
+		reply.Error(w, r, http.StatusServiceUnavailable, "the database does not answer")
+		return
+	}
+	f.changed()
+	if err := f.load(r.Context()); err != nil {
+		f.Invalidate() // what was written holds as soon as it can be read
+	}
+	for _, n := range f.nodes(r.Context()) {
+		if n.Name == name {
+			reply.JSON(w, http.StatusOK, n)
+			return
+		}
+	}
+	reply.Error(w, r, http.StatusNotFound, fmt.Sprintf("node '%s' not found", name))
+}
