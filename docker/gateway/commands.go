@@ -266,7 +266,10 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 				g.meter.Soon()
 			}
 		})
-	g.exchange = limits.NewExchange(left, cfg.Name, dial, log, g.metrics.Sharers)
+	g.exchange = limits.NewExchange(left, cfg.Name, dial, log, func(gateways, parts int) {
+		g.metrics.Sharers(gateways, parts)
+		g.pool.SetGateways(gateways)
+	})
 	g.meter = usage.New(cfg.Name, database, left, cfg.Usage, g.metrics, log)
 	entrance := gate.New(g.keys, left, g.meter)
 	var cached *store.Cached

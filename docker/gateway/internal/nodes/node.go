@@ -45,10 +45,11 @@ type Node struct {
 	Transport *http.Transport // for all else
 
 	hash      uint64 // of the name
-	slots     int    // requests at once of each model; 0: no limit
+	limit     int    // requests at once of each model, from all gateways; 0: none
 	maxLoaded int    // models in memory; 0: no limit
 
 	// Guarded by Pool.mu.
+	slots       int // this gateway's part of the limit; 0: no limit
 	up          bool
 	seen        bool // has answered at least once, so models is known
 	leaving     bool // its source says that it goes

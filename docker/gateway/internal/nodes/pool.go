@@ -38,6 +38,7 @@ type Pool struct {
 	queued   int                   // who waits, in all
 	queuedOf map[string]int        // and of each key
 	drained  map[string]bool       // names of nodes that are to take nothing new
+	gateways int                   // that share the slots
 	turn     int
 	scratch  scratch
 	running  context.Context
@@ -60,7 +61,7 @@ func NewPool(settings config.Workers, m *metrics.Metrics, log *slog.Logger, sour
 			Margin: float64(settings.Ejection.Margin) / 100, Base: settings.Ejection.Base,
 			Longest: settings.Ejection.Longest, MaxShare: float64(settings.Ejection.MaxPercent) / 100,
 		},
-		places: map[string]*placement{}, queuedOf: map[string]int{}, drained: map[string]bool{},
+		places: map[string]*placement{}, queuedOf: map[string]int{}, drained: map[string]bool{}, gateways: 1,
 	}
 	m.Register(collector{p})
 	return p
@@ -136,14 +137,15 @@ func (p *Pool) newNode(host string, endpoint discovery.Endpoint) *Node {
 		Name: endpoint.Name, Host: host, Address: endpoint.Address,
 		Conns:     upstream.NewPool(endpoint.Address, p.settings.ConnectTimeout),
 		Transport: newTransport(p.settings.ConnectTimeout), kick: make(chan struct{}, 1), stop: stop,
-		hash: hash(endpoint.Name), slots: p.settings.Slots, maxLoaded: p.settings.LoadedModels,
+		hash: hash(endpoint.Name), limit: p.settings.Slots, maxLoaded: p.settings.LoadedModels,
 		leaving: endpoint.Leaving, drained: p.drained[endpoint.Name],
 	}
 	for _, limit := range p.settings.Limits {
 		if limit.Host == host {
-			node.slots, node.maxLoaded = limit.Slots, limit.LoadedModels
+			node.limit, node.maxLoaded = limit.Slots, limit.LoadedModels
 		}
 	}
+	node.slots = part(node.limit, p.gateways)
 	p.log.Info("worker found", "node", node.Name, "address", node.Address)
 	p.checks.Go(func() { p.watch(ctx, node) })
 	return node
@@ -184,6 +186,23 @@ func (p *Pool) SetDrained(names []string) {
 	}
 	p.serveAll()
 }
+
+// SetGateways says how many gateways share the slots of the nodes: each keeps to its part of them.
+func (p *Pool) SetGateways(gateways int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if gateways == p.gateways {
+		return
+	}
+	p.gateways = gateways
+	for _, node := range p.nodes {
+		node.slots = part(node.limit, gateways)
+	}
+	p.serveAll()
+}
+
+// part is a gateway's share of a limit, rounded up: no slot may lie idle because nobody has the whole of it.
+func part(limit, gateways int) int { return (limit + gateways - 1) / gateways }
 
 // Healthy returns the nodes that answer, sorted by name.
 func (p *Pool) Healthy() []*Node { return p.where(func(n *Node) bool { return n.up }) }

@@ -227,6 +227,23 @@ func TestHostsHaveTheirOwnSlots(t *testing.T) {
 	}
 }
 
+func TestGatewaysDivideTheSlots(t *testing.T) {
+	pool := fleet(t, []*workertest.Worker{workertest.Start(t, "tiny:latest")}, func(w *config.Workers) { w.Slots = 4 })
+	for _, c := range []struct{ gateways, slots int }{{2, 2}, {3, 2}, {50, 1}, {1, 4}} {
+		pool.SetGateways(c.gateways)
+		if slots := pool.Snapshot()[0].Slots; slots != c.slots {
+			t.Errorf("each of %d gateways has %d slots of 4", c.gateways, slots)
+		}
+	}
+	pool.SetGateways(2)
+	_, _ = claim(t, pool, key("a")), claim(t, pool, key("a"))
+	waits, _ := line2(t, pool, key("a"), 1)
+	pool.SetGateways(1) // the other one left: its slots are ours
+	if err := <-waits; err != "<nil>" {
+		t.Errorf("one that waited for a slot of the gateway that left: %s", err)
+	}
+}
+
 func TestEveryWaitForASlotIsObserved(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
 	settings := config.Default().Workers
