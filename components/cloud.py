@@ -22,10 +22,9 @@ from components.images import BuiltImages
 from components.images import Registry as Push
 from components.kubernetes_target import KubernetesTarget, KubernetesTargetArgs
 from components.service import Placed, Store
+from stacks import capacity
 from stacks.aws import AwsSettings
 from stacks.settings import Settings
-
-SPOT = ("spot", "spot-first")
 
 
 @dataclass(frozen=True)
@@ -226,7 +225,7 @@ class Cloud(pulumi.ComponentResource):
                 cluster.provider,
                 resolvers=[cluster.resolver],
                 shared_volumes={"models": self._store.volume},
-                spot_pools=frozenset(pool.name for pool in settings.gpu_pools if pool.capacity in SPOT),
+                spot_pools=frozenset(pool.name for pool in settings.gpu_pools if capacity.buys_spot(pool)),
             ),
             after=[cluster, *pools.node_pools, *groups.node_pools, *grants],
             opts=child,

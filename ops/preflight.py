@@ -21,7 +21,7 @@ Client = Callable[[str], Any]
 """Name of a service → its client."""
 NO_CREDENTIALS = (
     "no credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of an account that may "
-    "call sts:GetCallerIdentity, servicequotas:Get* and ec2:Describe*"
+    "call sts:GetCallerIdentity, iam:GetRole, servicequotas:Get* and ec2:Describe*"
 )
 
 
@@ -102,7 +102,7 @@ def check(settings: Settings, stack: str, client: Client) -> Report:
         found = f"the credentials are those of account {account}, aws.accountId is {aws.account_id}"
         return Report((), (found,), ())
     notes = [f"account {account}, region {aws.region}"]
-    problems = [*_zones(aws, client("ec2"))]
+    problems = [*_zones(aws, client("ec2")), *_spot(settings, client("iam"))]
     offered = _offered(settings, aws, client("ec2"))
     for pool in settings.gpu_pools:
         for name in pool.instance_types:
@@ -175,6 +175,19 @@ def _zones(aws: AwsSettings, ec2: Any) -> Iterator[str]:  # noqa: ANN401 - botoc
     for zone in aws.zones:
         if zone not in known:
             yield f"aws.zones: the account has no zone {zone}; it has {', '.join(sorted(known))}"
+
+
+def _spot(settings: Settings, iam: Any) -> Iterator[str]:  # noqa: ANN401 - as above
+    """Yield what an account lacks that never had a spot instance, where a pool wants some."""
+    if not any(capacity.buys_spot(pool) for pool in settings.gpu_pools):
+        return
+    try:
+        iam.get_role(RoleName="AWSServiceRoleForEC2Spot")
+    except iam.exceptions.NoSuchEntityException:
+        yield (
+            "the account never had a spot instance, and nodes may not make the role for it: "
+            "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
+        )
 
 
 def _offered(settings: Settings, aws: AwsSettings, ec2: Any) -> dict[str, list[str]]:  # noqa: ANN401 - as above

@@ -49,6 +49,11 @@ def nodes(pool: GpuPoolSettings, kind: GpuInstance, workers: int) -> int:
     return min(pool.max_nodes, -(-workers // max(1, slots_a_node(pool, kind))))
 
 
+def buys_spot(pool: GpuPoolSettings) -> bool:
+    """Tell whether nodes of a pool may be interrupted."""
+    return pool.capacity in ("spot", "spot-first")
+
+
 def consolidates(pool: GpuPoolSettings) -> bool:
     """Tell whether nodes of a pool on AWS go when they are under-used."""
     return pool.management == "karpenter" and pool.capacity != "reserved"

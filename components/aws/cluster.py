@@ -180,10 +180,10 @@ class Cluster(pulumi.ComponentResource):
             condition={
                 "StringEquals": {
                     "aws:SourceAccount": account.id,
+                    "aws:RequestTag/eks-cluster-arn": account.arn("eks", f"cluster/{account.prefix}"),
                     "aws:RequestTag/kubernetes-namespace": namespace,
                     "aws:RequestTag/kubernetes-service-account": service_account,
-                },
-                "ArnEquals": {"aws:SourceArn": account.arn("eks", f"cluster/{account.prefix}")},
+                }
             },
         )
         role = Role(

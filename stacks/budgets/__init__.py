@@ -11,6 +11,7 @@ from stacks.budgets import (
     cloud,
     connections,
     gpus,
+    lists,
     memory,
     protection,
     spending,
@@ -24,6 +25,7 @@ NAME_CHECKS: tuple[Callable[[Settings, str], Iterator[str]], ...] = (target.stac
 CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     target.target,
     target.unused,
+    lists.listed_twice,
     timeouts.timeouts,
     timeouts.load_balancer,
     timeouts.cdn,

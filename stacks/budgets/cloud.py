@@ -13,6 +13,9 @@ ADDRESSES_A_NODE = 33
 need: docs.aws.amazon.com/eks/latest/userguide/auto-networking.html"""
 LARGEST, SMALLEST = 16, 20
 """Prefix lengths of a VPC: AWS gives no larger one, and a smaller one has no room for nodes in six zones."""
+GROUP_RULES = 60
+"""Rules of a security group, unless AWS was asked for more:
+docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html"""
 LONGEST_COMMON_NAME = 64
 """Letters of the name that a certificate of ACM is for:
 docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html."""
@@ -52,8 +55,6 @@ def account(s: Settings) -> Iterator[str]:
         )
     if strangers := [zone for zone in s.aws.zones if zone[:-1] != s.aws.region]:
         yield f"aws.zones: {', '.join(strangers)}: not in aws.region {s.aws.region}"
-    if len(set(s.aws.zones)) < len(s.aws.zones):
-        yield f"aws.zones: {', '.join(s.aws.zones)} names a zone twice: each holds one subnet of a kind"
     if len(s.aws.zones) > addresses.MOST_ZONES:
         yield f"aws.zones: {len(s.aws.zones)} are more than the {addresses.MOST_ZONES} that a VPC is cut for"
     if s.aws.database.max_storage_gib < s.aws.database.storage_gib:
@@ -84,6 +85,17 @@ def network(s: Settings) -> Iterator[str]:
         yield (
             f"aws.network.cidr ({cidr}) overlaps with {addresses.SERVICES}, the addresses of the cluster's "
             "Services, which EKS refuses: take another network, such as 10.80.0.0/16"
+        )
+    if "s3" in s.aws.network.interface_endpoints:
+        yield (
+            f"aws.network.interfaceEndpoints ({', '.join(s.aws.network.interface_endpoints)}): leave s3 out, "
+            "which has an endpoint that costs nothing"
+        )
+    rules = 2 * len(s.aws.clients)
+    if rules > GROUP_RULES:
+        yield (
+            f"aws.clients: {len(s.aws.clients)} networks × TCP and UDP = {rules} rules are more than the "
+            f"{GROUP_RULES} that a security group takes: join networks"
         )
     nodes = sum(pool.max_nodes for pool in s.gpu_pools) + capacity.general_nodes(s)
     zones = len(s.aws.zones)

@@ -92,6 +92,11 @@ def node_groups(s: Settings) -> Iterator[str]:
                 f"{len(pool.reservations)} reservations and {len(pool.instance_types)} instanceTypes: make a "
                 "pool for each"
             )
+        if pool.capacity == "reserved" and len(pool.zones) != 1:
+            yield (
+                f"gpuPools[{pool.name}].zones ({', '.join(pool.zones) or 'all'}): a capacity block is in one "
+                "zone, and the node group's subnets have to be: name that zone"
+            )
 
 
 def models_on_gpus(s: Settings, catalogue: models.Catalogue) -> Iterator[str]:

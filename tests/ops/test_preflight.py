@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import botocore.session
@@ -16,6 +17,13 @@ from stacks import Settings
 from tests.ops.test_commands import run
 
 ROOT = Path(__file__).parents[2]
+ROLE = {
+    "Path": "/aws-service-role/spot.amazonaws.com/",
+    "RoleName": "AWSServiceRoleForEC2Spot",
+    "RoleId": "AROA0123456789ABCDEF",
+    "Arn": "arn:aws:iam::444455556666:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot",
+    "CreateDate": datetime(2026, 1, 1, tzinfo=UTC),
+}
 NOWHERE = {
     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
     "AWS_CONFIG_FILE": "/nonexistent",
@@ -41,16 +49,18 @@ def account() -> Iterator[Callable[..., preflight.Client]]:
         offered: dict[str, tuple[str, ...]] | None = None,
         quotas: dict[Quota, float] | None = None,
         addresses: tuple[dict[str, str], ...] = (),
+        spot: bool = True,
     ) -> preflight.Client:
         session = botocore.session.get_session()
         session.set_credentials("id", "secret")
-        for name in ("sts", "ec2", "service-quotas"):
+        for name in ("sts", "ec2", "iam", "service-quotas"):
             stubs[name] = Stubber(session.create_client(name, region_name="eu-central-1"))
             stubs[name].activate()
         stubs["sts"].add_response("get_caller_identity", {"Account": number})
         assert settings.aws
         if number == settings.aws.account_id:
             _answer_ec2(stubs["ec2"], settings, zones, offered, addresses)
+            _answer_iam(stubs["iam"], settings, spot)
             _answer_quotas(stubs["service-quotas"], settings, quotas or {})
         return lambda name: stubs[name].client
 
@@ -90,6 +100,17 @@ def _answer_ec2(
     tagged = [{"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]} for tags in addresses]
     stub.add_response("describe_addresses", {"Addresses": tagged})
     stub.add_response("describe_vpcs", {"Vpcs": [{}]})
+
+
+def _answer_iam(stub: Stubber, settings: Settings, spot: bool) -> None:
+    """Answer whether the account knows EC2's spot service; nobody asks who buys none there."""
+    if not any(pool.capacity.startswith("spot") for pool in settings.gpu_pools):
+        return
+    asked = {"RoleName": "AWSServiceRoleForEC2Spot"}
+    if spot:
+        stub.add_response("get_role", {"Role": ROLE}, asked)
+    else:
+        stub.add_client_error("get_role", "NoSuchEntity", expected_params=asked)
 
 
 def _answer_quotas(stub: Stubber, settings: Settings, quotas: dict[Quota, float]) -> None:
@@ -178,6 +199,19 @@ def test_a_zone_without_a_pools_types_is_noted(
     report = preflight.check(prod, "prod", account(prod, offered={"g6e.xlarge": two, "g6e.2xlarge": two}))
     assert report.ok
     assert "gpuPools[chat]: no type of it is offered in eu-central-1c" in report.notes
+
+
+def test_an_account_that_never_had_a_spot_node_is_told_what_it_lacks(
+    account: Callable[..., preflight.Client], prod: Settings
+) -> None:
+    report = preflight.check(prod, "prod", account(prod, spot=False))
+    assert report.problems == (
+        "the account never had a spot instance, and nodes may not make the role for it: "
+        "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
+    )
+    bought = [pool.model_copy(update={"capacity": "on-demand"}) for pool in prod.gpu_pools]
+    dear = prod.model_copy(update={"gpu_pools": tuple(bought)})
+    assert preflight.check(dear, "prod", account(dear, spot=False)).ok
 
 
 def test_a_zone_that_the_account_has_not_is_a_problem(

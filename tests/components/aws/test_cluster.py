@@ -163,8 +163,8 @@ def test_a_grant_reaches_one_service_account_of_this_cluster(account: Account) -
     assert trust["Condition"] == {
         "StringEquals": {
             "aws:SourceAccount": "111122223333",
+            "aws:RequestTag/eks-cluster-arn": "arn:aws:eks:eu-central-1:111122223333:cluster/ollamamax-prod",
             "aws:RequestTag/kubernetes-namespace": "omx",
             "aws:RequestTag/kubernetes-service-account": "worker",
-        },
-        "ArnEquals": {"aws:SourceArn": "arn:aws:eks:eu-central-1:111122223333:cluster/ollamamax-prod"},
+        }
     }
