@@ -12,11 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
 from pydantic import ValidationError
 
-from stacks import Settings, SettingsError, budgets, loading
+from stacks import Settings, budgets, loading
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
 
@@ -28,7 +29,7 @@ def expected(file: Path) -> list[str]:
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
 def test_a_bad_file_is_refused_with_its_message(load_file: Callable[..., Settings], file: Path) -> None:
     stack = yaml.safe_load(file.read_text()).get("stack", "some-stack")
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(pulumi.RunError) as refused:
         load_file(file, stack)
     title, *problems = str(refused.value).splitlines()
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
