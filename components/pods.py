@@ -238,7 +238,7 @@ def _volumes(service: Service, placement: Placement) -> list[Manifest]:
             "emptyDir": {"medium": "Memory", "sizeLimit": mebibytes(mib)},
         })  # fmt: skip
     for volume in shared_volumes(service):
-        claim = {"claimName": volume.name, "readOnly": volume.read_only}
+        claim = {"claimName": volume.name} | _read_only(volume)
         volumes.append({"name": volume.name, "persistentVolumeClaim": claim})
     if service.runs_to_completion:
         # A job's own data goes with its pod.
@@ -257,9 +257,13 @@ def _mounts(service: Service, placement: Placement) -> list[Manifest]:
     for index, path in enumerate(sorted(service.scratch)):
         mounts.append({"name": f"scratch-{index}", "mountPath": path})
     for volume in (*shared_volumes(service), *own_volumes(service)):
-        mount = {"name": volume.name, "mountPath": volume.path}
-        mounts.append(mount | ({"readOnly": True} if volume.read_only else {}))
+        mounts.append({"name": volume.name, "mountPath": volume.path} | _read_only(volume))
     return mounts
+
+
+def _read_only(volume: Volume) -> Manifest:
+    """Return nothing for what is written to: the API server keeps no ``false``, and would seem to differ."""
+    return {"readOnly": True} if volume.read_only else {}
 
 
 def claim_spec(size_gib: int, storage_class: str | None, access: str = "ReadWriteOnce") -> Manifest:

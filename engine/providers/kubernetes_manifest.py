@@ -16,6 +16,11 @@ Steps = tuple[str | int, ...]
 BUILT_IN = frozenset(("", "apps", "autoscaling", "batch", "policy"))
 QUANTITY_MAPS, QUANTITIES = ("capacity", "hard", "limits", "requests"), ("averageValue", "sizeLimit")
 SUFFIXES = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E")
+OFF = frozenset((
+    "hostIPC", "hostNetwork", "hostPID", "paused", "publishNotReadyAddresses", "readOnly", "stdin",
+    "stdinOnce", "tty",
+))  # fmt: skip
+"""What is not kept where it is false."""
 READ_ONLY = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
 SELECTOR = "spec.selector"
 IMMUTABLE: dict[str, tuple[str, ...]] = {
@@ -85,11 +90,17 @@ def _encoded(text: str) -> str:
 
 def _canonical(value: Value, steps: tuple[str, ...]) -> Value:
     if isinstance(value, dict):
-        return {key: _canonical(item, (*steps, key)) for key, item in value.items()}
+        kept = {key: item for key, item in value.items() if not (item is False and _dropped(key, steps))}
+        return {key: _canonical(item, (*steps, key)) for key, item in kept.items()}
     if isinstance(value, list):
         return [_canonical(item, steps) for item in value]
     is_quantity = steps[-1] in QUANTITIES or (len(steps) > 1 and steps[-2] in QUANTITY_MAPS)
     return quantity(value) if is_quantity and not isinstance(value, bool) else value
+
+
+def _dropped(key: str, steps: tuple[str, ...]) -> bool:
+    """Tell whether a false is not kept: a CSI volume of a pod keeps it, one of the cluster does not."""
+    return key in OFF and steps[-2:] != ("volumes", "csi")
 
 
 def quantity(value: Value) -> Value:

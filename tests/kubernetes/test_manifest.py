@@ -60,6 +60,44 @@ def test_amounts_are_only_looked_for_where_they_are() -> None:
     assert normal(pod)["spec"]["containers"] == [{"name": "1000m", "resources": resources}]
 
 
+def test_what_is_off_is_written_as_the_api_server_writes_it(plane: ControlPlane) -> None:
+    mounts = [{"name": name, "mountPath": f"/{name}", "readOnly": False} for name in ("claim", "csi")]
+    container = {"name": "c", "image": "x", "stdin": False, "stdinOnce": False, "tty": False}
+    pod = {
+        **dict.fromkeys(("hostIPC", "hostNetwork", "hostPID", "automountServiceAccountToken"), False),
+        "containers": [{**container, "volumeMounts": mounts}],
+        "volumes": [
+            {"name": "claim", "persistentVolumeClaim": {"claimName": "c", "readOnly": False}},
+            {"name": "csi", "csi": {"driver": "example.org", "readOnly": False}},
+        ],
+    }
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": pod}
+    source = {"driver": "example.org", "volumeHandle": "h", "readOnly": False}
+    manifests: dict[str, dict[str, Any]] = {
+        "/apis/apps/v1/namespaces/default/deployments": {
+            "spec": {"paused": False, "selector": {"matchLabels": {"a": "b"}}, "template": template}
+        },
+        "/api/v1/namespaces/default/services": {
+            "spec": {"ports": [{"port": 1}], "publishNotReadyAddresses": False}
+        },
+        "/api/v1/persistentvolumes": {
+            "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "csi": source}
+        },
+    }
+    for path, manifest in manifests.items():
+        made = plane.request("post", f"{path}?dryRun=All", {"metadata": {"name": "off"}, **manifest})
+        sent = normal({"apiVersion": made["apiVersion"], "kind": made["kind"], **manifest})
+        assert falses(sent["spec"]) == falses({key: made["spec"][key] for key in sent["spec"]}), path
+
+
+def falses(value: Any, path: str = "") -> set[str]:
+    """Return where a value is false."""
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        return {found for key, item in pairs for found in falses(item, f"{path}.{key}")}
+    return {path} if value is False else set()
+
+
 def test_a_secret_is_written_as_the_api_server_keeps_it() -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "data": {"a": "MQ=="}, "stringData": {"b": "2"}}
     assert normal(secret)["data"] == {"a": "MQ==", "b": "Mg=="}
