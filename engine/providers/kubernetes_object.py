@@ -56,6 +56,7 @@ class KubernetesObject(Resource):
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
+        self._leaving = set[str]()  # whose object goes before its replacement comes
 
     def check(self, ctx: Context, olds: Properties, news: Properties, seed: bytes) -> Properties:
         """Write the manifest as the API server keeps it; an automatic name is kept for the object's life."""
@@ -102,7 +103,10 @@ class KubernetesObject(Resource):
             if live and condition(live, "Complete")[0] != "True":
                 found[path_of(("metadata", "annotations", REPLACE_UNREADY))] = "update-replace"
         there = at(olds, NAME) == at(news, NAME) and at(olds, NAMESPACE) == at(news, NAMESPACE)
-        return Diff(found, delete_before_replace=there and not annotation(news, AUTONAMED))
+        first = there and not annotation(news, AUTONAMED)
+        if first:
+            self._leaving.add(ctx.urn)
+        return Diff(found, delete_before_replace=first)
 
     def plan(self, ctx: Context, olds: Properties, news: Properties) -> Properties | None:
         """Let the API server validate and complete it, as far as it knows kind and namespace already."""
@@ -111,7 +115,7 @@ class KubernetesObject(Resource):
         manager = _manager(ctx, olds, news)
         try:
             live = self._find(news)
-            if live and not olds and self._taken(live, news, manager):
+            if live and not olds and (ctx.urn in self._leaving or self._taken(live, news, manager)):
                 return None  # it is replaced, and not gone yet
             body = self._over(ctx, live, olds, news, manager) if olds and live else news
             planned = self._apply(body, manager, force=bool(live), dryRun="All")

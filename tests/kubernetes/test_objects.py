@@ -146,6 +146,21 @@ def test_a_preview_is_validated_by_the_api_server(
     assert preview(plugin, CONFIG_MAP, half_known) == half_known
 
 
+def test_what_the_cli_made_can_be_replaced_under_its_name(
+    plugin: Plugin, plane: ControlPlane, namespace: str
+) -> None:
+    before = plugin.check(CONFIG_MAP, config_map(namespace, a="b"))
+    after = plugin.check(CONFIG_MAP, config_map(namespace, a="c"))
+    drawn = "pulumi-kubernetes-cd1a53a3"
+    path = f"/api/v1/namespaces/{namespace}/configmaps/settings?fieldManager={drawn}"
+    made = plane.request("patch", path, before, "application/apply-patch+yaml")
+    with pytest.raises(Failed, match="exists already, and this stack did not create it"):
+        preview(plugin, CONFIG_MAP, after)
+    recorded = {**made, "__inputs": before, "__fieldManager": drawn}
+    assert plugin.diff(CONFIG_MAP, recorded, before, after).deleteBeforeReplace
+    assert preview(plugin, CONFIG_MAP, after)["data"] == {"a": "c"}
+
+
 def test_an_immutable_field_that_no_table_lists_is_explained(plugin: Plugin, namespace: str) -> None:
     inputs = plugin.check(CONFIG_MAP, config_map(namespace, a="b") | {"immutable": True})
     id_, outputs = plugin.create(CONFIG_MAP, inputs)
