@@ -215,7 +215,7 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	}
 	defer database.Close()
 
-	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), log)
+	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), log, writer)
 	var running sync.WaitGroup
 	for _, part := range []func(context.Context){
 		g.keys.Run, g.bus.Run, g.pool.Run, g.fleet.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
@@ -257,7 +257,7 @@ type gateway struct {
 	server   *server.Server
 }
 
-func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog.Logger) *gateway {
+func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog.Logger, lines io.Writer) *gateway {
 	g := &gateway{metrics: metrics.New(version)}
 	left := limits.New(g.metrics.Limited)
 	g.keys = auth.NewKeyring(database, cfg.Auth.RefreshInterval, cfg.Auth.SignatureWindow, log,
@@ -305,7 +305,7 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 			g.keys.Invalidate()
 			g.bus.Publish(bus.Keys)
 		}))
-	recorder := access.NewRecorder(g.metrics, log, entrance.Leave)
+	recorder := access.NewRecorder(g.metrics, lines, cfg.Log.SlogLevel(), cfg.Name, entrance.Leave)
 	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
 	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	return g

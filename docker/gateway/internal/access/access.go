@@ -2,8 +2,9 @@
 package access
 
 import (
-	"context"
+	"io"
 	"log/slog"
+	"time"
 
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/metrics"
@@ -15,13 +16,16 @@ const StatusClientGone = 499
 // Recorder notes requests.
 type Recorder struct {
 	metrics *metrics.Metrics
-	log     *slog.Logger
+	log     io.Writer
+	level   slog.Level
+	gateway string
 	leave   func(x *exchange.Exchange, status int)
 }
 
-// NewRecorder returns a recorder. leave is told how each request ended.
-func NewRecorder(m *metrics.Metrics, log *slog.Logger, leave func(x *exchange.Exchange, status int)) *Recorder {
-	return &Recorder{metrics: m, log: log, leave: leave}
+// NewRecorder returns a recorder for the gateway of that name. Lines below level are left out; leave is told
+// how each request ended.
+func NewRecorder(m *metrics.Metrics, log io.Writer, level slog.Level, gateway string, leave func(x *exchange.Exchange, status int)) *Recorder {
+	return &Recorder{metrics: m, log: log, level: level, gateway: gateway, leave: leave}
 }
 
 // Entry is what the client asked and got.
@@ -46,38 +50,37 @@ func (r *Recorder) Record(x *exchange.Exchange, e Entry) {
 	if e.Status >= 500 {
 		level = slog.LevelWarn
 	}
-	if !r.log.Enabled(context.Background(), level) {
-		return
+	if level >= r.level {
+		r.write(level, total, overhead, x, e)
 	}
-	var space [20]slog.Attr
-	attributes := append(space[:0],
-		slog.String("request", x.RequestID), slog.String("method", e.Method), slog.String("path", e.Path),
-		slog.String("api", x.API), slog.Int("status", e.Status), slog.String("remote", e.Remote),
-		slog.Float64("seconds", total.Seconds()), slog.Float64("overhead", overhead.Seconds()),
-	)
-	if x.Model != "" {
-		attributes = append(attributes, slog.String("model", x.Model))
-	}
-	if x.Node != "" {
-		attributes = append(attributes, slog.String("node", x.Node))
-	}
-	if x.Cache != "" {
-		attributes = append(attributes, slog.String("cache", x.Cache))
-	}
-	if x.Key != nil && x.Key.Name != "" {
-		attributes = append(attributes, slog.String("key", x.Key.Name))
+}
+
+func (r *Recorder) write(level slog.Level, total, overhead time.Duration, x *exchange.Exchange, e Entry) {
+	space := lines.Get().(*line)
+	defer lines.Put(space)
+	l := append((*space)[:0], `{"time":"`...)
+	l = append(x.Start.Add(total).AppendFormat(l, time.RFC3339Nano), '"')
+	l = l.text("level", level.String()).text("msg", "request").text("gateway", r.gateway)
+	l = l.text("request", x.RequestID).text("method", e.Method).text("path", e.Path)
+	l = l.text("api", x.API).number("status", int64(e.Status)).text("remote", e.Remote)
+	l = l.seconds("seconds", total).seconds("overhead", overhead)
+	l = l.text("model", x.Model).text("node", x.Node).text("cache", x.Cache)
+	if x.Key != nil {
+		l = l.text("key", x.Key.Name)
 	}
 	if x.FirstByte > 0 {
-		attributes = append(attributes, slog.Float64("first_byte", x.FirstByte.Seconds()))
+		l = l.seconds("first_byte", x.FirstByte)
 	}
 	if x.Retries > 0 {
-		attributes = append(attributes, slog.Int("retries", x.Retries))
+		l = l.number("retries", int64(x.Retries))
 	}
 	if x.PromptTokens+x.CompletionTokens > 0 {
-		attributes = append(attributes, slog.Int64("prompt_tokens", x.PromptTokens), slog.Int64("completion_tokens", x.CompletionTokens))
+		l = l.number("prompt_tokens", x.PromptTokens).number("completion_tokens", x.CompletionTokens)
 	}
 	if x.Cause != nil {
-		attributes = append(attributes, slog.String("error", x.Cause.Error()))
+		l = l.text("error", x.Cause.Error())
 	}
-	r.log.LogAttrs(context.Background(), level, "request", attributes...)
+	l = append(l, '}', '\n')
+	_, _ = r.log.Write(l) // nowhere is left to report that logs can't be written
+	*space = l
 }

@@ -46,22 +46,32 @@ var fields = map[string]field{
 	"x-accel-buffering": ours, "x-ollamamax-node": ours, "x-ollamamax-gateway": ours,
 }
 
+// byLength are the same, by the lengths of their names.
+var byLength = func() (lists [longestField + 1][]namedField) {
+	for name, f := range fields {
+		lists[len(name)] = append(lists[len(name)], namedField{name, f})
+	}
+	return lists
+}()
+
 // longestField is the length of the longest name in fields.
 const longestField = len("proxy-authorization")
 
+type namedField struct {
+	name string
+	field
+}
+
 // kind looks a name up, whatever its case.
 func kind(name []byte) field {
-	var lower [longestField]byte
-	if len(name) > longestField {
-		return passed
-	}
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+	if len(name) <= longestField {
+		for _, known := range byLength[len(name)] {
+			if is(name, known.name) {
+				return known.field
+			}
 		}
-		lower[i] = c
 	}
-	return fields[string(lower[:len(name)])]
+	return passed
 }
 
 // ToWorker gives the headers of a request that a worker gets, to add.

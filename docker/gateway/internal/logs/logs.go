@@ -18,13 +18,14 @@ type Writer struct {
 	pending []byte
 	spare   []byte
 	dropped int
-	wake    chan struct{}
+	wake    chan struct{} // there is much to write
+	closed  chan struct{}
 	done    chan struct{}
 }
 
 // NewWriter starts a writer in front of out. Close flushes it.
 func NewWriter(out io.Writer) *Writer {
-	w := &Writer{out: out, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &Writer{out: out, wake: make(chan struct{}, 1), closed: make(chan struct{}), done: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -37,7 +38,14 @@ func (w *Writer) Write(line []byte) (int, error) {
 	} else {
 		w.pending = append(w.pending, line...)
 	}
+	much := len(w.pending) > limit/2
 	w.mu.Unlock()
+	if much {
+		select {
+		case w.wake <- struct{}{}:
+		default: // it has been told
+		}
+	}
 	return len(line), nil
 }
 
@@ -50,7 +58,7 @@ func (w *Writer) Dropped() int {
 
 // Close writes what is pending and stops.
 func (w *Writer) Close() {
-	close(w.wake)
+	close(w.closed)
 	<-w.done
 }
 
@@ -63,6 +71,8 @@ func (w *Writer) run() {
 		case <-tick.C:
 			w.flush()
 		case <-w.wake:
+			w.flush()
+		case <-w.closed:
 			w.flush()
 			return
 		}

@@ -5,7 +5,6 @@ package metrics
 import (
 	"net/http"
 	"runtime"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +33,9 @@ type Metrics struct {
 	results
 
 	AffinityKept, AffinityMoved prometheus.Counter
+
+	answers series[answered, noted]
+	spends  series[spent, prometheus.Counter]
 
 	sample Sample // totals for the database's metrics table
 }
@@ -134,8 +136,9 @@ func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
 // Request counts one answered request.
 func (m *Metrics) Request(api, model string, code int, overhead time.Duration) {
-	m.requests.WithLabelValues(api, model, strconv.Itoa(code)).Inc()
-	m.overhead.WithLabelValues(api).Observe(overhead.Seconds())
+	to := m.answers.of(answered{api, model, code}, m.noted)
+	to.requests.Inc()
+	to.overhead.Observe(overhead.Seconds())
 	m.sample.Requests.Add(1)
 	if code >= 500 {
 		m.sample.Failures.Add(1)
@@ -150,11 +153,11 @@ func (m *Metrics) FirstToken(api, model string, after time.Duration) {
 // Tokens counts a finished request's tokens.
 func (m *Metrics) Tokens(model string, prompt, completion int64) {
 	if prompt > 0 {
-		m.tokens.WithLabelValues(model, "prompt").Add(float64(prompt))
+		m.spends.of(spent{model, "prompt"}, m.spent).Add(float64(prompt))
 		m.sample.PromptTokens.Add(prompt)
 	}
 	if completion > 0 {
-		m.tokens.WithLabelValues(model, "completion").Add(float64(completion))
+		m.spends.of(spent{model, "completion"}, m.spent).Add(float64(completion))
 		m.sample.CompletionTokens.Add(completion)
 	}
 }

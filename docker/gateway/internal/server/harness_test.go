@@ -145,7 +145,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	g.answers = answers.New(cfg, noRedis, g.pool, g.metrics, log)
 	service := inference.New(g.pool, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
 	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
-	recorder := access.NewRecorder(g.metrics, log, entrance.Leave)
+	recorder := access.NewRecorder(g.metrics, g.log, slog.LevelInfo, cfg.Name, entrance.Leave)
 	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
 	routes := api.New(g.pool, service, forwarder, noDatabase{}, g.metrics, cfg.Server.MaxBodyBytes, func() {})
 	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -313,7 +314,7 @@ func TestAClientThatStopsTakingItsAnswerIsCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recorder := access.NewRecorder(g.metrics, discard(), func(*exchange.Exchange, int) {})
+	recorder := access.NewRecorder(g.metrics, io.Discard, slog.LevelInfo, "x", func(*exchange.Exchange, int) {})
 	s := server.New("x", cfg, front.New("x", cfg, nil, nil, recorder, discard()), recorder, discard(), endless(stopped))
 	go func() { _ = s.Serve(t.Context(), listener) }()
 	g.address = listener.Addr().String()
