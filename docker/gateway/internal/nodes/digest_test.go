@@ -9,7 +9,7 @@ import (
 )
 
 func TestAModelsDigestIsKnownWhileAllNodesThatHoldItAgree(t *testing.T) {
-	one, two, bare := workertest.Start(t, "tiny"), workertest.Start(t, "tiny"), workertest.Start(t)
+	one, two, bare := workertest.Start(t, "tiny"), workertest.Start(t, "tiny"), workertest.Start(t, "big:7b-cloud")
 	dns := &names{}
 	dns.set(nil, map[string][]netip.Addr{"127.0.0.1": {loopback(1)}})
 	pool := start(t, dns, one.Address, two.Address, bare.Address)
@@ -17,6 +17,9 @@ func TestAModelsDigestIsKnownWhileAllNodesThatHoldItAgree(t *testing.T) {
 	eventually(t, "all are up", func() bool { return len(pool.Healthy()) == 3 })
 	if digest := pool.Digest(tiny); digest != "digest-of-tiny" || pool.Digest(modelname.Canonical("other")) != "" {
 		t.Errorf("digest %q", digest)
+	}
+	if digest := pool.Digest(modelname.Canonical("big:7b-cloud")); digest != "" {
+		t.Errorf("of a model that runs elsewhere: %q", digest)
 	}
 	one.SetDigest("new")
 	eventually(t, "it is not known while they differ", func() bool { return pool.Digest(tiny) == "" })

@@ -33,6 +33,7 @@ type Model struct {
 	Digest     string          // of its manifest
 	Size       int64           // bytes on disk
 	ModifiedAt time.Time       // when the node got it
+	Remote     bool            // it runs elsewhere, and its digest says nothing of it
 	Raw        json.RawMessage // the node's own entry, for merged lists
 }
 
@@ -153,6 +154,7 @@ func parseModels(body []byte) (map[string]Model, error) {
 			Digest     string    `json:"digest"`
 			Size       int64     `json:"size"`
 			ModifiedAt time.Time `json:"modified_at"`
+			RemoteHost string    `json:"remote_host"`
 		}
 		if err := json.Unmarshal(raw, &entry); err != nil || entry.Name == "" {
 			return nil, fmt.Errorf("GET /api/tags: entry without a name: %.100s", raw)
@@ -160,7 +162,7 @@ func parseModels(body []byte) (map[string]Model, error) {
 		canonical := modelname.Canonical(entry.Name)
 		models[canonical] = Model{
 			Name: entry.Name, Canonical: canonical, Digest: entry.Digest,
-			Size: entry.Size, ModifiedAt: entry.ModifiedAt, Raw: raw,
+			Size: entry.Size, ModifiedAt: entry.ModifiedAt, Remote: entry.RemoteHost != "", Raw: raw,
 		}
 	}
 	return models, nil

@@ -240,7 +240,8 @@ func (p *Pool) Known(model string) (Model, bool) {
 	return Model{}, false
 }
 
-// Digest is that of a model on the healthy nodes that hold it, or empty where there is none or they differ.
+// Digest is that of a model on the healthy nodes that hold it, or empty where there is none, where they differ
+// and where it says nothing of what runs.
 func (p *Pool) Digest(model string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -250,7 +251,7 @@ func (p *Pool) Digest(model string) string {
 		if !node.up || !holds {
 			continue
 		}
-		if digest != "" && found.Digest != digest {
+		if found.Remote || (digest != "" && found.Digest != digest) {
 			return ""
 		}
 		digest = found.Digest

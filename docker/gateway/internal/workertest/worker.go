@@ -256,11 +256,16 @@ func (w *Worker) tags(out http.ResponseWriter) {
 		Digest     string    `json:"digest"`
 		Size       int64     `json:"size"`
 		ModifiedAt time.Time `json:"modified_at"`
+		RemoteHost string    `json:"remote_host,omitempty"`
 	}
 	list := map[string][]entry{"models": {}}
 	for i, name := range w.models {
 		modified := time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC)
-		list["models"] = append(list["models"], entry{name, name, cmp.Or(w.digest, "digest-of-"+name), 1000, modified})
+		remote := ""
+		if strings.HasSuffix(name, "-cloud") { // as Ollama's names for those have it
+			remote = "https://ollama.com"
+		}
+		list["models"] = append(list["models"], entry{name, name, cmp.Or(w.digest, "digest-of-"+name), 1000, modified, remote})
 	}
 	_ = json.NewEncoder(out).Encode(list)
 }
