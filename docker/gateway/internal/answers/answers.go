@@ -48,6 +48,7 @@ type Answers struct {
 	batches       *batch.Batcher[batchKey, *shared]
 	joined        prometheus.Counter
 	alone         atomic.Uint64
+	log           *slog.Logger
 }
 
 // flightKey has a number of its own for a request that must not be answered together with others.
@@ -68,7 +69,7 @@ func New(settings config.Config, dial bus.Dial, models Models, m *metrics.Metric
 		acrossTenants: settings.ResultCache.AcrossTenants, batching: settings.EmbedBatch.MaxWait > 0, models: models,
 		flights: flight.New[flightKey, *shared](settings.ResultCache.MaxAnswerBytes),
 		batches: batch.New[batchKey, *shared](settings.EmbedBatch.MaxWait, settings.EmbedBatch.MaxInputs, m.BatchSize),
-		joined:  m.Joined,
+		joined:  m.Joined, log: log,
 	}
 	if settings.ResultCache.MemoryBytes > 0 {
 		a.cache = cache.New(settings.ResultCache, dial, m, log)
@@ -133,7 +134,7 @@ func (a *Answers) Serve(r *inference.Request, fields scan.Fields, c inference.Cl
 	reader := a.flights.Follow(id)
 	joined := reader != nil
 	if !joined {
-		m := newMaking(r, forward, key, question.Digest)
+		m := a.newMaking(r, forward, key, question.Digest)
 		m.keep, m.read = keep, policy.Read
 		if batched {
 			m.gather(question)

@@ -249,13 +249,6 @@ func TestWhatMustNotBeKeptIsNot(t *testing.T) {
 	for name, change := range map[string]func(*worker){
 		"an error":             func(w *worker) { w.status = 500 },
 		"an error in a stream": func(w *worker) { w.contentType = "application/x-ndjson" },
-		"an answer of a model that changed meanwhile": func(w *worker) {
-			answer := w.answer
-			w.answer = func(body []byte) []byte {
-				w.digest.Store("another")
-				return answer(body)
-			}
-		},
 		"an answer of a model that differs from node to node": func(w *worker) { w.digest.Store("") },
 		"a large answer": func(w *worker) { w.answer = func([]byte) []byte { return make([]byte, 2<<20) } },
 	} {
@@ -272,6 +265,37 @@ func TestWhatMustNotBeKeptIsNot(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnAnswerOfAModelThatChangedMeanwhileIsNotKept(t *testing.T) {
+	w := newWorker()
+	a := start(t, w)
+	w.answer = func([]byte) []byte {
+		w.digest.Store("new")
+		return []byte(`{"by":"the new model"}`)
+	}
+	ask(t, a, w, generate(cold))
+	w.digest.Store("digest") // and back
+	if again := ask(t, a, w, generate(cold)); again.says() == cache.Hit {
+		t.Error("kept under the digest of the model before")
+	}
+}
+
+func TestARequestThatMustBeMadeAnewDoesNotJoinAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorker()
+		w.takes = time.Second
+		a := start(t, w)
+		var wait sync.WaitGroup
+		for _, q := range []asked{generate(cold), generate(cold, "Cache-Control: no-cache"), generate(cold, "Cache-Control: no-cache"), generate(cold)} {
+			wait.Go(func() { ask(t, a, w, q) })
+			synctest.Wait()
+		}
+		wait.Wait()
+		if w.calls.Load() != 3 {
+			t.Errorf("asked %d times, not once for the two that may share and once for each other", w.calls.Load())
+		}
+	})
 }
 
 func TestAnAnswerThatBreaksOffIsNotKeptAndEveryoneIsTold(t *testing.T) {
@@ -294,6 +318,20 @@ func TestAnAnswerThatBreaksOffIsNotKeptAndEveryoneIsTold(t *testing.T) {
 			t.Errorf("asked %d times", w.calls.Load())
 		}
 	})
+}
+
+func TestAPanicEndsTheRequestAlone(t *testing.T) {
+	w := newWorker()
+	a := start(t, w)
+	for _, q := range []asked{generate(cold), {path: "/api/embed", body: `{"model":"m","input":"x"}`}} {
+		c := &client{}
+		r, fields := q.of(c)
+		panics := func(*inference.Request, inference.Client) error { panic("a bug") }
+		if served, err := a.Serve(r, fields, c, panics); !served || err != nil || c.refusal == nil || c.refusal.Status != 502 {
+			t.Errorf("served %v, %v, %+v", served, err, c.refusal)
+		}
+		ask(t, a, w, q)
+	}
 }
 
 func TestARefusalIsEveryones(t *testing.T) {

@@ -2,6 +2,9 @@ package answers
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -19,9 +22,12 @@ import (
 	"ollamamax/gateway/internal/upstream"
 )
 
+var errPanic = errors.New("the gateway failed while it had the request answered")
+
 // making is an answer to be made for all who follow it. It has nothing of the request that it began with,
 // whose memory is used again once its client has been answered or has left.
 type making struct {
+	log       *slog.Logger
 	forward   Forward
 	request   inference.Request // without Exchange and Life: those are of each time that it is sent
 	requestID string
@@ -38,10 +44,10 @@ type making struct {
 	texts scan.Texts
 }
 
-func newMaking(r *inference.Request, forward Forward, key cache.Key, digest string) *making {
+func (a *Answers) newMaking(r *inference.Request, forward Forward, key cache.Key, digest string) *making {
 	x := r.Exchange
 	return &making{
-		forward: forward, requestID: x.RequestID, api: x.API, model: x.Model, account: x.Key, key: key, digest: digest,
+		log: a.log, forward: forward, requestID: x.RequestID, api: x.API, model: x.Model, account: x.Key, key: key, digest: digest,
 		request: inference.Request{Want: r.Want, Path: r.Path, Request: upstream.Request{
 			Method: r.Method, Target: r.Target, Fields: slices.Clone(r.Fields), Body: slices.Clone(r.Body),
 		}},
@@ -55,7 +61,6 @@ func (m *making) gather(question cache.Question) {
 	if !ok {
 		return
 	}
-	question.Shared = false // with those of its own tenant alone, even where answers are everybody's
 	question.Body = slices.Concat(texts.Before, []byte{0}, texts.After)
 	m.texts, m.group = texts, &batchKey{key: question.Key()}
 	if m.account != nil {
@@ -131,8 +136,14 @@ func (a *Answers) together(ctx context.Context, m *making, f *flight.Flight[*sha
 	return err
 }
 
-// send has a worker answer body.
-func (m *making) send(ctx context.Context, body []byte, client inference.Client, s *sink) error {
+// send has a worker answer body. It runs on goroutines of its own, where a panic would end the gateway.
+func (m *making) send(ctx context.Context, body []byte, client inference.Client, s *sink) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			m.log.Error("handler panicked", "request", m.requestID, "path", m.api, "panic", fmt.Sprint(problem))
+			err = errPanic
+		}
+	}()
 	x := &exchange.Exchange{Start: time.Now(), RequestID: m.requestID, API: m.api, Model: m.model, Key: m.account}
 	life := new(exchange.Life)
 	life.Begin(x)
@@ -140,8 +151,7 @@ func (m *making) send(ctx context.Context, body []byte, client inference.Client,
 	r := m.request
 	r.Exchange, r.Life, r.Body = x, life, body
 	s.exchange = x
-	err := m.forward(&r, client)
-	switch {
+	switch err = m.forward(&r, client); {
 	case s.err != nil:
 		return s.err
 	case err != nil:
