@@ -6,13 +6,15 @@ SECRETS ?=
 SIMULATE ?=
 JSON ?=
 EXPORT ?=
-TIERS = $(addprefix tests/,stacks components policies engine templates images ops gateway cloud kubernetes second_opinion e2e)
+WORKLOADS ?=
+ROUNDS ?= 5
+TIERS = $(addprefix tests/,stacks components policies engine templates images ops bench gateway cloud kubernetes second_opinion e2e)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check second-opinion docs
+.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check second-opinion bench docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +71,9 @@ check: setup ## formatters, linters, types, layers
 
 second-opinion: setup ## have checkov, kube-score and kubeconform judge the stack's plan; EXPORT=folder keeps it
 	@.venv/bin/python -m ops.second_opinion $(STACK) $(if $(EXPORT),--export $(EXPORT))
+
+bench: setup ## measure the gateway against nginx; WORKLOADS=w1,w4 only those, ROUNDS=5 of each
+	@.venv/bin/python -m bench --rounds $(ROUNDS) $(if $(WORKLOADS),--workloads $(WORKLOADS))
 
 docs: ## write the generated pages of docs/
 	@.venv/bin/python -m ops.settings_page docs/settings.md && .venv/bin/python -m ops.policies_page docs/policies.md

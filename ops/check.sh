@@ -29,7 +29,7 @@ shell_scripts() {
     if head -c 64 "$file" | grep -qaE '^#!.*[/ ](ba|da)?sh( |$)'; then echo "$file"; fi
   done
 }
-go_modules() { files 'docker/*/go.mod' | xargs -r -n1 dirname; }
+go_modules() { files 'docker/*/go.mod' 'bench/*/go.mod' | xargs -r -n1 dirname; }
 
 # Runs a command in the folder of every Go module.
 in_go_modules() {
@@ -66,7 +66,7 @@ unformatted_go() {
 
 check_ruff_format() { "$BIN/ruff" format --check --quiet --diff .; }
 check_ruff() { "$BIN/ruff" check --quiet .; }
-check_mypy() { "$BIN/mypy" --no-error-summary stacks components engine ops policies rehearsal tests __main__.py bootstrap/__main__.py; }
+check_mypy() { "$BIN/mypy" --no-error-summary stacks components engine ops policies rehearsal bench tests __main__.py bootstrap/__main__.py; }
 check_layers() { "$BIN/lint-imports" --no-cache; }
 check_settings_page() { "$BIN/python" -m ops.settings_page --check docs/settings.md; }
 check_policies_page() { "$BIN/python" -m ops.policies_page --check docs/policies.md; }

@@ -16,9 +16,9 @@ from components import naming
 from components.service import CONFIG_DIR, USER, Service
 from engine.providers.docker_image import builder
 from tests.templates.conftest import identity, services
+from tests.templates.identity import Identity
 from tests.templates.rendered import (
     PASSWORD,
-    Identity,
     archive,
     plain_config,
     secret_files,

@@ -1,29 +1,23 @@
 """The local stack's services with default settings, and their programs to judge the rendered files."""
 
-import datetime
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 
 import docker
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from docker.models.containers import Container
 
 from components import cache, database, edge, gateway, monitoring, naming, pool
 from components.service import CONFIG_DIR, USER, Outside, Peer, Service, Store, VaultSecret
 from engine.providers.docker_image import builder
 from stacks.settings import Settings
+from tests.templates.identity import Identity, certify
 from tests.templates.rendered import (
     NO_CERTIFICATE,
     PASSWORD,
-    Identity,
     Starter,
     archive,
     edge_service,
@@ -37,45 +31,7 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def identity() -> Identity:
     """Return one certificate for every service."""
-    now = datetime.datetime.now(datetime.UTC)
-    names = (edge.NAME, database.NAME, pool.NAME, cache.NAME, monitoring.NAME, "localhost")
-
-    def certificate(
-        subject: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey
-    ) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-            )
-        )
-
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority = (
-        certificate("authority", authority_key, "authority", authority_key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
-    key = ec.generate_private_key(ec.SECP256R1())
-    alternatives = [*map(x509.DNSName, names), x509.IPAddress(ip_address("127.0.0.1"))]
-    server = (
-        certificate("server", key, "authority", authority_key)
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    return Identity(
-        certificate=server.public_bytes(pem).decode(),
-        key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
-        authority=authority.public_bytes(pem).decode(),
-    )
+    return certify(edge.NAME, database.NAME, pool.NAME, cache.NAME, monitoring.NAME, "localhost")
 
 
 @pytest.fixture(scope="session")

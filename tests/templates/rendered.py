@@ -6,7 +6,6 @@ import tarfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from docker.models.containers import Container
 
@@ -25,15 +24,6 @@ NO_CERTIFICATE = ServerCertificate("", "")  # type: ignore[arg-type]
 Files = Mapping[str, str]
 Starter = Callable[..., AbstractContextManager[Container]]
 """Runs a service's image with its files; ``command`` replaces the service's own."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A server's certificate and key, and the authority that signed it, PEM."""
-
-    certificate: str
-    key: str
-    authority: str
 
 
 def edge_service(settings: EdgeSettings) -> Service:

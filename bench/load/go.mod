@@ -1,0 +1,3 @@
+module ollamamax/bench
+
+go 1.26.8

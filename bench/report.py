@@ -1,0 +1,112 @@
+"""What a benchmark found, as a table and as a chart."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from bench.workloads import GATEWAY, NGINX, Workload
+
+WIDTH, LABEL, BAR, ROW = 900, 380, 420, 22
+COLOURS = {NGINX: "#9aa5b1", GATEWAY: "#2f6f9f"}
+
+
+@dataclass(frozen=True)
+class Round:
+    """One target's figures of one round."""
+
+    cost_us: float
+    """CPU per request or token; 0 where no process stands between client and backend."""
+    per_s: float
+    """Requests or tokens a second."""
+    p50_ms: float
+    p99_ms: float
+    resident_mib: float
+    errors: int
+
+
+Rounds = Mapping[str, Sequence[Round]]
+"""By target."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the rounds of one workload gave."""
+
+    workload: Workload
+    rounds: Rounds
+
+    def median(self, target: str, field: str) -> float:
+        """Return the middle of the rounds."""
+        return float(statistics.median(getattr(one, field) for one in self.rounds[target]))
+
+    @property
+    def ratios(self) -> list[float]:
+        """The gateway's cost over nginx's, round by round; empty where the two were not both measured."""
+        if not {NGINX, GATEWAY} <= self.rounds.keys():
+            return []
+        pairs = zip(self.rounds[GATEWAY], self.rounds[NGINX], strict=True)
+        return [ours.cost_us / theirs.cost_us for ours, theirs in pairs if theirs.cost_us]
+
+
+def table(found: Sequence[Found]) -> str:
+    """Return the results as Markdown."""
+    lines = [
+        "| Workload | Target | CPU µs | per | a second | p50 ms | p99 ms | MiB | errors "
+        "| × nginx (min–max) | aim |",
+        "|---|---|--:|---|--:|--:|--:|--:|--:|---|---|",
+    ]
+    for one in found:
+        lines += [_line(one, target) for target in one.rounds]
+    return "\n".join(lines) + "\n"
+
+
+def _line(one: Found, target: str) -> str:
+    workload = one.workload
+    ratio, verdict = "", ""
+    if target == GATEWAY and one.ratios:
+        middle = statistics.median(one.ratios)
+        ratio = f"**{middle:.2f}** ({min(one.ratios):.2f}–{max(one.ratios):.2f})"
+        if workload.aim:
+            verdict = f"≤ {workload.aim}: {'met' if middle <= workload.aim else 'missed'}"
+    cost = one.median(target, "cost_us")
+    cells = (
+        f"{workload.name.upper()} {workload.title}",
+        target,
+        f"{cost:.1f}" if cost else "–",
+        "token" if workload.per_token else "request",
+        f"{one.median(target, 'per_s'):.0f}",
+        f"{one.median(target, 'p50_ms'):.2f}",
+        f"{one.median(target, 'p99_ms'):.2f}",
+        f"{max(r.resident_mib for r in one.rounds[target]):.0f}" if cost else "–",
+        f"{sum(r.errors for r in one.rounds[target])}",
+        ratio,
+        verdict,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def chart(found: Sequence[Found]) -> str:
+    """Return CPU per request or token as bars, SVG; lines mark the least and the most of the rounds."""
+    rows = [(one, target) for one in found for target in one.rounds if one.median(target, "cost_us")]
+    most = max((max(r.cost_us for r in one.rounds[target]) for one, target in rows), default=1.0)
+    height = ROW * len(rows) + 40
+    drawn = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'font-family="sans-serif" font-size="12">',
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+        '<text x="8" y="18" font-weight="bold">CPU per request or token, µs: median, least and most</text>',
+    ]
+    for number, (one, target) in enumerate(rows):
+        costs = [r.cost_us for r in one.rounds[target]]
+        y = 32 + number * ROW
+        least, middle, highest = (v / most * BAR for v in (min(costs), statistics.median(costs), max(costs)))
+        label = escape(f"{one.workload.name.upper()} {one.workload.title}: {target}")
+        drawn += [
+            f'<text x="{LABEL - 8}" y="{y + 13}" text-anchor="end">{label}</text>',
+            f'<rect x="{LABEL}" y="{y}" width="{middle:.1f}" height="{ROW - 5}" fill="{COLOURS[target]}"/>',
+            f'<line x1="{LABEL + least:.1f}" x2="{LABEL + highest:.1f}" '
+            f'y1="{y + 8}" y2="{y + 8}" stroke="black"/>',
+            f'<text x="{LABEL + highest + 6:.1f}" y="{y + 13}">{statistics.median(costs):.1f}</text>',
+        ]
+    return "\n".join([*drawn, "</svg>"]) + "\n"

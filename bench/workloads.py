@@ -1,0 +1,41 @@
+"""The workloads of the benchmark: what is sent, and what is aimed at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+DIRECT, NGINX, GATEWAY = "direct", "nginx", "gateway"
+PROXIES = (DIRECT, NGINX, GATEWAY)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table for each of its targets."""
+
+    name: str
+    title: str
+    drive: Sequence[str]
+    """Options of ``load drive``."""
+    targets: Sequence[str] = PROXIES
+    per_token: bool = False
+    """CPU is stated per chunk of a stream instead of per request."""
+    aim: float | None = None
+    """The most that the gateway may cost, as a multiple of nginx."""
+
+
+def _streams(clients: int) -> Workload:
+    options = ("--stream", "--clients", str(clients))
+    return Workload("w4", f"{clients} streams of 64 tokens", options, per_token=True, aim=1.35)
+
+
+def _repeated(share: float) -> Workload:
+    options = ("--repeated", str(share), "--clients", "64")
+    return Workload("w5", f"{share:.0%} of answers cached, 64 clients", options, (GATEWAY,))
+
+
+WORKLOADS = (
+    Workload("w1", "200 B in, 1 KB out, 8 clients", ("--clients", "8"), aim=1.5),
+    Workload("w1", "200 B in, 1 KB out, 64 clients", ("--clients", "64"), aim=1.5),
+    Workload("w3", "5 % prompts of 100 KB to 1 MB, 16 clients", ("--clients", "16", "--large", "0.05")),
+    *(_streams(clients) for clients in (1, 8, 64, 512)),
+    *(_repeated(share) for share in (0, 0.5, 0.95)),
+)
