@@ -65,14 +65,14 @@ func serve(address string) error {
 		}
 		go func() {
 			defer func() { _ = c.Close() }()
-			if err := answerAll(c); err != nil && !errors.Is(err, io.EOF) {
+			if err := answerAll(c); !errors.Is(err, io.EOF) {
 				_, _ = fmt.Fprintln(os.Stderr, "mock:", err)
 			}
 		}()
 	}
 }
 
-// answerAll answers a connection's requests, one after the other.
+// answerAll answers a connection's requests, one after the other, until its client leaves (io.EOF) or fails.
 func answerAll(c net.Conn) error {
 	in := bufio.NewReaderSize(c, 64<<10)
 	var line []byte

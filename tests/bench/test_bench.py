@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from bench import parts
+from bench.__main__ import main
 from bench.report import Found, Round, chart, table
 from bench.workloads import DIRECT, GATEWAY, NGINX, Workload
 
-ROOT = Path(__file__).parents[2]
 ANY_CORE = 0
 
 
@@ -97,13 +97,7 @@ def test_a_process_that_works_uses_cpu(tmp_path: Path) -> None:
             used = parts.usage(pid).cpu_s
 
 
-def test_an_unknown_workload_is_refused() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", "--workloads", "w1,w99"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "w99: there are w1," in done.stderr
+def test_an_unknown_workload_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--workloads", "w1,w99"])
+    assert "w99: there are w1," in capsys.readouterr().err
