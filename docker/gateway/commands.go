@@ -215,7 +215,11 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	}
 	defer database.Close()
 
-	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), log, writer)
+	workers, err := discover(cfg.Workers, log)
+	if err != nil {
+		return err
+	}
+	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), workers, log, writer)
 	var running sync.WaitGroup
 	for _, part := range []func(context.Context){
 		g.keys.Run, g.bus.Run, g.pool.Run, g.fleet.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
@@ -243,6 +247,18 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	return err
 }
 
+// discover returns what knows where the workers are.
+func discover(settings config.Workers, log *slog.Logger) (discovery.Source, error) {
+	if settings.Discovery == "dns" {
+		return discovery.NewNames(settings.Hosts, settings.ResolveInterval, net.DefaultResolver, log), nil
+	}
+	cluster, err := discovery.InCluster()
+	if err != nil {
+		return nil, err
+	}
+	return discovery.NewSlices(cluster, settings.Hosts, log)
+}
+
 // gateway is all parts, wired.
 type gateway struct {
 	metrics  *metrics.Metrics
@@ -257,7 +273,7 @@ type gateway struct {
 	server   *server.Server
 }
 
-func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog.Logger, lines io.Writer) *gateway {
+func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers discovery.Source, log *slog.Logger, lines io.Writer) *gateway {
 	g := &gateway{metrics: metrics.New(version)}
 	left := limits.New(g.metrics.Limited)
 	g.keys = auth.NewKeyring(database, cfg.Auth.RefreshInterval, cfg.Auth.SignatureWindow, log,
@@ -290,11 +306,10 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, log *slog
 		g.bus.Publish(bus.Inventory)
 	}
 	g.recorder = newRecorder(cfg.Name, database, g.metrics, log, inventoryChanged)
-	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log,
-		discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, net.DefaultResolver, log), func() {
-			g.recorder.Changed()
-			g.answers.Changed()
-		})
+	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, workers, func() {
+		g.recorder.Changed()
+		g.answers.Changed()
+	})
 	g.recorder.snapshot = g.pool.Snapshot
 	g.fleet = fleet.New(cfg.Name, g.pool, cached, log, inventoryChanged)
 	g.answers = answers.New(cfg, dial, g.pool, g.metrics, log)
