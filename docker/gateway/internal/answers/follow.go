@@ -72,10 +72,12 @@ func pass(r *inference.Request, c inference.Client, reader *flight.Reader[*share
 			x.Waited(began)
 			return breakOff(r, c, format, counter.EndsLine(), err)
 		}
-		if format != stream.Whole && x.FirstByte == 0 && len(piece) > 0 {
-			x.FirstByte = time.Since(x.Start)
+		if format != stream.Whole {
+			counter.Add(piece, format)
+			if x.FirstByte == 0 && len(piece) > 0 {
+				x.FirstByte = time.Since(x.Start)
+			}
 		}
-		counter.Add(piece, format)
 		err = write(c, piece, done)
 		x.Waited(began)
 		if err != nil {

@@ -85,12 +85,15 @@ func (c *Cache) LookupShared(ctx context.Context, key Key, digest string) *Answe
 	return nil
 }
 
-// Store keeps a worker's answer of status 200, received whole, on both levels. It copies body.
+// Store keeps a worker's answer of status 200, received whole, on both levels. Nobody may change body any more.
 func (c *Cache) Store(key Key, digest, contentType string, body []byte) {
 	if int64(len(body)) > c.limit {
 		return
 	}
-	answer := newAnswer(digest, contentType, bytes.Clone(body), time.Now())
+	if cap(body)-len(body) > len(body)/4 { // grown while the answer came: what it has to spare would be kept too
+		body = bytes.Clone(body)
+	}
+	answer := newAnswer(digest, contentType, body, time.Now())
 	c.memory.add(key, answer)
 	c.shared.put(key, answer)
 }
