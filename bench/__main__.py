@@ -7,16 +7,16 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import docker
 
 from bench import parts
 from bench.report import Found, Round, chart, table
-from bench.workloads import DIRECT, GATEWAY, NGINX, WORKLOADS, Workload
+from bench.workloads import DIRECT, GATEWAY, GOGC, NGINX, WORKLOADS, Workload
 from tests.gateway.conftest import build
 
 FIRST_SEED = 1000
@@ -98,14 +98,23 @@ def run(workloads: Sequence[Workload], rounds: int, seconds: float, out: Path) -
         ours = parts.prepare_gateway(client, stores, [backend], folder, build("gateway"))
         nginx_port, nginx_pid = stack.enter_context(parts.nginx(client, mark, backend))
         pid = stack.enter_context(ours.serve())
-        targets: Mapping[str, Target] = {
+        targets = {
             DIRECT: Target(backend, None),
             NGINX: Target(nginx_port, nginx_pid),
             GATEWAY: Target(ours.port, pid, ours.key),
         }
+        for name in GOGC.keys() & {target for workload in workloads for target in workload.targets}:
+            other = ours.beside(name.replace(" ", "-").lower())
+            other_pid = stack.enter_context(other.serve(GOGC=str(GOGC[name])))
+            targets[name] = Target(other.port, other_pid, other.key)
         print(f"gateway idle: {parts.usage(pid).resident_mib:.0f} MiB", file=sys.stderr)
         for workload in workloads:
             print(f"{workload.name}: {workload.title}", file=sys.stderr)
+            if workload.share_of_peak:
+                closed = replace(workload, drive=("--clients", "64"))
+                peak = measure(load, targets[GATEWAY], closed, seconds, next(seeds)).per_s
+                rate = ("--rate", f"{peak * workload.share_of_peak:.0f}")
+                workload = replace(workload, drive=(*workload.drive, *rate))
             for target in workload.targets:  # connections and models are known when it counts
                 measure(load, targets[target], workload, 0.5, next(seeds))
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import docker
@@ -199,6 +199,16 @@ class Gateway:
     port: int
     admin_port: int
     key: str
+
+    def beside(self, name: str) -> "Gateway":
+        """Return the same gateway on other ports, with files of its own."""
+        folder = self.folder / name
+        folder.mkdir()
+        port, admin_port = free_port(), free_port()
+        config = yaml.safe_load((self.folder / "gateway.yaml").read_text())
+        config |= {"name": name, "listen": f"127.0.0.1:{port}", "adminListen": f"127.0.0.1:{admin_port}"}
+        (folder / "gateway.yaml").write_text(yaml.safe_dump(config))
+        return replace(self, folder=folder, port=port, admin_port=admin_port)
 
     @contextmanager
     def serve(self, **environment: str) -> Iterator[int]:

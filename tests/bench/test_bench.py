@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,22 @@ def found(ours: float, theirs: float) -> Found:
     return Found(workload, {DIRECT: rounds(0), NGINX: rounds(theirs), GATEWAY: rounds(ours)})
 
 
-@pytest.mark.parametrize(("ours", "verdict"), [(28, "≤ 1.5: met"), (32, "≤ 1.5: missed")])
+@pytest.mark.parametrize(("ours", "verdict"), [(28, "≤ 1.5 × nginx: met"), (32, "≤ 1.5 × nginx: missed")])
 def test_the_table_says_whether_an_aim_is_met(ours: float, verdict: str) -> None:
     assert verdict in table([found(ours, 20)])
+
+
+@pytest.mark.parametrize(("percent", "verdict"), [(2, "met (1.50)"), (1, "missed (1.50)")])
+def test_the_table_says_what_share_of_two_cores_is_used(percent: float, verdict: str) -> None:
+    one = found(30, 20)
+    workload = replace(one.workload, aim=None, cpu_percent=percent)
+    assert f"≤ {percent} % of two cores: {verdict}" in table([replace(one, workload=workload)])
+
+
+def test_the_table_says_what_is_added_to_the_backend_s_time() -> None:
+    one = found(30, 20)
+    workload = replace(one.workload, aim=None, added_p99_ms=0.3)
+    assert "≤ 0.3 ms added to p99: met (0.00)" in table([replace(one, workload=workload)])
 
 
 def test_the_chart_has_a_bar_for_each_process_that_was_measured() -> None:
@@ -100,4 +114,4 @@ def test_a_process_that_works_uses_cpu(tmp_path: Path) -> None:
 def test_an_unknown_workload_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["--workloads", "w1,w99"])
-    assert "w99: there are w1," in capsys.readouterr().err
+    assert "w99: there are " in capsys.readouterr().err
