@@ -58,7 +58,8 @@ func (r *Recorder) Record(x *exchange.Exchange, e Entry) {
 func (r *Recorder) write(level slog.Level, total, overhead time.Duration, x *exchange.Exchange, e Entry) {
 	space := lines.Get().(*line)
 	defer lines.Put(space)
-	l := append((*space)[:0], `{"time":"`...)
+	l := (*space)[:0]
+	l = append(l, `{"time":"`...)
 	l = append(x.Start.Add(total).AppendFormat(l, time.RFC3339Nano), '"')
 	l = l.text("level", level.String()).text("msg", "request").text("gateway", r.gateway)
 	l = l.text("request", x.RequestID).text("method", e.Method).text("path", e.Path)

@@ -233,7 +233,8 @@ func TestAClientThatStopsReadingItsStreamIsCutOffAndItsWorkerToo(t *testing.T) {
 	connection := g.dial(t)
 	send(t, connection, plain("/api/generate", generate))
 	select {
-	case <-stopped:
+	case err := <-stopped:
+		t.Logf("the worker's answer ended with %v", err)
 	case <-time.After(10 * time.Second):
 		t.Fatal("the worker still writes for a client that takes nothing")
 	}
