@@ -21,8 +21,8 @@ from components.front import Front, FrontArgs
 from components.images import BuiltImages
 from components.images import Registry as Push
 from components.kubernetes_target import KubernetesTarget, KubernetesTargetArgs
-from components.service import Placed, Store
-from stacks import capacity
+from components.service import Outside, Placed, Store
+from stacks import addresses, capacity
 from stacks.aws import AwsSettings
 from stacks.settings import Settings
 
@@ -223,6 +223,8 @@ class Cloud(pulumi.ComponentResource):
                     after=[registry],
                 ),
                 cluster.provider,
+                # The Service that stands for it, and its own addresses in the private subnets.
+                api_server=Outside((str(addresses.SERVICES), str(args.aws.network.cidr)), 443),
                 resolvers=[cluster.resolver],
                 shared_volumes={"models": self._store.volume},
                 spot_pools=frozenset(pool.name for pool in settings.gpu_pools if capacity.buys_spot(pool)),

@@ -93,6 +93,7 @@ def describe(args: GatewayArgs) -> Service:
         stop=Stop(grace_s=settings.drain_timeout_s + STOP_MARGIN_S),
         talks_to=(*args.worker_services, *peers(connections)),
         reaches=outside(connections),
+        follows_peers=settings.routing.discovery == "kubernetes",
         fixed_address=True,
         headless=True,
     )

@@ -7,7 +7,7 @@ import pulumi
 
 from components.credentials import Credentials
 from components.docker_target import DockerTarget, DockerTargetArgs
-from components.service import Placed, Store, Target
+from components.service import Outside, Placed, Store, Target
 from stacks.settings import Settings
 
 
@@ -82,6 +82,7 @@ def _cluster(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
     from components.kubernetes_target import KubernetesTarget, KubernetesTargetArgs
 
     settings = args.settings.kubernetes
+    api = settings.api_server
     provider = kubernetes.Provider(
         "cluster", context=settings.context, enable_server_side_apply=True, opts=opts
     )
@@ -90,7 +91,12 @@ def _cluster(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
     if parent is None:
         raise ValueError("the images need a parent")
     target = KubernetesTargetArgs(
-        settings, args.stack, args.version, BuiltImages(parent, args.version, registry), provider
+        settings,
+        args.stack,
+        args.version,
+        BuiltImages(parent, args.version, registry),
+        provider,
+        api_server=Outside(tuple(map(str, api.networks)), api.port) if api else None,
     )
     return Ground(KubernetesTarget("kubernetes", target, opts=opts))
 

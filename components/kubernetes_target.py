@@ -11,6 +11,7 @@ from pulumi_kubernetes.batch import v1 as batch
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.networking import v1 as networking
 from pulumi_kubernetes.policy import v1 as policy
+from pulumi_kubernetes.rbac import v1 as rbac
 from pulumi_kubernetes.scheduling import v1 as scheduling
 
 from components import cluster_files, manifests, naming, network_policies, pods
@@ -18,7 +19,7 @@ from components.cluster import Cluster
 from components.cluster_volumes import SharedVolume, SharedVolumes
 from components.images import Images
 from components.pods import Manifest
-from components.service import Placed, Priority, Service
+from components.service import Outside, Placed, Priority, Service
 from stacks.kubernetes import KubernetesSettings
 
 PRIORITIES = {Priority.DATA: 100_000, Priority.SERVING: 10_000, Priority.BATCH: 1000}
@@ -45,6 +46,8 @@ class KubernetesTargetArgs:
     """Node pools whose nodes may be interrupted with 120 s notice."""
     gpu_resource: Mapping[str, str] = field(default_factory=dict)
     """Node pool → the resource that its GPUs, or slices of one, are called; ``nvidia.com/gpu`` else."""
+    api_server: Outside | None = None
+    """Where the API server is, for services that follow their peers."""
     resolvers: Sequence[pulumi.Input[str]] = (NODE_LOCAL_DNS,)
     """Addresses, as CIDR, of DNS servers that are no pods: EKS Auto Mode has only such."""
 
@@ -120,6 +123,8 @@ class KubernetesTarget(pulumi.ComponentResource):
         claims = [self._volumes.claim(volume.name) for volume in pods.shared_volumes(service)]
         # Nothing of these flows into the workload: without the order its pods would fail, or run unwatched.
         before = [*after, *files.made, account, *claims, *self._policies, *self._admit(service, parent)]
+        if service.follows_peers:
+            before.append(self._let_follow(service, account, parent))
         workload = self._workload(service, self._template(service, files.volume), parent, before)
         if service.runs_to_completion:
             return Placed([workload], [])
@@ -199,12 +204,27 @@ class KubernetesTarget(pulumi.ComponentResource):
     def _admit(self, service: Service, parent: pulumi.Resource) -> list[pulumi.Resource]:
         """Create the policies by which the service and its peers may do what it declares."""
         stack = self._args.stack
-        return [self._policy(service.name, network_policies.own(service, stack), parent)] + [
+        own = network_policies.own(service, stack, self._args.api_server)
+        return [self._policy(service.name, own, parent)] + [
             self._policy(
                 f"{service.name}-to-{peer}", network_policies.to_peer(service, peer, ports, stack), parent
             )
             for peer, ports in network_policies.peers(service).items()
         ]
+
+    def _let_follow(
+        self, service: Service, account: core.ServiceAccount, parent: pulumi.Resource
+    ) -> rbac.RoleBinding:
+        """Give the service's account what it needs to follow its peers, and nothing else."""
+        metadata, opts = self._cluster.metadata(service.name), self._cluster.opts(parent)
+        role = rbac.Role(service.name, metadata=metadata, rules=manifests.PEER_RULES, opts=opts)
+        return rbac.RoleBinding(
+            service.name,
+            metadata=metadata,
+            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role.metadata.name},
+            subjects=[{"kind": "ServiceAccount", "name": account.metadata.name, "namespace": self.namespace}],
+            opts=opts,
+        )
 
     def _policy(self, name: str, spec: Manifest, parent: pulumi.Resource) -> networking.NetworkPolicy:
         return networking.NetworkPolicy(

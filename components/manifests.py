@@ -169,6 +169,12 @@ def autoscaler(service: Service, scaling: AutoscalingSettings) -> Manifest:
     }
 
 
+PEER_RULES = [
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
+]
+"""What a service needs of the API that follows its peers."""
+
+
 def disruption_budget(service: Service, stack: str) -> Manifest:
     """Return the specification of a PodDisruptionBudget: a tenth of the replicas at a time, at least one.
 

@@ -19,6 +19,8 @@ POOL_LABEL = "ollamamax.io/pool"
 """Label, and taint, of the nodes of a pool."""
 STORE_LABEL = "ollamamax.io/store"
 """Label of the pods that use a shared volume."""
+API_USER = "ollamamax.io/kubernetes-api"
+"""Annotation of pods that have a token for the API: policies look for what it says they need it for."""
 GPU = "nvidia.com/gpu"
 SPOT_NOTICE_S = 120
 SPOT_MARGIN_S = 15
@@ -100,7 +102,7 @@ def pod_template(service: Service, placement: Placement) -> Manifest:
     # In fixed order: neighbours would otherwise swap places in a diff.
     spec: Manifest = {
         "serviceAccountName": service.name,
-        "automountServiceAccountToken": False,
+        "automountServiceAccountToken": service.follows_peers,
         "enableServiceLinks": False,
         "priorityClassName": placement.priority_class,
         "terminationGracePeriodSeconds": grace_s(service, placement.spot),
@@ -136,7 +138,10 @@ def pod_template(service: Service, placement: Placement) -> Manifest:
     elif several(service):
         spec["topologySpreadConstraints"] = _spread(service, placement)
     # The platform's version is no label here: it would replace pods in which nothing else has changed.
-    return {"metadata": {"labels": selector(service.name, placement.stack) | store}, "spec": spec}
+    metadata: Manifest = {"labels": selector(service.name, placement.stack) | store}
+    if service.follows_peers:
+        metadata["annotations"] = {API_USER: "follows the replicas of its peers"}
+    return {"metadata": metadata, "spec": spec}
 
 
 def several(service: Service) -> bool:

@@ -163,6 +163,8 @@ class Service:
     """Services that it opens connections to."""
     reaches: tuple[Outside, ...] = ()
     """What it opens connections to beyond the platform."""
+    follows_peers: bool = False
+    """On a cluster, whether it asks the API server which replicas of its peers are ready, or leave."""
     fixed_address: bool = False
     """Whether a replica keeps its address when it is replaced."""
     headless: bool = False

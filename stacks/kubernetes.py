@@ -1,5 +1,6 @@
 """Settings of clusters: where the kubernetes target places the platform, and how it scales there."""
 
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -55,6 +56,15 @@ class ModelStoreSettings(Block):
     """Size of the volume, GiB."""
 
 
+class ApiServerSettings(Block):
+    """Where pods find the API server: at its Service's address, and at those which that one stands for."""
+
+    networks: Annotated[tuple[IPv4Network, ...], Field(min_length=1)]
+    """Its addresses, as CIDR: what ``kubectl get service,endpointslices kubernetes`` shows."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 6443
+    """Its port, as kubeadm sets it."""
+
+
 class KubernetesSettings(Block):
     """Where and how the kubernetes target places the platform; the ``aws`` target uses it for its cluster."""
 
@@ -73,6 +83,9 @@ class KubernetesSettings(Block):
     """Storage class of the data volumes; None is the cluster's default."""
     model_store: ModelStoreSettings = ModelStoreSettings()
     """The models' volume."""
+    api_server: ApiServerSettings | None = None
+    """The API server, which the gateways may then reach; needed where ``gateway.routing.discovery`` is
+    ``kubernetes``. Target ``aws`` knows its own."""
     zone_spread: Literal["required", "preferred"] = "required"
     """Whether replicas that cannot be spread over the zones wait, or are placed all the same."""
     startup_timeout_s: Seconds = 900

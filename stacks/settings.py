@@ -142,6 +142,10 @@ class EjectionSettings(Block):
 class RoutingSettings(Block):
     """How a gateway spreads requests over the workers."""
 
+    discovery: Literal["dns", "kubernetes"] = "dns"
+    """Where workers are looked up: in DNS, every ``resolveIntervalS``, which every target has; or at the
+    cluster's API server, which tells at once who is ready and who is about to leave, and which the gateways
+    then have a token for."""
     affinity_load: Annotated[float, Field(ge=1, le=100)] = 1.25
     """How much of the load the worker may have whose cache knows a conversation's beginning, as a multiple of
     its share, before another one takes the next turn: little more than even, so that one prompt that all send

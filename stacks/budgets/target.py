@@ -40,8 +40,19 @@ def target(s: Settings) -> Iterator[str]:
             f"kubernetes.context: is missing: target {s.target} needs the name of the cluster's context in "
             "the kubeconfig"
         )
+    if (
+        s.target == "kubernetes"
+        and s.gateway.routing.discovery == "kubernetes"
+        and not s.kubernetes.api_server
+    ):
+        yield (
+            "kubernetes.apiServer: is missing: gateway.routing.discovery kubernetes needs to know where pods "
+            "reach the API server"
+        )
     if s.target != "docker":
         return
+    if s.gateway.routing.discovery == "kubernetes":
+        yield "gateway.routing.discovery (kubernetes) must be dns with target docker: no API server is there"
     if s.edge.replicas > 1:
         yield f"edge.replicas ({s.edge.replicas}) must be 1 with target docker: one edge publishes the ports"
     if s.pool.replicas > 1:
@@ -102,10 +113,13 @@ def _idle(s: Settings) -> Iterator[tuple[Block, str, Set[str], str]]:
         yield s.database, "database.", {"resources", "volume_gib"}, f"{target}: aws.database decides"
         yield s.edge, "edge.", {"names"}, f"{target}: aws.dns.zone decides"
         cluster, its = s.kubernetes, f"{target}: the stack makes its own"
-        yield cluster, "kubernetes.", {"context", "registry", "edge_service"}, its
+        yield cluster, "kubernetes.", {"context", "registry", "edge_service", "api_server"}, its
         yield cluster.model_store, "kubernetes.modelStore.", {"storage_class", "access"}, its
         if s.aws.cdn and s.aws.cdn.api:
             yield s.aws, "aws.", {"clients"}, "with aws.cdn.api: everyone comes through the CDN"
+    if s.target == "kubernetes" and s.gateway.routing.discovery == "dns":
+        asks = "with gateway.routing.discovery dns: no gateway asks the API server"
+        yield s.kubernetes, "kubernetes.", {"api_server"}, asks
     if s.gpu_pools:
         yield s, "", {"models"}, "with gpuPools: each pool has its own"
         yield s.worker, "worker.", OF_A_POOL, "with gpuPools: each pool has its own"

@@ -7,7 +7,7 @@ import yaml
 
 from components import gateway
 from components.service import Outside, Peer, Service, Store, VaultSecret
-from stacks.settings import GatewaySettings
+from stacks.settings import GatewaySettings, RoutingSettings
 from tests.components.conftest import Graph, Plan
 
 FILE = "/etc/ollamamax/gateway.yaml"
@@ -43,6 +43,7 @@ def test_the_report_reaches_the_gateways_configuration(local: Graph) -> None:
     assert found["workers"] == {
         "hosts": ["worker-1:11434", "worker-2:11434"],
         "limits": [{"host": f"worker-{n}:11434", "slots": 4, "loadedModels": 3} for n in (1, 2)],
+        "discovery": "dns",
         "resolveInterval": "5s",
         "healthInterval": "2s",
         "healthTimeout": "2s",
@@ -92,6 +93,16 @@ def test_a_gateway_knows_every_worker(plan: Plan) -> None:
     assert graph.container("worker-1").env["OLLAMA_MAX_LOADED_MODELS"] == "2"
 
 
+def test_only_gateways_that_follow_their_workers_ask_the_api_server() -> None:
+    asks = GatewaySettings(routing=RoutingSettings(discovery="kubernetes"))
+    for settings, follows in ((GatewaySettings(), False), (asks, True)):
+        found = beside_managed_stores(settings)
+        service, file = found[gateway.NAME]
+        assert service.follows_peers is follows
+        assert file["workers"]["discovery"] == settings.routing.discovery
+        assert found[gateway.MIGRATIONS][0].follows_peers is False
+
+
 def test_public_keys_and_log_level_reach_the_gateway_as_they_are(plan: Plan) -> None:
     key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== a "name": with, signs'
     found = config(plan(gateway={"publicKeys": [key], "logLevel": "debug"}))
@@ -126,13 +137,13 @@ def test_only_the_migrations_see_the_api_key(local: Graph) -> None:
     assert "/etc/ollamamax/secrets/api-key" not in local.files("gateway")
 
 
-def beside_managed_stores() -> dict[str, Any]:
+def beside_managed_stores(settings: GatewaySettings | None = None) -> dict[str, Any]:
     """Return gateways and migrations, each with its settled file, where database and cache are managed."""
     admin = VaultSecret("arn:aws:secretsmanager:::secret:admin", "password")
     data = ("10.80.250.0/24",)
     host = pulumi.Output.from_input("stack.rds.example.org")
     args = gateway.GatewayArgs(
-        settings=GatewaySettings(),
+        settings=settings or GatewaySettings(),
         workers=[gateway.Workers("worker:11434", 4, 3)],
         longest_silence_s=600,
         worker_services=[Peer("worker", 11434)],

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from components.service import Limits, Placed, Port, Priority, Probe, Service, Volume
+from components.service import Limits, Outside, Peer, Placed, Port, Priority, Probe, Service, Volume
+from policies.workloads import API_USER
 from stacks.kubernetes import AutoscalingSettings
 from tests.components.conftest import ROOT, SECRET, strings
 from tests.components.placing import SOME, kinds, one, placed
@@ -27,6 +28,31 @@ def test_a_service_becomes_a_deployment_with_all_that_belongs_to_it() -> None:
         "Service",
         "ServiceAccount",
     }
+
+
+def test_a_service_that_follows_its_peers_may_watch_their_endpoints_and_nothing_else() -> None:
+    api = Outside(("192.0.2.1/32",), 6443)
+    graph = placed(replace(SERVING, follows_peers=True, talks_to=(Peer("worker", 1),)), api_server=api)
+    assert one(graph, "Role", "some")["rules"] == [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
+    ]
+    binding = one(graph, "RoleBinding", "some")
+    assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "some"}
+    assert [each["name"] for each in binding["subjects"]] == ["some"]
+    template = one(graph, "Deployment", "some")["spec"]["template"]
+    assert template["spec"]["automountServiceAccountToken"] is True
+    assert template["metadata"]["annotations"] == {API_USER: "follows the replicas of its peers"}
+    assert {"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}], "ports": [{"port": 6443, "protocol": "TCP"}]} in (
+        one(graph, "NetworkPolicy", "some")["spec"]["egress"]
+    )
+    assert "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding::some" in (
+        graph["kubernetes:apps/v1:Deployment::some"].depends_on
+    ), "its pods would be refused"
+    other = placed(SERVING, api_server=api)
+    assert {"Role", "RoleBinding"} & kinds(other, "some") == set()
+    assert "192.0.2.1/32" not in strings(one(other, "NetworkPolicy", "some"))
+    spec = one(other, "Deployment", "some")["spec"]["template"]["spec"]
+    assert spec["automountServiceAccountToken"] is False
 
 
 def test_a_service_with_data_of_its_own_becomes_a_stateful_set() -> None:
