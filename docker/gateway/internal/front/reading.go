@@ -88,7 +88,6 @@ func (c *conn) readBody() (body []byte, large *[]byte, err error) {
 	}
 	body = (*large)[:c.head.Length]
 	c.rest = body[copy(body, c.in[c.head.Size:c.filled]):]
-	c.filled = c.head.Size
 	return body, large, c.progress(func() bool { return len(c.rest) == 0 })
 }
 

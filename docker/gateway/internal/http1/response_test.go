@@ -123,10 +123,10 @@ func decode(body []byte, every int) (payload []byte, rest int, done bool, err er
 }
 
 func TestChunksComeTogetherHoweverTheyArrive(t *testing.T) {
-	body := "5\r\nhello\r\n1;name=\"value\"\r\n,\r\nA \r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nnext"
+	body := "5\r\nhello\r\n1;name=\"value\"\r\n,\r\nA \r\n0123456789\r\n" + strings.Repeat("1\r\n.\r\n", 20) + "0\r\nTrailer: x\r\n\r\nnext"
 	for every := 1; every <= len(body); every++ {
 		payload, rest, done, err := decode([]byte(body), every)
-		if string(payload) != "hello,0123456789" || rest != len("next") || !done || err != nil {
+		if string(payload) != "hello,0123456789...................." || rest != len("next") || !done || err != nil {
 			t.Errorf("in pieces of %d: %q, %d left, done %v, %v", every, payload, rest, done, err)
 		}
 	}

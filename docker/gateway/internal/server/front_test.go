@@ -141,11 +141,16 @@ func TestAClientThatAsksBeforeItSendsIsToldToGoOn(t *testing.T) {
 }
 
 func TestBothWaysInGiveTheSameAnswers(t *testing.T) {
-	_, g := one(t, func(c *config.Config) { c.Workers.WaitForNode = 100 * time.Millisecond })
+	undated := custom(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Date"] = nil
+		_, _ = io.WriteString(w, `{"done":true}`)
+	})
+	g := start(t, []*workertest.Worker{workertest.Start(t, "small:latest", "tiny:latest"), undated}, func(c *config.Config) { c.Workers.WaitForNode = 100 * time.Millisecond })
 	for name, c := range map[string]struct{ path, body, authorization string }{
-		"whole":         {"/api/generate", `{"model":"tiny","stream":false}`, key},
-		"lines":         {"/api/chat", generate, key},
-		"events":        {"/v1/completions", generate, key},
+		"whole":         {"/api/generate", `{"model":"small","stream":false}`, key},
+		"lines":         {"/api/chat", `{"model":"small"}`, key},
+		"events":        {"/v1/completions", `{"model":"small"}`, key},
+		"undated":       {"/api/generate", `{"model":"plain"}`, key},
 		"malformed":     {"/api/generate", `{`, key},
 		"no body":       {"/v1/chat/completions", ``, key},
 		"key not valid": {"/v1/embeddings", generate, "another"},
@@ -173,8 +178,12 @@ func TestBothWaysInGiveTheSameAnswers(t *testing.T) {
 
 func TestAPlainHeadThatComesSlowlyIsCutOff(t *testing.T) {
 	_, g := one(t, func(c *config.Config) { c.Server.ReadHeaderTimeout = 300 * time.Millisecond })
-	for name, sent := range map[string]string{"nothing": "", "half a head": "POST /api/generate HTTP/1.1\r\nHost"} {
+	for name, sent := range map[string]string{"nothing": "", "half a head": "POST /api/generate HTTP/1.1\r\nHost", "half a second one": "POST "} {
 		connection := g.dial(t)
+		if name == "half a second one" {
+			send(t, connection, plain("/api/generate", generate))
+			_, _ = next(t, bufio.NewReader(connection))
+		}
 		send(t, connection, sent)
 		if took := closed(t, connection); took > 1500*time.Millisecond {
 			t.Errorf("%s: closed after %s", name, took)
@@ -209,7 +218,7 @@ func custom(t testing.TB, handler http.HandlerFunc) *workertest.Worker {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
-			_, _ = io.WriteString(w, `{"models":[{"name":"tiny:latest"}]}`)
+			_, _ = io.WriteString(w, `{"models":[{"name":"tiny:latest"},{"name":"plain:latest"}]}`)
 			return
 		}
 		handler(w, r)
