@@ -1,10 +1,13 @@
 package cache
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -12,7 +15,6 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
-	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ollamamax/gateway/internal/bus"
@@ -30,9 +32,6 @@ const (
 	// queueBytes bounds what waits to be written. More is dropped: it is only a cache.
 	queueBytes  = 16 << 20
 	queueLength = 1024
-
-	// window is how far back compression looks, and so what it needs of memory.
-	window = 128 << 10
 
 	namespace   = "ollamamax:answer:"
 	digestBytes = 24 // of a digest, in a name: to find a model's answers by
@@ -54,11 +53,17 @@ type shared struct {
 
 	queue   chan job
 	waiting atomic.Int64 // bytes in queue
-
-	once    sync.Once // of the two below: they take memory, which a gateway without Redis need not give
-	encoder *zstd.Encoder
-	decoder *zstd.Decoder
 }
+
+// packers compress with the standard library, which the gateway has anyway: a second encoder would be a
+// twentieth of its size.
+var packers = sync.Pool{New: func() any {
+	packer, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	return packer
+}}
 
 // job is an answer to write, or a digest whose answers are to go.
 type job struct {
@@ -80,20 +85,6 @@ func newShared(dial bus.Dial, timeout, ttl time.Duration, limit int64, writes *p
 	s.writes.dropped = writes.WithLabelValues("dropped")
 	s.writes.failed = writes.WithLabelValues("failed")
 	return s
-}
-
-func (s *shared) codecs() (*zstd.Encoder, *zstd.Decoder) {
-	s.once.Do(func() {
-		var err, decoderErr error
-		s.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window),
-			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
-		s.decoder, decoderErr = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxMemory(uint64(max(s.limit, zstd.MinWindowSize))))
-		if err = errors.Join(err, decoderErr); err != nil {
-			panic(err) // the options are constants, and the limit is checked with the settings
-		}
-	})
-	return s.encoder, s.decoder
 }
 
 // name is that of a key in Redis.
@@ -242,19 +233,25 @@ func (s *shared) delete(ctx context.Context, digest string) error {
 
 // pack writes an answer as Redis keeps it: format, time, content type, compressed body.
 func (s *shared) pack(a *Answer) []byte {
-	encoder, _ := s.codecs()
 	packed := make([]byte, 0, 64+len(a.ContentType)+len(a.Body)/4)
 	packed = append(packed, format)
 	packed = binary.BigEndian.AppendUint64(packed, uint64(a.Stored.UnixMilli()))
 	packed = binary.AppendUvarint(packed, uint64(len(a.ContentType)))
 	packed = append(packed, a.ContentType...)
-	return encoder.EncodeAll(a.Body, packed)
+	out := bytes.NewBuffer(packed)
+	packer := packers.Get().(*gzip.Writer)
+	defer packers.Put(packer)
+	packer.Reset(out)
+	_, err := packer.Write(a.Body)
+	if err = errors.Join(err, packer.Close()); err != nil {
+		panic(err) // memory takes what it is given
+	}
+	return out.Bytes()
 }
 
 var errForeign = errors.New("a value in redis is not an answer of this version")
 
 func (s *shared) unpack(packed []byte, digest string) (*Answer, error) {
-	_, decoder := s.codecs()
 	if len(packed) < 10 || packed[0] != format {
 		return nil, errForeign
 	}
@@ -264,8 +261,12 @@ func (s *shared) unpack(packed []byte, digest string) (*Answer, error) {
 		return nil, errForeign
 	}
 	rest := packed[9+n:]
-	body, err := decoder.DecodeAll(rest[length:], nil)
+	unpacker, err := gzip.NewReader(bytes.NewReader(rest[length:]))
 	if err != nil {
+		return nil, errors.Join(errForeign, err)
+	}
+	body, err := io.ReadAll(io.LimitReader(unpacker, s.limit+1))
+	if err != nil || int64(len(body)) > s.limit {
 		return nil, errors.Join(errForeign, err)
 	}
 	if time.Since(stored) >= s.ttl {
