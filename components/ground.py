@@ -84,7 +84,12 @@ def _cluster(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
     settings = args.settings.kubernetes
     api = settings.api_server
     provider = kubernetes.Provider(
-        "cluster", context=settings.context, enable_server_side_apply=True, opts=opts
+        "cluster",
+        context=settings.context,
+        enable_server_side_apply=True,
+        # What a person has changed by hand is the program's again: else their `kubectl` keeps the field.
+        enable_patch_force=True,
+        opts=opts,
     )
     registry = Registry(settings.registry) if settings.registry else None
     parent = opts.parent

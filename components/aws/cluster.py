@@ -115,6 +115,7 @@ class Cluster(pulumi.ComponentResource):
             name,
             kubeconfig=self.kubeconfig,
             enable_server_side_apply=True,
+            enable_patch_force=True,
             # Who runs this program is nobody to the cluster before, and none of it is in the kubeconfig.
             opts=pulumi.ResourceOptions(parent=self, depends_on=admitted),
         )

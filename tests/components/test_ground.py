@@ -33,3 +33,9 @@ def test_a_cluster_is_named_by_its_context(cluster: Graph) -> None:
 def test_one_machine_does_not_wait_for_the_sdks_of_clusters(package: str) -> None:
     program = f"import components.platform, sys; sys.exit('{package}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_what_was_changed_by_hand_can_be_taken_back_on_every_cluster(cluster: Graph, cloud: Graph) -> None:
+    # Without it the official plugin fails wherever a person's tool has become the owner of a field.
+    for graph in (cluster, cloud):
+        assert graph["pulumi:providers:kubernetes::cluster"].inputs["enablePatchForce"] == "true"
