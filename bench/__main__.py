@@ -17,7 +17,7 @@ import docker
 from bench import parts
 from bench.report import Found, Round, chart, table
 from bench.workloads import DIRECT, GATEWAY, GOGC, NGINX, WORKLOADS, Workload
-from tests.gateway.conftest import build
+from tests.containers import build
 
 FIRST_SEED = 1000
 SEEDS = 10_000_000

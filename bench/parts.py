@@ -14,21 +14,13 @@ from pathlib import Path
 import docker
 import yaml
 from docker.models.containers import Container
-from docker.models.networks import Network
 
 from components import cache, database, gateway, pool
-from components.service import CONFIG_DIR, USER, Peer, Service
+from components.service import CONFIG_DIR, USER, Peer
 from stacks.settings import Settings
-from tests.gateway.conftest import build
+from tests.containers import build, serving
 from tests.templates.identity import Identity, certify
-from tests.templates.rendered import (
-    NO_CERTIFICATE,
-    PASSWORD,
-    archive,
-    plain_config,
-    secret_files,
-    wait_until_healthy,
-)
+from tests.templates.rendered import NO_CERTIFICATE, PASSWORD, archive, wait_until_healthy
 
 HERE = Path(__file__).parent
 MEASURED_CORE = 0
@@ -153,40 +145,11 @@ def stores(client: docker.DockerClient, mark: str) -> Iterator[Stores]:
         stack.callback(network.remove)
         ports = []
         for service, port in described:
-            container = _place(client, network, mark, service, port)
-            stack.callback(container.remove, force=True, v=True)
-            container.put_archive(CONFIG_DIR, archive(plain_config(service), _secrets(service, identity)))
-            container.start()
+            options = {"cpuset_cpus": str(OTHER_CORE), "ports": {f"{port}/tcp": ("127.0.0.1", 0)}}
+            container = stack.enter_context(serving(client, network, service, identity, **options))
             wait_until_healthy(container, service)
             ports.append(published(container, port))
         yield Stores(ports[0], ports[1], ports[2], identity)
-
-
-def _place(
-    client: docker.DockerClient, network: Network, mark: str, service: Service, port: int
-) -> Container:
-    return client.containers.create(
-        build(service.image),
-        command=list(service.command or ()),
-        name=f"{mark}-{service.name}",
-        user=USER,
-        cpuset_cpus=str(OTHER_CORE),
-        network=network.name,
-        networking_config={str(network.name): client.api.create_endpoint_config(aliases=[service.name])},
-        ports={f"{port}/tcp": ("127.0.0.1", 0)},
-        volumes=[CONFIG_DIR, *(volume.path for volume in service.volumes)],
-    )
-
-
-def _secrets(service: Service, identity: Identity) -> dict[str, str]:
-    return {
-        "ca.pem": identity.authority,
-        "tls.crt": identity.certificate,
-        "tls.key": identity.key,
-        "database-password": PASSWORD,
-        "superuser-password": PASSWORD,
-        **secret_files(service.name),
-    }
 
 
 @dataclass(frozen=True)

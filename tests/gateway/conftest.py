@@ -1,33 +1,24 @@
 """A container with Go and the gateway's sources, and the real parts that a gateway talks to."""
 
-import os
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import docker
 import pytest
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from components import naming
-from components.service import CONFIG_DIR, USER, Service
-from engine.providers.docker_image import builder
+from components.service import Service
+from tests.containers import REPOSITORY, build, running, serving
 from tests.templates.conftest import identity, services
 from tests.templates.identity import Identity
-from tests.templates.rendered import (
-    PASSWORD,
-    archive,
-    plain_config,
-    secret_files,
-    wait_until_healthy,
-)
+from tests.templates.rendered import PASSWORD, archive, wait_until_healthy
 
 __all__ = ["identity", "services"]
 
-REPOSITORY = Path(__file__).parents[2]
 SOURCES = REPOSITORY / "docker" / "gateway"
 PREFIX = "ollamamax-gwtest-"
 CACHE = "ollamamax-go-cache"
@@ -49,24 +40,6 @@ class Parts:
 
 Go = Callable[..., tuple[int, str]]
 """Runs a command beside the sources; returns its exit status and output."""
-
-
-def build(folder: str, *options: str) -> str:
-    """Build an image of the project and return its name."""
-    context = REPOSITORY / "docker" / folder
-    name = naming.image_name(folder, naming.content_hash(context, "tests"))
-    if options:
-        name = f"ollamamax-{folder}-{options[-1]}:tests"
-    done = subprocess.run(
-        [*builder(), "--quiet", *options, "--tag", name, str(context)],
-        env={**os.environ, "DOCKER_BUILDKIT": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{folder} does not build:\n{done.stdout}"
-    return name
 
 
 def run_to_end(container: Container, timeout_s: float | None = None) -> tuple[int, str]:
@@ -125,24 +98,18 @@ def parts(
     client: docker.DockerClient, identity: Identity, services: Mapping[str, Service]
 ) -> Iterator[Parts]:
     """Return the running parts; nothing of them is left afterwards."""
-    mark = uuid.uuid4().hex[:8]
-    network = client.networks.create(f"{PREFIX}{mark}", driver="bridge", internal=True)
-    containers: list[Container] = []
-    try:
-        for name in ("postgres", "pgbouncer", "redis"):
-            container = _place(client, network, mark, name, build(services[name].image), services[name])
-            containers.append(container)
-            container.put_archive(CONFIG_DIR, archive(plain_config(services[name]), _secrets(name, identity)))
-            container.start()
+    with ExitStack() as stack:
+        network = client.networks.create(f"{PREFIX}{uuid.uuid4().hex[:8]}", driver="bridge", internal=True)
+        stack.callback(network.remove)
+        stores = [services[name] for name in ("postgres", "pgbouncer", "redis")]
+        started = [stack.enter_context(serving(client, network, store, identity)) for store in stores]
         ollama = build("ollama")
         for name in WORKERS:
-            container = _place(client, network, mark, name, ollama)
-            containers.append(container)
-            container.start()
-        for name, container in zip(("postgres", "pgbouncer", "redis"), containers, strict=False):
-            wait_until_healthy(container, services[name])
+            stack.enter_context(running(client, network, name, ollama))
+        for store, container in zip(stores, started, strict=True):
+            wait_until_healthy(container, store)
         hosts = [f"{name}:11434" for name in WORKERS]
-        _load_tiny(client, network, mark, ollama, hosts)
+        _load_tiny(client, network, ollama, hosts)
         yield Parts(
             network=str(network.name),
             environment={
@@ -157,52 +124,15 @@ def parts(
                 {"ca.pem": identity.authority, "database-password": PASSWORD, "redis-password": PASSWORD},
             ),
         )
-    finally:
-        for container in containers:
-            container.remove(force=True, v=True)
-        network.remove()
 
 
-def _secrets(name: str, identity: Identity) -> dict[str, str]:
-    return {
-        "ca.pem": identity.authority,
-        "tls.crt": identity.certificate,
-        "tls.key": identity.key,
-        "database-password": PASSWORD,
-        "superuser-password": PASSWORD,
-        **secret_files(name),
-    }
-
-
-def _place(
-    client: docker.DockerClient,
-    network: Network,
-    mark: str,
-    name: str,
-    image: str,
-    service: Service | None = None,
-) -> Container:
-    paths = [CONFIG_DIR, *(volume.path for volume in service.volumes)] if service else None
-    return client.containers.create(
-        image,
-        command=list(service.command or ()) if service else None,
-        name=f"{PREFIX}{mark}-{name}",
-        user=USER,
-        network=network.name,
-        networking_config={str(network.name): client.api.create_endpoint_config(aliases=[name])},
-        volumes=paths,
-    )
-
-
-def _load_tiny(
-    client: docker.DockerClient, network: Network, mark: str, image: str, hosts: Sequence[str]
-) -> None:
+def _load_tiny(client: docker.DockerClient, network: Network, image: str, hosts: Sequence[str]) -> None:
     # The network has no way out, so the loader falls back to the model that comes with the image.
     container = client.containers.create(
         image,
         entrypoint="/usr/local/bin/load-models",
         command=["tiny"],
-        name=f"{PREFIX}{mark}-models",
+        name=f"{network.name}-models",
         network=network.name,
         environment={"OLLAMA_HOSTS": " ".join(hosts)},
     )

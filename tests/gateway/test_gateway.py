@@ -4,10 +4,11 @@ import subprocess
 
 import docker
 
-from tests.gateway.conftest import Go, Parts, build
+from tests.containers import build
+from tests.gateway.conftest import Go, Parts
 
 IMAGE_LIMIT = 15 * 1024 * 1024
-"""Bytes; design.md."""
+"""Bytes: the program and the certificates that it trusts, nothing else."""
 RACE_LIMIT = "300s"
 """Against a deadlock: how long the tests take depends on the machine."""
 

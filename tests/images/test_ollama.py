@@ -10,7 +10,7 @@ import pytest
 
 from components import models, worker
 from components.service import USER
-from tests.gateway.conftest import build
+from tests.containers import build
 from tests.kubernetes.stack import wait_for
 
 LIKE_A_POD = (

@@ -1,31 +1,25 @@
 """The local stack's services with default settings, and their programs to judge the rendered files."""
 
-import os
-import subprocess
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import docker
 import pytest
 from docker.models.containers import Container
 
-from components import cache, database, edge, gateway, monitoring, naming, pool
+from components import cache, database, edge, gateway, monitoring, pool
 from components.service import CONFIG_DIR, USER, Outside, Peer, Service, Store, VaultSecret
-from engine.providers.docker_image import builder
 from stacks.settings import Settings
+from tests.containers import build, secrets
 from tests.templates.identity import Identity, certify
 from tests.templates.rendered import (
     NO_CERTIFICATE,
-    PASSWORD,
     Starter,
     archive,
     edge_service,
     plain_config,
-    secret_files,
 )
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -100,31 +94,10 @@ def _gateway(settings: Settings, database: Peer | Store, cache: Peer | Store) ->
 def started(identity: Identity) -> Iterator[Starter]:
     """Return a function that runs a service's image with its files, as unprivileged as the target does."""
     client = docker.from_env()
-    built: dict[str, str] = {}
-
-    def image(name: str) -> str:
-        if name not in built:
-            folder = REPOSITORY / "docker" / name
-            built[name] = naming.image_name(name, naming.content_hash(folder, "tests"))
-            subprocess.run(
-                [*builder(), "--quiet", "--tag", built[name], str(folder)],
-                env={**os.environ, "DOCKER_BUILDKIT": "1"},
-                check=True,
-            )
-        return built[name]
+    image = functools.cache(build)
 
     @contextmanager
     def run(service: Service, *, command: Sequence[str] | None = None) -> Iterator[Container]:
-        own = secret_files(service.name)
-        names = [*service.secrets, *service.vault]
-        secrets = {
-            "ca.pem": identity.authority,
-            "tls.crt": identity.certificate,
-            "tls.key": identity.key,
-            **{name: identity.authority for name in names if name.endswith("ca.pem")},
-            **{name: own.get(name, PASSWORD) for name in names if name.find(".") < 0},
-            **own,
-        }
         container = client.containers.create(
             image(service.image),
             command=list(command or service.command or ()),
@@ -137,7 +110,7 @@ def started(identity: Identity) -> Iterator[Starter]:
             volumes=[CONFIG_DIR, *(volume.path for volume in service.volumes)],
         )
         try:
-            container.put_archive(CONFIG_DIR, archive(plain_config(service), secrets))
+            container.put_archive(CONFIG_DIR, archive(plain_config(service), secrets(service, identity)))
             container.start()
             yield container
         finally:

@@ -30,7 +30,7 @@ func TestDefaultsAreTheTunedValues(t *testing.T) {
 	}
 	if c.Server.ReadTimeout != 5*time.Second || c.Server.MaxHeaderBytes != 8192 || c.Database.MaxOpen != 100 ||
 		c.Database.MaxIdle != 25 || c.Database.MaxLifetime != 5*time.Minute || c.QueryCache.Entries != 10000 {
-		t.Errorf("a tuned value differs from parameters.md: %+v", c)
+		t.Errorf("a tuned value differs from the report: %+v", c)
 	}
 }
 

@@ -1,0 +1,90 @@
+"""Containers of the services, for tests and benchmarks: their images, and the secrets that they are given."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+from components import naming
+from components.service import CONFIG_DIR, USER, Service
+from engine.providers.docker_image import builder
+from tests.templates.identity import Identity
+from tests.templates.rendered import PASSWORD, archive, plain_config, secret_files
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def build(folder: str, *options: str) -> str:
+    """Build an image of the project and return its name."""
+    context = REPOSITORY / "docker" / folder
+    name = naming.image_name(folder, naming.content_hash(context, "tests"))
+    if options:
+        name = f"ollamamax-{folder}-{options[-1]}:tests"
+    done = subprocess.run(
+        [*builder(), "--quiet", *options, "--tag", name, str(context)],
+        env={**os.environ, "DOCKER_BUILDKIT": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{folder} does not build:\n{done.stdout}"
+    return name
+
+
+def secrets(service: Service, identity: Identity) -> dict[str, str]:
+    """Return the files with secrets that ``service`` reads; every password is the same."""
+    own = secret_files(service.name)
+    names = [*service.secrets, *service.vault]
+    return {
+        "ca.pem": identity.authority,
+        "tls.crt": identity.certificate,
+        "tls.key": identity.key,
+        **{name: identity.authority for name in names if name.endswith("ca.pem")},
+        **{name: PASSWORD for name in names if name.find(".") < 0},
+        **own,
+    }
+
+
+@contextmanager
+def running(
+    client: docker.DockerClient, network: Network, name: str, image: str, files: bytes = b"", **options: Any
+) -> Iterator[Container]:
+    """Run a container that others in the network know by its name; nothing of it is left afterwards."""
+    container = client.containers.create(
+        image,
+        name=f"{network.name}-{name}",
+        user=USER,
+        network=network.name,
+        networking_config={str(network.name): client.api.create_endpoint_config(aliases=[name])},
+        **options,
+    )
+    try:
+        if files:
+            container.put_archive(CONFIG_DIR, files)
+        container.start()
+        yield container
+    finally:
+        container.remove(force=True, v=True)
+
+
+def serving(
+    client: docker.DockerClient, network: Network, service: Service, identity: Identity, **options: Any
+) -> AbstractContextManager[Container]:
+    """Run a service with its files; ``wait_until_healthy`` tells when it answers."""
+    return running(
+        client,
+        network,
+        service.name,
+        build(service.image),
+        archive(plain_config(service), secrets(service, identity)),
+        command=list(service.command or ()),
+        volumes=[CONFIG_DIR, *(volume.path for volume in service.volumes)],
+        **options,
+    )
