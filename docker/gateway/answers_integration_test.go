@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"ollamamax/gateway/internal/cache"
+	"ollamamax/gateway/internal/realparts"
 )
 
 // answered is a whole answer.
@@ -55,9 +56,9 @@ func (p place) fetch(t *testing.T, path, body string, headers ...string) answere
 
 func TestAnswersOnRealParts(t *testing.T) {
 	configure(t).migrateWith(t, firstKey)
-	redis := lay(t, needed(t, "OLLAMAMAX_TEST_REDIS"))
-	one := configureAt(t, "answers-1", needed(t, "OLLAMAMAX_TEST_POOL"), needed(t, "OLLAMAMAX_TEST_REDIS"))
-	two := configureAt(t, "answers-2", needed(t, "OLLAMAMAX_TEST_POOL"), redis.address)
+	redis := realparts.Lay(t, realparts.Needed(t, realparts.Redis))
+	one := configureAt(t, "answers-1", realparts.Needed(t, realparts.Pool), realparts.Needed(t, realparts.Redis))
+	two := configureAt(t, "answers-2", realparts.Needed(t, realparts.Pool), redis.Address)
 	one.start(t)
 	two.start(t)
 	t.Run("what one gateway had made, it and the other give again as it came", func(t *testing.T) { giveAgain(t, one, two) })
@@ -200,20 +201,20 @@ func askAnew(t *testing.T, one, two place) {
 	}
 }
 
-func withoutRedis(t *testing.T, one, two place, redis *cable) {
+func withoutRedis(t *testing.T, one, two place, redis *realparts.Cable) {
 	run := t.TempDir()
 	body := func(what string) string {
 		return fmt.Sprintf(`{"model":"tiny","prompt":"%s %s","options":{"temperature":0,"num_predict":8}}`, run, what)
 	}
 	_ = two.fetch(t, "/api/generate", body("known"))
-	redis.pull()
+	redis.Pull()
 	for i := range 20 {
 		if a := two.fetch(t, "/api/generate", body("known")); a.kept != cache.Hit {
 			t.Errorf("what is in memory was made anew: %q", a.kept)
 		}
 		_ = two.fetch(t, "/api/generate", body(fmt.Sprint(i)))
 	}
-	redis.plug()
+	redis.Plug()
 	i := 0
 	within(t, "both share answers again", func() error {
 		i++

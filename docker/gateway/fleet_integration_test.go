@@ -58,20 +58,20 @@ func TestADrainHoldsOnEveryGatewayThroughARestartAndWhileTheDatabaseIsAway(t *te
 	if took := settles("drains the worker", false, one, two); took > time.Second {
 		t.Errorf("the other gateway knows of the drain after %v", took)
 	}
-	three := configureAt(t, "gateway-3", database.address, redis.address)
+	three := configureAt(t, "gateway-3", database.Address, redis.Address)
 	three.start(t)
 	if takes, text := three.takes(t, node); takes {
 		t.Errorf("a gateway that has just started: %s", text)
 	}
 
-	database.pull()
+	database.Pull()
 	if status, text := command(two, "undrain"); status != 503 || text != `{"error":"the database does not answer"}` {
 		t.Errorf("undrain without the database: %d %s", status, text)
 	}
 	if takes, text := two.takes(t, node); takes {
 		t.Errorf("without the database: %s", text)
 	}
-	database.plug()
+	database.Plug()
 	within(t, "the worker is taken in again", func() error {
 		if status, text := command(two, "undrain"); status != 200 {
 			return fmt.Errorf("undrain: %d %s", status, text)

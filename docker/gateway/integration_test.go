@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/realparts"
 	"ollamamax/gateway/internal/store"
 )
 
@@ -28,16 +29,6 @@ const (
 	secondKey = "the-second-key-of-the-stack"
 	patience  = 30 * time.Second
 )
-
-// needed returns an environment variable that says where a real part is.
-func needed(t *testing.T, name string) string {
-	t.Helper()
-	value := os.Getenv(name)
-	if value == "" {
-		t.Fatalf("%s is not set: tests/gateway/test_gateway.py starts the real parts and sets it", name)
-	}
-	return value
-}
 
 // place is a configured gateway on free ports.
 type place struct {
@@ -52,14 +43,14 @@ type place struct {
 
 func configure(t *testing.T) place {
 	t.Helper()
-	return configureAt(t, "gateway-it", needed(t, "OLLAMAMAX_TEST_POOL"), needed(t, "OLLAMAMAX_TEST_REDIS"))
+	return configureAt(t, "gateway-it", realparts.Needed(t, realparts.Pool), realparts.Needed(t, realparts.Redis))
 }
 
 // configureAt configures a gateway that finds PgBouncer and Redis at these addresses.
 func configureAt(t *testing.T, name, pool, redis string) place {
 	t.Helper()
-	secrets := needed(t, "OLLAMAMAX_TEST_SECRETS")
-	p := place{name: name, redis: redis, folder: t.TempDir(), workers: strings.Split(needed(t, "OLLAMAMAX_TEST_WORKERS"), ",")}
+	secrets := realparts.Needed(t, realparts.Secrets)
+	p := place{name: name, redis: redis, folder: t.TempDir(), workers: strings.Split(realparts.Needed(t, realparts.Workers), ",")}
 	p.url, p.admin = freeAddress(t), freeAddress(t)
 	p.serving = p.write(t, "serve", pool, secrets, "")
 	p.url, p.admin = "http://"+p.url, "http://"+p.admin
@@ -111,7 +102,7 @@ func (p place) migrateWith(t *testing.T, key string) {
 	if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	path := p.write(t, "migrate", needed(t, "OLLAMAMAX_TEST_DATABASE"), needed(t, "OLLAMAMAX_TEST_SECRETS"), file)
+	path := p.write(t, "migrate", realparts.Needed(t, realparts.Database), realparts.Needed(t, realparts.Secrets), file)
 	// Two at the same time, as two deployments would.
 	var wait sync.WaitGroup
 	for range 2 {
@@ -386,7 +377,7 @@ func TestTheDatabaseIsReachedByPreparedStatementsThroughPgBouncer(t *testing.T) 
 
 func TestTheSchemaGoesBackAndForth(t *testing.T) {
 	p := configure(t)
-	path := p.write(t, "schema", needed(t, "OLLAMAMAX_TEST_DATABASE"), needed(t, "OLLAMAMAX_TEST_SECRETS"), "")
+	path := p.write(t, "schema", realparts.Needed(t, realparts.Database), realparts.Needed(t, realparts.Secrets), "")
 	for _, arguments := range [][]string{{"--to", "0"}, {"--to", "1"}, {}} {
 		var stderr bytes.Buffer
 		if status := run(append([]string{"migrate", "--config", path}, arguments...), io.Discard, &stderr); status != 0 {

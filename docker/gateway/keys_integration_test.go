@@ -8,16 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"ollamamax/gateway/internal/realparts"
 )
 
 const (
@@ -59,67 +59,6 @@ func (p place) start(t *testing.T) *exec.Cmd {
 		return nil
 	})
 	return process
-}
-
-// cable is a connection to a server that can be pulled.
-type cable struct {
-	address string
-	to      string
-	mu      sync.Mutex
-	pulled  bool
-	open    []net.Conn
-}
-
-func lay(t *testing.T, to string) *cable {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cable{address: listener.Addr().String(), to: to}
-	go func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go c.connect(near)
-		}
-	}()
-	t.Cleanup(func() { _ = listener.Close(); c.pull() })
-	return c
-}
-
-func (c *cable) connect(near net.Conn) {
-	far, err := net.DialTimeout("tcp", c.to, 2*time.Second) //nolint:noctx // ends with its time limit
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err != nil || c.pulled {
-		_ = near.Close()
-		if err == nil {
-			_ = far.Close()
-		}
-		return
-	}
-	c.open = append(c.open, near, far)
-	go func() { _, _ = io.Copy(far, near); _ = far.Close() }()
-	go func() { _, _ = io.Copy(near, far); _ = near.Close() }()
-}
-
-func (c *cable) pull() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.pulled = true
-	for _, conn := range c.open {
-		_ = conn.Close()
-	}
-	c.open = nil
-}
-
-func (c *cable) plug() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.pulled = false
 }
 
 // made is a key as the command line prints it.
@@ -184,10 +123,10 @@ func (p place) gets(t *testing.T, key string, want int) time.Duration {
 }
 
 // pair is two gateways whose cables can be pulled.
-func pair(t *testing.T) (one, two place, database, redis *cable) {
+func pair(t *testing.T) (one, two place, database, redis *realparts.Cable) {
 	t.Helper()
-	database, redis = lay(t, needed(t, "OLLAMAMAX_TEST_POOL")), lay(t, needed(t, "OLLAMAMAX_TEST_REDIS"))
-	one, two = configureAt(t, "gateway-1", database.address, redis.address), configureAt(t, "gateway-2", database.address, redis.address)
+	database, redis = realparts.Lay(t, realparts.Needed(t, realparts.Pool)), realparts.Lay(t, realparts.Needed(t, realparts.Redis))
+	one, two = configureAt(t, "gateway-1", database.Address, redis.Address), configureAt(t, "gateway-2", database.Address, redis.Address)
 	one.migrateWith(t, firstKey)
 	one.start(t)
 	two.start(t)
@@ -228,7 +167,7 @@ func TestAKeyWorksOnEveryGatewayAsSoonAsItIsMadeAndNoLongerThanItIsGood(t *testi
 	// Without Redis, by the next reload.
 	key = one.key(t)
 	two.gets(t, key.Secret, 200)
-	redis.pull()
+	redis.Pull()
 	if status, text := ask(t, firstKey, "DELETE", one.url+"/api/v1/keys/"+strconv.FormatInt(key.Key.ID, 10), ""); status != 200 {
 		t.Fatalf("revoke: %d %s", status, text)
 	}
@@ -313,7 +252,7 @@ func TestLimitsHoldOverAllGatewaysAndInPartsWithoutRedis(t *testing.T) {
 	}
 	key = one.key(t, "--rpm", "20").Secret
 	two.gets(t, key, 200)
-	redis.pull()
+	redis.Pull()
 	within(t, "the gateways miss Redis", func() error {
 		for _, gateway := range []place{one, two} {
 			if _, text := ask(t, firstKey, "GET", gateway.admin+"/metrics", ""); !strings.Contains(text, "ollamamax_limit_parts 2\n") {
@@ -363,7 +302,7 @@ func TestAKilledGatewayLosesTheUsageOfOneIntervalAtMostAndAStoppedOneNone(t *tes
 		signal syscall.Signal
 		lost   time.Duration // at most
 	}{{syscall.SIGKILL, flushInterval + slack}, {syscall.SIGTERM, 0}} {
-		victim := configureAt(t, "gateway-"+strings.ToLower(end.signal.String()), needed(t, "OLLAMAMAX_TEST_POOL"), needed(t, "OLLAMAMAX_TEST_REDIS"))
+		victim := configureAt(t, "gateway-"+strings.ToLower(end.signal.String()), realparts.Needed(t, realparts.Pool), realparts.Needed(t, realparts.Redis))
 		process := victim.start(t)
 		key := one.key(t)
 		victim.gets(t, key.Secret, 200)
@@ -397,7 +336,7 @@ func TestWhileTheDatabaseIsAwayKnownKeysAreServedAndTheirUsageIsWrittenLater(t *
 	one, _, database, _ := pair(t)
 	key := one.key(t, "--rpm", "1000000")
 	one.gets(t, key.Secret, 200)
-	database.pull()
+	database.Pull()
 	within(t, "the gateway misses the database", func() error {
 		if _, text := ask(t, firstKey, "GET", one.admin+"/metrics", ""); !strings.Contains(text, `ollamamax_dependency_up{dependency="database"} 0`) {
 			return errors.New("it does not")
@@ -423,7 +362,7 @@ func TestWhileTheDatabaseIsAwayKnownKeysAreServedAndTheirUsageIsWrittenLater(t *
 	if status, text := ask(t, firstKey, "POST", one.url+"/api/v1/keys", `{"name":"a"}`); status != 503 || text != `{"error":"the database does not answer"}` {
 		t.Errorf("making a key: %d %s", status, text)
 	}
-	database.plug()
+	database.Plug()
 	within(t, "all usage is written", func() error {
 		if found := one.requests(t, key.Key.ID); found != asked {
 			return fmt.Errorf("%d of %d", found, asked)

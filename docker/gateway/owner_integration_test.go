@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/realparts"
 	"ollamamax/gateway/internal/store"
 )
 
@@ -36,7 +37,7 @@ func (s direct) password(t *testing.T, name, text string) string {
 // configure writes a configuration that connects as user and returns its path.
 func (s direct) configure(t *testing.T, user, database, passwordFile, admin string) string {
 	t.Helper()
-	host, port, err := net.SplitHostPort(needed(t, "OLLAMAMAX_TEST_DATABASE"))
+	host, port, err := net.SplitHostPort(realparts.Needed(t, realparts.Database))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func (s direct) configure(t *testing.T, user, database, passwordFile, admin stri
 workers: {hosts: ["worker-1:11434"]}
 database: {host: %q, port: %s, name: %q, user: %q, passwordFile: %q, caFile: %[6]s/ca.pem, admin: {%s}}
 redis: {address: %[8]q, passwordFile: %[6]s/redis-password, caFile: %[6]s/ca.pem}
-`, host, port, database, user, passwordFile, needed(t, "OLLAMAMAX_TEST_SECRETS"), admin, needed(t, "OLLAMAMAX_TEST_REDIS")))
+`, host, port, database, user, passwordFile, realparts.Needed(t, realparts.Secrets), admin, realparts.Needed(t, realparts.Redis)))
 }
 
 // connect connects until the test ends.
@@ -69,7 +70,7 @@ func (s direct) connect(t *testing.T, user, database, passwordFile string) (*pgx
 // who creates roles and databases, and is no superuser.
 func TestTheMigrationMakesTheDatabaseAndItsUser(t *testing.T) {
 	s := direct{t.TempDir()}
-	superuser, err := s.connect(t, "postgres", "postgres", filepath.Join(needed(t, "OLLAMAMAX_TEST_SECRETS"), "database-password"))
+	superuser, err := s.connect(t, "postgres", "postgres", filepath.Join(realparts.Needed(t, realparts.Secrets), "database-password"))
 	if err != nil {
 		t.Fatal(err)
 	}

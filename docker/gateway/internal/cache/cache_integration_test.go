@@ -6,102 +6,36 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"net"
-	"os"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
 
 	"ollamamax/gateway/internal/cache"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/realparts"
 )
-
-// link dials Redis through a cable that a test can pull.
-type link struct {
-	pulled atomic.Bool
-	open   atomic.Pointer[net.Conn]
-}
-
-func (l *link) dial(ctx context.Context) (redis.Conn, error) {
-	if l.pulled.Load() {
-		return nil, errors.New("pulled")
-	}
-	folder, address := os.Getenv("OLLAMAMAX_TEST_SECRETS"), os.Getenv("OLLAMAMAX_TEST_REDIS")
-	if folder == "" || address == "" {
-		return nil, errors.New("OLLAMAMAX_TEST_SECRETS or OLLAMAMAX_TEST_REDIS is not set: tests/gateway starts the real parts and sets them")
-	}
-	password, err := os.ReadFile(folder + "/redis-password")
-	if err != nil {
-		return nil, err
-	}
-	authority, err := os.ReadFile(folder + "/ca.pem")
-	if err != nil {
-		return nil, err
-	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	trusted := x509.NewCertPool()
-	trusted.AppendCertsFromPEM(authority)
-	return redis.DialContext(ctx, "tcp", address, redis.DialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		if err == nil {
-			l.open.Store(&conn)
-		}
-		return conn, err
-	}), redis.DialUseTLS(true), redis.DialTLSConfig(&tls.Config{RootCAs: trusted, ServerName: host, MinVersion: tls.VersionTLS12}),
-		redis.DialPassword(strings.TrimSpace(string(password))))
-}
-
-// pull breaks the connection in use and keeps others from being made.
-func (l *link) pull() {
-	l.pulled.Store(true)
-	if conn := l.open.Load(); conn != nil {
-		_ = (*conn).Close()
-	}
-}
 
 type gateway struct {
 	*cache.Cache
-	link    *link
+	cable   *realparts.Cable
+	dial    func(ctx context.Context) (redis.Conn, error)
 	metrics *metrics.Metrics
 }
 
 // run starts a gateway's cache over the real Redis.
 func run(t *testing.T) gateway {
 	t.Helper()
-	l := &link{}
-	conn, err := l.dial(t.Context())
-	if err != nil {
-		t.Fatalf("redis: %v", err)
-	}
-	_ = conn.Close()
+	cable, dial := realparts.LayToRedis(t)
 	patient := settings
 	patient.RedisTimeout = time.Second // what is tested is what happens, not how fast this machine is
-	c, m := newCache(patient, l.dial)
+	c, m := newCache(patient, dial)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); c.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return gateway{c, l, m}
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 15 s: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	return gateway{c, cable, dial, m}
 }
 
 func newKey() (k cache.Key) {
@@ -123,7 +57,7 @@ func TestWhatOneGatewayKeepsAnotherGives(t *testing.T) {
 		t.Fatal("an answer that nobody gave is there")
 	}
 	one.Store(key, digest, "text/event-stream", body)
-	eventually(t, "it is written", func() bool { return one.written(t) == 1 })
+	eventually.True(t, "it is written", func() bool { return one.written(t) == 1 })
 	answer := two.LookupShared(t.Context(), key, digest)
 	if answer == nil || !bytes.Equal(answer.Body, body) || answer.ContentType != "text/event-stream" || answer.Digest != digest {
 		t.Fatalf("%+v", answer)
@@ -134,7 +68,7 @@ func TestWhatOneGatewayKeepsAnotherGives(t *testing.T) {
 	if two.LookupShared(t.Context(), key, newDigest()) != nil {
 		t.Error("an answer is given for another digest")
 	}
-	conn, err := one.link.dial(t.Context())
+	conn, err := one.dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,9 +100,9 @@ func TestAnswersOfAChangedModelAreDeletedFromRedis(t *testing.T) {
 	}
 	kept := newKey()
 	one.Store(kept, other, "", []byte("body"))
-	eventually(t, "all are written", func() bool { return one.written(t) == 51 })
+	eventually.True(t, "all are written", func() bool { return one.written(t) == 51 })
 	one.Drop(old)
-	eventually(t, "all are deleted", func() bool {
+	eventually.True(t, "all are deleted", func() bool {
 		for _, key := range keys {
 			if two.LookupShared(t.Context(), key, old) != nil {
 				return false
@@ -184,7 +118,7 @@ func TestAnswersOfAChangedModelAreDeletedFromRedis(t *testing.T) {
 func TestRedisIsUsedAgainWhenItIsBack(t *testing.T) {
 	one, two := run(t), run(t)
 	digest, key := newDigest(), newKey()
-	one.link.pull()
+	one.cable.Pull()
 	for range 10 {
 		if one.LookupShared(t.Context(), newKey(), digest) != nil {
 			t.Fatal("an answer from nowhere")
@@ -193,10 +127,10 @@ func TestRedisIsUsedAgainWhenItIsBack(t *testing.T) {
 	if skipped := value(t, one.metrics, "cache_requests_total", "redis", "skipped"); skipped == 0 {
 		t.Error("Redis is asked all the time though it is away")
 	}
-	one.link.pulled.Store(false)
-	eventually(t, "what is stored reaches the other", func() bool {
+	one.cable.Plug()
+	eventually.True(t, "what is stored reaches the other", func() bool {
 		one.Store(key, digest, "", []byte("body"))
 		return two.LookupShared(t.Context(), key, digest) != nil
 	})
-	eventually(t, "Redis is asked again", func() bool { return one.LookupShared(t.Context(), key, digest) != nil })
+	eventually.True(t, "Redis is asked again", func() bool { return one.LookupShared(t.Context(), key, digest) != nil })
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/discovery"
+	"ollamamax/gateway/internal/eventually"
 )
 
 // apiServer answers lists and watches of EndpointSlices as it is told.
@@ -234,27 +235,16 @@ func TestWhatIsKnownStaysWhileTheAPIServerIsAwayAndATokenThatChangedIsUsed(t *te
 	f.eventually(t, "worker-large:11434", "large-a=10.0.0.1:11434")
 	a.set(func() { a.status = http.StatusServiceUnavailable })
 	a.watches <- ""
-	wait(t, "the API server is asked in vain", func() bool { return strings.Count(a.seen(), "503 watch=true from=7") >= 2 })
+	eventually.True(t, "the API server is asked in vain", func() bool { return strings.Count(a.seen(), "503 watch=true from=7") >= 2 })
 	f.eventually(t, "worker-large:11434", "large-a=10.0.0.1:11434")
 
 	a.set(func() { a.status, a.token = 0, "second" })
-	wait(t, "the old token is refused", func() bool { return strings.Contains(a.seen(), "401 ") })
+	eventually.True(t, "the old token is refused", func() bool { return strings.Contains(a.seen(), "401 ") })
 	write(t, token, "second\n")
 	a.watches <- event("MODIFIED", slice("large-1", "worker-large", "8", "IPv4", endpoint("large-b", "10.0.0.2", ready)))
 	f.eventually(t, "worker-large:11434", "large-b=10.0.0.2:11434")
 	if text := log.String(); !strings.Contains(text, "the API server refuses: 503 as it was told") {
 		t.Errorf("the log says %s", text)
-	}
-}
-
-func wait(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("never came true: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/discovery"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/fleet"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/nodes"
@@ -117,7 +118,7 @@ func build(t *testing.T) (*fleet.Fleet, *nodes.Pool, *database, func(method, pat
 	running.Go(func() { pool.Run(ctx) })
 	running.Go(func() { f.Run(ctx) })
 	t.Cleanup(func() { cancel(); running.Wait() })
-	eventually(t, "both workers are up", func() bool { return len(pool.Taking()) == 2 })
+	eventually.True(t, "both workers are up", func() bool { return len(pool.Taking()) == 2 })
 	mux := http.NewServeMux()
 	f.Routes(func(pattern string, handler http.HandlerFunc) { mux.HandleFunc(pattern, handler) })
 	return f, pool, d, func(method, path string) (int, answer, string) {
@@ -128,17 +129,6 @@ func build(t *testing.T) (*fleet.Fleet, *nodes.Pool, *database, func(method, pat
 			t.Fatalf("%s: %v", w.Body, err)
 		}
 		return w.Code, a, w.Body.String()
-	}
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 5 s: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
 
@@ -185,7 +175,7 @@ func TestWhatAnotherGatewayDrainsIsDrainedHereAndStaysSoWhileTheDatabaseIsAway(t
 	f, pool, d, ask := build(t)
 	d.set(false, "pods/b")
 	f.Invalidate()
-	eventually(t, "the other gateway's drain is known", func() bool { return len(pool.Taking()) == 1 })
+	eventually.True(t, "the other gateway's drain is known", func() bool { return len(pool.Taking()) == 1 })
 	d.set(true)
 	f.Invalidate()
 	status, list, text := ask("GET", "/api/v1/nodes")

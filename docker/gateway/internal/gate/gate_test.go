@@ -15,6 +15,7 @@ import (
 
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/metrics"
@@ -36,11 +37,7 @@ func entrance(t testing.TB, keys ...auth.Key) *Gate {
 	done := make(chan struct{})
 	go func() { defer close(done); ring.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	for deadline := time.Now().Add(5 * time.Second); !ring.Loaded(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("keys are never loaded")
-		}
-	}
+	eventually.True(t, "keys are loaded", ring.Loaded)
 	return New(ring, l, usage.New("gateway-1", nil, l, config.Usage{}, m, log))
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/workertest"
@@ -27,7 +28,7 @@ func BenchmarkAcquire(b *testing.B) {
 				hosts = append(hosts, workertest.Start(b, "tiny:latest").Address)
 			}
 			pool := startWith(b, direct{}, func(w *config.Workers) { w.Hosts, w.HealthInterval = hosts, config.Default().Workers.HealthInterval })
-			eventually(b, "all up", func() bool { return len(pool.Holding(tiny)) == c.nodes })
+			eventually.True(b, "all up", func() bool { return len(pool.Holding(tiny)) == c.nodes })
 			b.ReportAllocs()
 			for b.Loop() {
 				lease, err := pool.Acquire(b.Context(), c.want, nil)
@@ -45,7 +46,7 @@ func TestAClaimAllocatesNothing(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
 	pool := start(t, direct{}, worker.Address)
 	tiny := modelname.Canonical("tiny")
-	eventually(t, "up", func() bool { return len(pool.Holding(tiny)) == 1 })
+	eventually.True(t, "up", func() bool { return len(pool.Holding(tiny)) == 1 })
 	allocations := testing.AllocsPerRun(1000, func() {
 		lease, err := pool.Acquire(t.Context(), nodes.Want{Model: tiny, Prefix: 7, Key: "key"}, nil)
 		if err != nil {

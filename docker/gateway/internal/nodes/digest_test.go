@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/workertest"
 )
@@ -14,7 +15,7 @@ func TestAModelsDigestIsKnownWhileAllNodesThatHoldItAgree(t *testing.T) {
 	dns.set(nil, map[string][]netip.Addr{"127.0.0.1": {loopback(1)}})
 	pool := start(t, dns, one.Address, two.Address, bare.Address)
 	tiny := modelname.Canonical("tiny")
-	eventually(t, "all are up", func() bool { return len(pool.Healthy()) == 3 })
+	eventually.True(t, "all are up", func() bool { return len(pool.Healthy()) == 3 })
 	if digest := pool.Digest(tiny); digest != "digest-of-tiny" || pool.Digest(modelname.Canonical("other")) != "" {
 		t.Errorf("digest %q", digest)
 	}
@@ -22,7 +23,7 @@ func TestAModelsDigestIsKnownWhileAllNodesThatHoldItAgree(t *testing.T) {
 		t.Errorf("of a model that runs elsewhere: %q", digest)
 	}
 	one.SetDigest("new")
-	eventually(t, "it is not known while they differ", func() bool { return pool.Digest(tiny) == "" })
+	eventually.True(t, "it is not known while they differ", func() bool { return pool.Digest(tiny) == "" })
 	holding := map[string]int{}
 	for _, state := range pool.Snapshot() {
 		for _, digest := range []string{"new", "digest-of-tiny"} {
@@ -35,8 +36,8 @@ func TestAModelsDigestIsKnownWhileAllNodesThatHoldItAgree(t *testing.T) {
 		t.Errorf("%v", holding)
 	}
 	two.SetDigest("new")
-	eventually(t, "it is known again", func() bool { return pool.Digest(tiny) == "new" })
+	eventually.True(t, "it is known again", func() bool { return pool.Digest(tiny) == "new" })
 	one.Stop()
 	two.Stop()
-	eventually(t, "it is not known while all are down", func() bool { return pool.Digest(tiny) == "" })
+	eventually.True(t, "it is not known while all are down", func() bool { return pool.Digest(tiny) == "" })
 }

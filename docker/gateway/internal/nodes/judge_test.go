@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/workertest"
 )
@@ -42,7 +43,7 @@ func TestAModelThatKeepsFailingIsRefusedAtOnceAndTriedAgainWithOneRequest(t *tes
 	}
 	answer(t, pool, nodes.Want{Model: big}, 200) // another model goes on
 
-	eventually(t, "half-open", func() bool { return pool.Snapshot()[0].Breakers["tiny:latest"] == "half-open" })
+	eventually.True(t, "half-open", func() bool { return pool.Snapshot()[0].Breakers["tiny:latest"] == "half-open" })
 	trial := claim(t, pool, want)
 	served, _ := line(t, pool, want, want) // others wait for what the trial finds
 	trial.Answered(500)
@@ -52,7 +53,7 @@ func TestAModelThatKeepsFailingIsRefusedAtOnceAndTriedAgainWithOneRequest(t *tes
 			t.Errorf("one that waited for a trial that failed: %q", text)
 		}
 	}
-	eventually(t, "half-open again", func() bool { return pool.Snapshot()[0].Breakers["tiny:latest"] == "half-open" })
+	eventually.True(t, "half-open again", func() bool { return pool.Snapshot()[0].Breakers["tiny:latest"] == "half-open" })
 	left := claim(t, pool, want)
 	left.Release() // its client left: it says nothing
 	trial = claim(t, pool, want)
@@ -83,7 +84,7 @@ func TestSilenceAndBrokenAnswersCountAsFailures(t *testing.T) {
 		broken.Answered(200)
 		pool.ReportFailure(broken, errors.New("reset"))
 		broken.Release()
-		eventually(t, "up again", func() bool { return len(pool.Healthy()) == 1 })
+		eventually.True(t, "up again", func() bool { return len(pool.Healthy()) == 1 })
 	}
 	if state := pool.Snapshot()[0].Breakers["tiny:latest"]; state != "open" {
 		t.Errorf("the breaker is %q", state)
@@ -138,7 +139,7 @@ func TestANodeThatFailsInARowIsLeftOutForAWhileAndNeverTheLast(t *testing.T) {
 	for range 10 { // the other one can't be left out as well
 		answer(t, pool, nodes.Want{Model: tiny}, 500)
 	}
-	eventually(t, "taken in again", func() bool {
+	eventually.True(t, "taken in again", func() bool {
 		lease := claim(t, pool, nodes.Want{Model: tiny})
 		defer lease.Release()
 		return lease.Node.Address == second.Address
@@ -152,7 +153,7 @@ func TestANodeThatDoesWorseThanTheOthersIsLeftOut(t *testing.T) {
 		w.Ejection.Interval, w.Ejection.MinRequests = 200*time.Millisecond, 5
 	})
 	failures := 0
-	eventually(t, "the one that fails every other request is ejected", func() bool {
+	eventually.True(t, "the one that fails every other request is ejected", func() bool {
 		lease := claim(t, pool, nodes.Want{Model: tiny})
 		status := 200
 		if lease.Node.Address == second.Address {
@@ -185,9 +186,9 @@ func TestAKilledWorkerIsNotLeftOutForWhatItsEndBroke(t *testing.T) {
 		pool.ReportFailure(lease, errors.New("reset"))
 		lease.Release()
 	}
-	eventually(t, "down", func() bool { return len(pool.Healthy()) == 1 })
+	eventually.True(t, "down", func() bool { return len(pool.Healthy()) == 1 })
 	second.Restart(t)
-	eventually(t, "up", func() bool { return len(pool.Healthy()) == 2 })
+	eventually.True(t, "up", func() bool { return len(pool.Healthy()) == 2 })
 	for _, state := range pool.Snapshot() {
 		if state.Ejected > 0 || len(state.Breakers) > 0 {
 			t.Errorf("%s is ejected for %s, its breakers: %v", state.Name, state.Ejected, state.Breakers)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/nodes"
 )
 
@@ -43,7 +44,7 @@ func TestANodeThatLeavesKeepsItsAnswersUnderWayAndNoConnectionAfterThem(t *testi
 	dns.set(nil, map[string][]netip.Addr{"worker": {loopback(1)}})
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	pool := start(t, dns, "worker:"+port)
-	eventually(t, "up", func() bool { return len(pool.Healthy()) == 1 })
+	eventually.True(t, "up", func() bool { return len(pool.Healthy()) == 1 })
 	lease, err := pool.Acquire(t.Context(), nodes.Want{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -60,11 +61,11 @@ func TestANodeThatLeavesKeepsItsAnswersUnderWayAndNoConnectionAfterThem(t *testi
 	defer func() { _ = response.Body.Close() }()
 
 	dns.set(nil, map[string][]netip.Addr{"worker": {loopback(2)}})
-	eventually(t, "the idle connection of the health checks is closed", func() bool { return connections.Load() == 1 })
+	eventually.True(t, "the idle connection of the health checks is closed", func() bool { return connections.Load() == 1 })
 	close(finish)
 	answer, err := io.ReadAll(response.Body)
 	if err != nil || string(answer) != "begun, ended" {
 		t.Fatalf("the answer under way ended as %q: %v", answer, err)
 	}
-	eventually(t, "the last connection is closed with its answer", func() bool { return connections.Load() == 0 })
+	eventually.True(t, "the last connection is closed with its answer", func() bool { return connections.Load() == 0 })
 }

@@ -11,6 +11,7 @@ import (
 
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/discovery"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
@@ -67,17 +68,6 @@ func startWith(t testing.TB, resolver discovery.Resolver, change func(*config.Wo
 	return pool
 }
 
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 5 s: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}
-
 func nodeNames(pool *nodes.Pool) string {
 	text := ""
 	for _, state := range pool.Snapshot() {
@@ -90,18 +80,18 @@ func TestANameWithSeveralAddressesIsSeveralNodesAndFollowsItsAnswers(t *testing.
 	dns := &names{}
 	dns.set(nil, map[string][]netip.Addr{"worker": {loopback(1)}})
 	pool := start(t, dns, "worker:1")
-	eventually(t, "one node by its host's name", func() bool { return nodeNames(pool) == "worker " })
+	eventually.True(t, "one node by its host's name", func() bool { return nodeNames(pool) == "worker " })
 	dns.set(nil, map[string][]netip.Addr{"worker": {loopback(3), loopback(2), loopback(3)}})
-	eventually(t, "two nodes, each address once", func() bool { return nodeNames(pool) == "worker/127.0.0.2 worker/127.0.0.3 " })
+	eventually.True(t, "two nodes, each address once", func() bool { return nodeNames(pool) == "worker/127.0.0.2 worker/127.0.0.3 " })
 	dns.set(nil, map[string][]netip.Addr{"worker": {loopback(3)}})
-	eventually(t, "the node that left is gone", func() bool { return nodeNames(pool) == "worker/127.0.0.3 " })
+	eventually.True(t, "the node that left is gone", func() bool { return nodeNames(pool) == "worker/127.0.0.3 " })
 }
 
 func TestANameThatIsNotResolvedKeepsItsNodes(t *testing.T) {
 	dns := &names{}
 	dns.set(nil, map[string][]netip.Addr{"worker": {loopback(1)}})
 	pool := start(t, dns, "worker:1")
-	eventually(t, "a node", func() bool { return len(pool.Snapshot()) == 1 })
+	eventually.True(t, "a node", func() bool { return len(pool.Snapshot()) == 1 })
 	dns.set(errors.New("no such host"), nil)
 	for range 20 {
 		if len(pool.Snapshot()) != 1 {
@@ -115,7 +105,7 @@ func TestHostsThatDifferByTheirPortHaveDifferentNames(t *testing.T) {
 	dns := &names{}
 	dns.set(nil, map[string][]netip.Addr{"worker": {loopback(1)}})
 	pool := start(t, dns, "worker:1", "worker:2")
-	eventually(t, "two names", func() bool { return nodeNames(pool) == "worker:1 worker:2 " })
+	eventually.True(t, "two names", func() bool { return nodeNames(pool) == "worker:1 worker:2 " })
 }
 
 // direct resolves addresses that are written as such.
@@ -133,7 +123,7 @@ func TestTheFailedNodeIsAvoidedWhileAnotherHoldsTheModelAndTakenOnlyAfterItCameB
 	first, second := workertest.Start(t, "tiny:latest"), workertest.Start(t, "tiny:latest")
 	pool := start(t, direct{}, first.Address, second.Address)
 	tiny := modelname.Canonical("tiny")
-	eventually(t, "both up", func() bool { return len(pool.Holding(tiny)) == 2 })
+	eventually.True(t, "both up", func() bool { return len(pool.Holding(tiny)) == 2 })
 
 	failed, err := pool.Acquire(t.Context(), nodes.Want{Model: tiny}, nil)
 	if err != nil {
@@ -153,7 +143,7 @@ func TestTheFailedNodeIsAvoidedWhileAnotherHoldsTheModelAndTakenOnlyAfterItCameB
 		other = first
 	}
 	other.Stop()
-	eventually(t, "one node left", func() bool { return len(pool.Healthy()) == 1 })
+	eventually.True(t, "one node left", func() bool { return len(pool.Healthy()) == 1 })
 	if _, err := pool.Acquire(t.Context(), nodes.Want{Model: tiny}, &failed); !errors.Is(err, nodes.ErrNoNode) {
 		t.Fatalf("a node that failed and was never down is chosen again: %v", err)
 	}
@@ -168,7 +158,7 @@ func TestTheFailedNodeIsAvoidedWhileAnotherHoldsTheModelAndTakenOnlyAfterItCameB
 func TestAModelOnNoNodeGetsAnyNodeAtOnceSoThatItWordsTheError(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
 	pool := start(t, direct{}, worker.Address)
-	eventually(t, "up", func() bool { return len(pool.Healthy()) == 1 })
+	eventually.True(t, "up", func() bool { return len(pool.Healthy()) == 1 })
 	lease, err := pool.Acquire(t.Context(), nodes.Want{Model: modelname.Canonical("unheard-of")}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +169,7 @@ func TestAModelOnNoNodeGetsAnyNodeAtOnceSoThatItWordsTheError(t *testing.T) {
 func TestOutstandingRequestsAreCountedOnceReleasedOnce(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
 	pool := start(t, direct{}, worker.Address)
-	eventually(t, "up", func() bool { return len(pool.Healthy()) == 1 })
+	eventually.True(t, "up", func() bool { return len(pool.Healthy()) == 1 })
 	lease, err := pool.Acquire(t.Context(), nodes.Want{}, nil)
 	if err != nil {
 		t.Fatal(err)

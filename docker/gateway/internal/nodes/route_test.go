@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/workertest"
@@ -30,7 +31,7 @@ func fleet(t testing.TB, workers []*workertest.Worker, change func(*config.Worke
 			change(w)
 		}
 	})
-	eventually(t, "all up", func() bool { return len(pool.Healthy()) == len(workers) })
+	eventually.True(t, "all up", func() bool { return len(pool.Healthy()) == len(workers) })
 	return pool
 }
 
@@ -251,10 +252,10 @@ func TestANodeThatComesUpGetsItsShareByAndBy(t *testing.T) {
 	pool := fleet(t, []*workertest.Worker{first, second}, func(w *config.Workers) { w.SlowStart, w.Slots = slowStart, 100 })
 	began := time.Now()
 	second.Stop()
-	eventually(t, "one down", func() bool { return len(pool.Healthy()) == 1 })
+	eventually.True(t, "one down", func() bool { return len(pool.Healthy()) == 1 })
 	time.Sleep(time.Until(began.Add(slowStart))) // a pool that is younger than that can't tell who has just come up
 	second.Restart(t)
-	eventually(t, "the model is loaded there again", func() bool {
+	eventually.True(t, "the model is loaded there again", func() bool {
 		return len(pool.Healthy()) == 2 && len(pool.Snapshot()[0].Loaded)+len(pool.Snapshot()[1].Loaded) == 2
 	})
 	share := func() (restarted int) {
@@ -273,7 +274,7 @@ func TestANodeThatComesUpGetsItsShareByAndBy(t *testing.T) {
 	if early := share(); early > 8 {
 		t.Errorf("of 22 requests the node that has just come up got %d", early)
 	}
-	eventually(t, "its full share", func() bool { return share() == 11 })
+	eventually.True(t, "its full share", func() bool { return share() == 11 })
 }
 
 func TestAKilledWorkerHasNothingLoadedWhenItIsBack(t *testing.T) {
@@ -285,12 +286,12 @@ func TestAKilledWorkerHasNothingLoadedWhenItIsBack(t *testing.T) {
 		}
 		return count
 	}
-	eventually(t, "loaded on both", func() bool { return loaded() == 2 })
+	eventually.True(t, "loaded on both", func() bool { return loaded() == 2 })
 	second.Stop()
-	eventually(t, "loaded on one", func() bool { return loaded() == 1 })
+	eventually.True(t, "loaded on one", func() bool { return loaded() == 1 })
 	second.Remember(1, 0)
 	second.Restart(t)
-	eventually(t, "both up", func() bool { return len(pool.Healthy()) == 2 })
+	eventually.True(t, "both up", func() bool { return len(pool.Healthy()) == 2 })
 	if loaded() != 1 {
 		t.Error("a new process is taken to have loaded what the old one had")
 	}

@@ -15,6 +15,7 @@ import (
 
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/discovery"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/workertest"
@@ -48,7 +49,7 @@ func line(t *testing.T, pool *nodes.Pool, wants ...nodes.Want) (served <-chan st
 			<-next
 			lease.Release()
 		}()
-		eventually(t, "in the queue", func() bool { return pool.Waiting() == i+1 })
+		eventually.True(t, "in the queue", func() bool { return pool.Waiting() == i+1 })
 	}
 	return names, next
 }
@@ -141,7 +142,7 @@ func line2(t *testing.T, pool *nodes.Pool, want nodes.Want, waiting int) (<-chan
 		lease.Release()
 		done <- fmt.Sprint(err)
 	}()
-	eventually(t, "in the queue", func() bool { return pool.Waiting() == waiting })
+	eventually.True(t, "in the queue", func() bool { return pool.Waiting() == waiting })
 	return done, cancel
 }
 
@@ -170,7 +171,7 @@ func TestASlotGivenToAClientThatLeavesInTheSameMomentIsNotLost(t *testing.T) {
 				got.Release()
 			}
 		}()
-		eventually(t, "in the queue", func() bool { return pool.Waiting() == 1 })
+		eventually.True(t, "in the queue", func() bool { return pool.Waiting() == 1 })
 		go cancel()
 		lease.Release()
 		<-done
@@ -254,7 +255,7 @@ func TestEveryWaitForASlotIsObserved(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go pool.Run(ctx)
-	eventually(t, "up", func() bool { return len(pool.Holding(tiny)) == 1 })
+	eventually.True(t, "up", func() bool { return len(pool.Holding(tiny)) == 1 })
 
 	_ = claim(t, pool, nodes.Want{Model: tiny})        // none
 	_, _ = pool.Acquire(t.Context(), key("late"), nil) // the longest

@@ -19,6 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/workertest"
 )
 
@@ -75,7 +76,7 @@ func TestAnAnswerThatIsKeptComesAsItCame(t *testing.T) {
 				if hits := g.value(t, "ollamamax_cache_requests_total", "level=memory", "result=hit"); hits != 1 {
 					t.Errorf("%v hits", hits)
 				}
-				eventually(t, "the log tells them apart", func() bool {
+				eventually.True(t, "the log tells them apart", func() bool {
 					return strings.Contains(g.log.String(), `"cache":"miss"`) && strings.Contains(g.log.String(), `"cache":"hit"`)
 				})
 			})
@@ -120,13 +121,13 @@ func TestAHundredIdenticalRequestsAreOneAtTheWorker(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "all wait for the one", func() bool { return g.value(t, "ollamamax_joined_requests_total") == 99 })
+	eventually.True(t, "all wait for the one", func() bool { return g.value(t, "ollamamax_joined_requests_total") == 99 })
 	release()
 	wait.Wait()
 	if len(worker.Seen()) != 1 || same.Load() != 100 {
 		t.Errorf("the worker was asked %d times, %d got the answer", len(worker.Seen()), same.Load())
 	}
-	eventually(t, "its tokens count once", func() bool { return g.value(t, "ollamamax_tokens_total", "kind=completion") == 3 })
+	eventually.True(t, "its tokens count once", func() bool { return g.value(t, "ollamamax_tokens_total", "kind=completion") == 3 })
 }
 
 func TestAModelThatChangesIsAskedAnew(t *testing.T) {
@@ -134,7 +135,7 @@ func TestAModelThatChangesIsAskedAnew(t *testing.T) {
 	g := start(t, []*workertest.Worker{worker})
 	_ = read(t, g.do(t, "POST", "/api/generate", cold))
 	worker.SetDigest("new")
-	eventually(t, "the change is known", func() bool { return g.pool.Digest("registry.ollama.ai/library/tiny:latest") == "new" })
+	eventually.True(t, "the change is known", func() bool { return g.pool.Digest("registry.ollama.ai/library/tiny:latest") == "new" })
 	again := g.do(t, "POST", "/api/generate", cold)
 	_ = read(t, again)
 	if len(worker.Seen()) != 2 || again.Header.Get(kept) != "miss" {
@@ -166,7 +167,7 @@ func TestTheLastClientToLeaveASharedAnswerCancelsIt(t *testing.T) {
 		defer func() { _ = response.Body.Close() }()
 	}
 	leave[0]()
-	eventually(t, "the first has been noticed", func() bool { return g.value(t, "ollamamax_requests_total", "code=499") == 1 })
+	eventually.True(t, "the first has been noticed", func() bool { return g.value(t, "ollamamax_requests_total", "code=499") == 1 })
 	select {
 	case <-worker.ClientGone():
 		t.Fatal("cancelled though a client waits")
@@ -195,7 +196,7 @@ func TestAWorkerThatDiesIsToldToAllWhoShareItsAnswer(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "all wait for the one", func() bool { return g.value(t, "ollamamax_joined_requests_total") == 2 })
+	eventually.True(t, "all wait for the one", func() bool { return g.value(t, "ollamamax_joined_requests_total") == 2 })
 	release()
 	wait.Wait()
 }
@@ -214,11 +215,11 @@ func TestEmbeddingsAskedForAtTheSameTimeAreOneRequest(t *testing.T) {
 		})
 	}
 	embed("first", `{"embeddings":[[5]],"prompt_eval_count":1}`)
-	eventually(t, "the first is at the worker", func() bool { return len(worker.Seen()) == 1 })
+	eventually.True(t, "the first is at the worker", func() bool { return len(worker.Seen()) == 1 })
 	for i := range 10 {
 		embed(strings.Repeat("x", i+1), fmt.Sprintf(`{"embeddings":[[%d]]}`, i+1))
 	}
-	eventually(t, "the others are too", func() bool { return len(worker.Seen()) > 1 })
+	eventually.True(t, "the others are too", func() bool { return len(worker.Seen()) > 1 })
 	release()
 	wait.Wait()
 	if seen := worker.Seen(); len(seen) > 4 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/workertest"
 )
 
@@ -164,13 +165,13 @@ func TestNoRequestFailsThatHadNotBegunToAnswerWhenAWorkerDiesUnderLoad(t *testin
 	}
 	for range 3 {
 		before := count()
-		eventually(t, "requests are answered by both", func() bool { return count() > before+100 })
+		eventually.True(t, "requests are answered by both", func() bool { return count() > before+100 })
 		first.Stop()
-		eventually(t, "the dead worker counts as down", func() bool { return len(g.pool.Healthy()) == 1 })
+		eventually.True(t, "the dead worker counts as down", func() bool { return len(g.pool.Healthy()) == 1 })
 		before = count()
-		eventually(t, "requests are answered by one", func() bool { return count() > before+100 })
+		eventually.True(t, "requests are answered by one", func() bool { return count() > before+100 })
 		first.Restart(t)
-		eventually(t, "the worker is back", func() bool { return len(g.pool.Healthy()) == 2 })
+		eventually.True(t, "the worker is back", func() bool { return len(g.pool.Healthy()) == 2 })
 	}
 	stop()
 	wait.Wait()
@@ -202,7 +203,7 @@ func TestARequestWaitsForTheLastNodeOfItsModelToComeBack(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
 	g := start(t, []*workertest.Worker{worker, workertest.Start(t, "big:7b")})
 	worker.Stop()
-	eventually(t, "the worker counts as down", func() bool { return len(g.pool.Healthy()) == 1 })
+	eventually.True(t, "the worker counts as down", func() bool { return len(g.pool.Healthy()) == 1 })
 	answer := make(chan int)
 	go func() {
 		status, _ := g.tolerant(t.Context(), "/api/generate", generate)
@@ -223,7 +224,7 @@ func TestARequestIsRefusedWhereNoNodeComesBackInTime(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
 	g := start(t, []*workertest.Worker{worker}, func(c *config.Config) { c.Workers.WaitForNode = 100 * time.Millisecond })
 	worker.Stop()
-	eventually(t, "the worker counts as down", func() bool { return len(g.pool.Healthy()) == 0 })
+	eventually.True(t, "the worker counts as down", func() bool { return len(g.pool.Healthy()) == 0 })
 	response := g.do(t, "POST", "/api/generate", generate)
 	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" {
 		t.Errorf("status %d, Retry-After %q", response.StatusCode, response.Header.Get("Retry-After"))
@@ -233,7 +234,7 @@ func TestARequestIsRefusedWhereNoNodeComesBackInTime(t *testing.T) {
 func TestKnownKeysGoOnWorkingWhileTheDatabaseIsAway(t *testing.T) {
 	g := start(t, []*workertest.Worker{workertest.Start(t, "tiny:latest")})
 	g.keys.fail(errors.New("connection refused"))
-	eventually(t, "a reload has failed", func() bool { return strings.Contains(g.log.String(), "keys not reloaded") })
+	eventually.True(t, "a reload has failed", func() bool { return strings.Contains(g.log.String(), "keys not reloaded") })
 	if status, text := g.ask(t, "GET", "/api/tags", ""); status != 200 {
 		t.Errorf("known key: %d %s", status, text)
 	}
@@ -253,9 +254,9 @@ func TestADrainingGatewayFinishesWhatIsUnderWayAndStillAccepts(t *testing.T) {
 		status, _ := g.tolerant(t.Context(), "/api/generate", generate)
 		long <- status
 	}()
-	eventually(t, "the request is at the worker", func() bool { return len(worker.Seen()) == 1 })
+	eventually.True(t, "the request is at the worker", func() bool { return len(worker.Seen()) == 1 })
 	g.stop()
-	eventually(t, "the gateway drains", g.server.Draining)
+	eventually.True(t, "the gateway drains", g.server.Draining)
 	response := g.do(t, "GET", "/", "")
 	if response.StatusCode != 200 || !response.Close {
 		t.Errorf("during the delay: status %d, connection closed afterwards: %v", response.StatusCode, response.Close)

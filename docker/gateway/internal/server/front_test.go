@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/workertest"
 )
 
@@ -205,7 +206,7 @@ func TestAClientThatLeavesInItsBodyIsCountedAndNoWorkerHearsOfIt(t *testing.T) {
 	connection := g.dial(t)
 	send(t, connection, strings.TrimSuffix(plain("/api/generate", generate), "}"))
 	_ = connection.Close()
-	eventually(t, "the request is counted as 499", func() bool {
+	eventually.True(t, "the request is counted as 499", func() bool {
 		return g.value(t, "ollamamax_requests_total", "code=499") == 1
 	})
 	if len(worker.Seen()) != 0 {
@@ -247,7 +248,7 @@ func TestAClientThatStopsReadingItsStreamIsCutOffAndItsWorkerToo(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the worker still writes for a client that takes nothing")
 	}
-	eventually(t, "the request is counted as 499", func() bool {
+	eventually.True(t, "the request is counted as 499", func() bool {
 		return g.value(t, "ollamamax_requests_total", "code=499") == 1
 	})
 }
@@ -297,9 +298,9 @@ func TestADrainingGatewayClosesPlainConnectionsWithTheirAnswersAndIdleOnesAtOnce
 	release := worker.Hold()
 	defer release()
 	send(t, busy, plain("/api/generate", generate))
-	eventually(t, "the request is at the worker", func() bool { return len(worker.Seen()) == 2 })
+	eventually.True(t, "the request is at the worker", func() bool { return len(worker.Seen()) == 2 })
 	g.stop()
-	eventually(t, "the gateway drains", g.server.Draining)
+	eventually.True(t, "the gateway drains", g.server.Draining)
 	began := time.Now()
 	if _, err := idleIn.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("the idle connection: %v", err)
@@ -379,7 +380,7 @@ func FuzzRelay(f *testing.F) {
 				wire = wire[n:]
 			}
 		}
-		eventually(t, "the worker is up", func() bool { return len(g.pool.Healthy()) == 1 })
+		eventually.True(t, "the worker is up", func() bool { return len(g.pool.Healthy()) == 1 })
 		connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.address)
 		if err != nil {
 			t.Fatal(err)

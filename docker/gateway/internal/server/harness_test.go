@@ -25,6 +25,7 @@ import (
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/discovery"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/front"
 	"ollamamax/gateway/internal/gate"
 	"ollamamax/gateway/internal/inference"
@@ -168,21 +169,10 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 		stopParts()
 		running.Wait()
 	})
-	eventually(t, "all workers are up and keys are loaded", func() bool {
+	eventually.True(t, "all workers are up and keys are loaded", func() bool {
 		return len(g.pool.Healthy()) == len(workers) && keyring.Loaded()
 	})
 	return g
-}
-
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("never came true: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 // do sends a request with the key.

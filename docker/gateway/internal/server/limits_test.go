@@ -16,6 +16,7 @@ import (
 
 	"ollamamax/gateway/internal/access"
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/front"
 	"ollamamax/gateway/internal/server"
@@ -343,7 +344,7 @@ func TestAStreamMayLastManyTimesTheWriteTimeout(t *testing.T) {
 		_, text := g.tolerant(t.Context(), "/api/generate", generate)
 		answer <- text
 	}()
-	eventually(t, "the request is at the worker", func() bool { return len(worker.Seen()) == 1 })
+	eventually.True(t, "the request is at the worker", func() bool { return len(worker.Seen()) == 1 })
 	select {
 	case text := <-answer:
 		t.Fatalf("ended early with %q", text)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/workertest"
 )
 
@@ -68,7 +69,7 @@ func TestRequestsGoToTheNodeWithTheFewestUnderWay(t *testing.T) {
 	for i := range 6 {
 		// Without a prompt there is no node whose cache could have its beginning.
 		wait.Go(func() { _, _ = g.tolerant(t.Context(), "/api/generate", `{"model":"tiny"}`) })
-		eventually(t, "the request is at a worker", func() bool { return len(first.Seen())+len(second.Seen()) == i+1 })
+		eventually.True(t, "the request is at a worker", func() bool { return len(first.Seen())+len(second.Seen()) == i+1 })
 	}
 	if a, b := len(first.Seen()), len(second.Seen()); a != 3 || b != 3 {
 		t.Errorf("6 requests at the same time were spread %d to %d", a, b)
@@ -133,7 +134,7 @@ func TestAClientThatLeavesCancelsItsGenerationWithinATenthOfASecond(t *testing.T
 				_ = response.Body.Close()
 			}
 		}()
-		eventually(t, "the request is at the worker", func() bool { return len(worker.Seen()) == 1 })
+		eventually.True(t, "the request is at the worker", func() bool { return len(worker.Seen()) == 1 })
 		left := time.Now()
 		leave()
 		<-worker.ClientGone()
@@ -141,7 +142,7 @@ func TestAClientThatLeavesCancelsItsGenerationWithinATenthOfASecond(t *testing.T
 			t.Errorf("the worker was told after %s", took)
 		}
 		<-done
-		eventually(t, "the request is counted as 499", func() bool {
+		eventually.True(t, "the request is counted as 499", func() bool {
 			return g.value(t, "ollamamax_requests_total", "code=499") == 1
 		})
 		if g.value(t, "ollamamax_retries_total") != 0 || len(worker.Seen()) != 1 {
@@ -163,7 +164,7 @@ func TestAClientThatLeavesPaysForWhatItGotOnEitherAPI(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = response.Body.Close()
-		eventually(t, path+": the one token that was sent is counted", func() bool {
+		eventually.True(t, path+": the one token that was sent is counted", func() bool {
 			return g.value(t, "ollamamax_tokens_total", "model=tiny:latest", "kind=completion") == 1
 		})
 	}
@@ -283,7 +284,7 @@ func TestTokensAndTimesAreCounted(t *testing.T) {
 		{"ollamamax_build_info", []string{"version=test"}, 1},
 	} {
 		// The answer is on its way before it is counted.
-		eventually(t, fmt.Sprintf("%s%v is %v", expected.metric, expected.labels, expected.value), func() bool {
+		eventually.True(t, fmt.Sprintf("%s%v is %v", expected.metric, expected.labels, expected.value), func() bool {
 			return g.value(t, expected.metric, expected.labels...) == expected.value
 		})
 	}
@@ -294,7 +295,7 @@ func TestLogsHoldNeitherKeysNorPrompts(t *testing.T) {
 	response := g.do(t, "POST", "/api/generate?ts=secret-stamp", `{"model":"tiny","prompt":"my-private-prompt"}`)
 	_, _ = io.Copy(io.Discard, response.Body)
 	id := response.Header.Get("X-Request-Id")
-	eventually(t, "the request is logged", func() bool { return id != "" && strings.Contains(g.log.String(), id) })
+	eventually.True(t, "the request is logged", func() bool { return id != "" && strings.Contains(g.log.String(), id) })
 	for _, secret := range []string{key, "my-private-prompt", "secret-stamp"} {
 		if strings.Contains(g.log.String(), secret) {
 			t.Errorf("the log holds %q: %s", secret, g.log.String())

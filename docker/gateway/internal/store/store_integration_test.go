@@ -19,9 +19,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ollamamax/gateway/internal/auth"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/keys"
 	"ollamamax/gateway/internal/migrations"
 	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/realparts"
 	"ollamamax/gateway/internal/store"
 	"ollamamax/gateway/internal/storetest"
 )
@@ -46,7 +48,7 @@ func save(t *testing.T, s *store.Store, states ...nodes.State) bool {
 }
 
 func TestMigrationsGoForwardAndBackAndTwoAtOnceAgree(t *testing.T) {
-	direct := storetest.Connection(t, storetest.Database)
+	direct := storetest.Connection(t, realparts.Database)
 	for range 2 {
 		if err := migrations.Run(direct, migrations.None, discard()); err != nil {
 			t.Fatal(err)
@@ -70,7 +72,7 @@ func TestMigrationsGoForwardAndBackAndTwoAtOnceAgree(t *testing.T) {
 
 func TestStackKeysFollowTheConfigurationAndOthersStay(t *testing.T) {
 	s, _ := storetest.Open(t, 5, 5)
-	conn, err := pgx.ConnectConfig(t.Context(), storetest.Connection(t, storetest.Database))
+	conn, err := pgx.ConnectConfig(t.Context(), storetest.Connection(t, realparts.Database))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +115,7 @@ func TestStackKeysFollowTheConfigurationAndOthersStay(t *testing.T) {
 // What the release before writes and reads, the schema of this one must take and give.
 func TestTheReleaseBeforeGoesOnWithThisSchemaAndNeverTakesALimitedKeyForOneThatMayDoEverything(t *testing.T) {
 	s, _ := storetest.Open(t, 5, 5)
-	conn, err := pgx.ConnectConfig(t.Context(), storetest.Connection(t, storetest.Database))
+	conn, err := pgx.ConnectConfig(t.Context(), storetest.Connection(t, realparts.Database))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +134,7 @@ func TestTheReleaseBeforeGoesOnWithThisSchemaAndNeverTakesALimitedKeyForOneThatM
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM api_keys WHERE revoked_at IS NULL AND kind IN ('secret', 'ed25519')`).Scan(&found); err != nil || found != 1 {
 		t.Errorf("%d keys are of a kind that the release before looks for, not 1 (%v)", found, err)
 	}
-	direct := storetest.Connection(t, storetest.Database)
+	direct := storetest.Connection(t, realparts.Database)
 	for _, version := range []int64{3, migrations.Latest} {
 		if err := migrations.Run(direct, version, discard()); err != nil {
 			t.Fatal(err)
@@ -145,7 +147,7 @@ func TestTheReleaseBeforeGoesOnWithThisSchemaAndNeverTakesALimitedKeyForOneThatM
 
 func TestASchemaOfANewerReleaseIsLeftAsItIs(t *testing.T) {
 	s, _ := storetest.Open(t, 5, 5)
-	direct := storetest.Connection(t, storetest.Database)
+	direct := storetest.Connection(t, realparts.Database)
 	conn, err := pgx.ConnectConfig(t.Context(), direct)
 	if err != nil {
 		t.Fatal(err)
@@ -296,13 +298,7 @@ func TestTheNamedStatementsWorkOnEveryConnectionThroughThePool(t *testing.T) {
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(5 * time.Second)
-	for s.Idle() > 4 {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d idle connections, 4 allowed", s.Idle())
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually.True(t, "4 idle connections at most", func() bool { return s.Idle() <= 4 })
 }
 
 func TestTheQueryCacheAnswersFromMemoryAndNeverAfterAnInvalidationOrWithoutRedis(t *testing.T) {

@@ -6,9 +6,6 @@ package storetest
 import (
 	"context"
 	"log/slog"
-	"net"
-	"os"
-	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -16,13 +13,8 @@ import (
 
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/migrations"
+	"ollamamax/gateway/internal/realparts"
 	"ollamamax/gateway/internal/store"
-)
-
-// Environment variables that hold a server's host:port.
-const (
-	Database = "OLLAMAMAX_TEST_DATABASE" // PostgreSQL itself
-	Pool     = "OLLAMAMAX_TEST_POOL"     // PgBouncer
 )
 
 // Counter is a tracer that counts statements.
@@ -47,29 +39,7 @@ func (c *Counter) During(work func()) int64 {
 // Connection returns how to connect to the server that an environment variable names.
 func Connection(t *testing.T, variable string) *pgx.ConnConfig {
 	t.Helper()
-	needed := func(name string) string {
-		value := os.Getenv(name)
-		if value == "" {
-			t.Fatalf("%s is not set: tests/gateway starts the real parts and sets it", name)
-		}
-		return value
-	}
-	host, port, err := net.SplitHostPort(needed(variable))
-	if err != nil {
-		t.Fatalf("%s: %v", variable, err)
-	}
-	cfg := config.Default()
-	cfg.Database.Host = host
-	if cfg.Database.Port, err = strconv.Atoi(port); err != nil {
-		t.Fatalf("%s: %v", variable, err)
-	}
-	folder := needed("OLLAMAMAX_TEST_SECRETS")
-	cfg.Database.PasswordFile, cfg.Database.CAFile = folder+"/database-password", folder+"/ca.pem"
-	cfg.Redis = config.Redis{Address: "redis:6379", PasswordFile: folder + "/redis-password", CAFile: folder + "/ca.pem"}
-	secrets, err := cfg.ReadSecrets(config.Serving)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg, secrets := realparts.Configuration(t, realparts.Needed(t, variable), realparts.Needed(t, realparts.Redis))
 	settings, err := store.ConnConfig(cfg.Database, secrets.DatabasePassword, secrets.DatabaseTLS)
 	if err != nil {
 		t.Fatal(err)
@@ -80,13 +50,13 @@ func Connection(t *testing.T, variable string) *pgx.ConnConfig {
 // Open returns a store over PgBouncer on an empty, migrated schema.
 func Open(t *testing.T, maxOpen, maxIdle int) (*store.Store, *Counter) {
 	t.Helper()
-	direct, discard := Connection(t, Database), slog.New(slog.DiscardHandler)
+	direct, discard := Connection(t, realparts.Database), slog.New(slog.DiscardHandler)
 	for _, version := range []int64{migrations.None, migrations.Latest} {
 		if err := migrations.Run(direct, version, discard); err != nil {
 			t.Fatal(err)
 		}
 	}
-	settings := Connection(t, Pool)
+	settings := Connection(t, realparts.Pool)
 	count := &Counter{}
 	settings.Tracer = count
 	database := config.Default().Database
