@@ -96,8 +96,11 @@ func (c *conn) one(idle time.Duration) next {
 	if err != nil {
 		return ended // the client has left or takes too long: net/http says nothing either
 	}
+	if verdict == http1.Other {
+		return elsewhere // its head has not been read: what c.head says is of the request before, in memory given back
+	}
 	route := inference.Routes[string(c.head.Path)]
-	if verdict == http1.Other || route == "" || c.head.Length > c.front.settings.MaxBodyBytes {
+	if route == "" || c.head.Length > c.front.settings.MaxBodyBytes {
 		return elsewhere
 	}
 	k := &call{Exchange: exchange.Exchange{Start: time.Now(), RequestID: reply.RequestID(string(c.head.RequestID)), API: "none"}}

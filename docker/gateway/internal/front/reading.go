@@ -55,7 +55,7 @@ func (c *conn) readHead(idle time.Duration) (http1.Verdict, error) {
 			return 0, err
 		}
 	}
-	for whole := false; ; whole = true {
+	for timed := false; ; timed = true {
 		verdict := http1.ParseRequest(&c.head, c.in[:c.filled])
 		if verdict != http1.Partial {
 			if c.head.Size > c.front.settings.MaxHeaderBytes {
@@ -66,7 +66,7 @@ func (c *conn) readHead(idle time.Duration) (http1.Verdict, error) {
 		if c.filled == inBytes {
 			return http1.Other, nil
 		}
-		if !whole { // from its first bytes on, a head has a time of its own
+		if !timed { // from its first bytes on, a head has a time of its own
 			c.within(c.front.settings.ReadHeaderTimeout)
 		}
 		if err := c.fill(); err != nil {
