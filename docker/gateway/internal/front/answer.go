@@ -30,7 +30,7 @@ type answer struct {
 	last     bool // the connection is closed afterwards
 	status   int
 	chunked  bool
-	out      *[]byte // a head that waits for the first piece, or nil
+	out      *[]byte // what waits: a head for the first piece, or pieces for more; nil where nothing does
 
 	pending    []byte // to be written
 	writeErr   error
@@ -96,11 +96,8 @@ func appendDate(out []byte) []byte {
 
 // Put implements inference.Client.
 func (c *conn) Put(piece []byte) error {
-	if c.out == nil {
-		c.out = outs.Get().(*[]byte)
-	}
-	if len(*c.out)+len(piece)+maxFraming > outBytes {
-		return c.Write(piece, false)
+	if err := c.room(piece); err != nil {
+		return err
 	}
 	*c.out = c.frame(*c.out, piece, false)
 	return nil
@@ -108,13 +105,26 @@ func (c *conn) Put(piece []byte) error {
 
 // Write implements inference.Client.
 func (c *conn) Write(piece []byte, last bool) error {
-	if c.out == nil {
-		if !c.chunked {
-			return c.send(piece)
+	if c.out == nil && !c.chunked {
+		return c.send(piece)
+	}
+	if err := c.room(piece); err != nil {
+		return err
+	}
+	return c.flush(c.frame(*c.out, piece, last))
+}
+
+// room sees to it that out takes a piece: what waits goes first where that is too much for it.
+func (c *conn) room(piece []byte) error {
+	if c.out != nil && len(*c.out)+len(piece)+maxFraming > outBytes {
+		if err := c.flush(*c.out); err != nil {
+			return err
 		}
+	}
+	if c.out == nil {
 		c.out = outs.Get().(*[]byte)
 	}
-	return c.flush(c.frame((*c.out)[:len(*c.out)], piece, last))
+	return nil
 }
 
 // frame appends a piece of the body as it goes over the wire.

@@ -14,9 +14,9 @@ const (
 	inBytes = 16 << 10
 	// maxPooled is the largest body whose memory is kept for another.
 	maxPooled = 1 << 20
-	// minProgress is how many bytes of a body renew its read deadline. Counting any byte as progress would
+	// MinProgress is how many bytes of a body renew its read deadline. Counting any byte as progress would
 	// let a client hold a connection for ever with one byte every few seconds.
-	minProgress = 1024
+	MinProgress = 1024
 )
 
 var (
@@ -91,14 +91,14 @@ func (c *conn) readBody() (body []byte, large *[]byte, err error) {
 	return body, large, c.progress(func() bool { return len(c.rest) == 0 })
 }
 
-// progress reads until all is there, for as long as minProgress bytes come within every ReadTimeout.
+// progress reads until all is there, for as long as MinProgress bytes come within every ReadTimeout.
 func (c *conn) progress(all func() bool) error {
 	if all() {
 		return nil
 	}
 	defer c.x.Waited(time.Now())
-	for fresh := minProgress; !all(); {
-		if fresh >= minProgress {
+	for fresh := MinProgress; !all(); {
+		if fresh >= MinProgress {
 			c.within(c.front.settings.ReadTimeout)
 			fresh = 0
 		}

@@ -30,7 +30,7 @@ const (
 	apiKey
 	requestID
 	ours    // the gateway puts it into its answers, whatever the worker says
-	unusual // changes how a request is to be read
+	unusual // changes how a message is to be read, or what the connection is for
 )
 
 // fields are the headers that are not simply handed on, by their names in lower case.

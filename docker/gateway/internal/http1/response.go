@@ -86,6 +86,9 @@ func parseHead(r *Response, head []byte) error {
 			return err
 		}
 	}
+	if r.Chunked && head[7] == '0' {
+		return fmt.Errorf("%w: chunks, which HTTP/1.0 does not have", errHead)
+	}
 	return nil
 }
 
@@ -112,7 +115,7 @@ func (r *Response) take(kind field, value, line []byte) error {
 		if !is(value, "keep-alive") {
 			r.Closes = true // whatever else it says
 		}
-	case ended, requestID, ours:
+	case ended, requestID, ours, unusual:
 	default:
 		r.Fields = append(r.Fields, line...)
 	}

@@ -51,7 +51,7 @@ func TestAnAnswersHeadTellsHowItsBodyEnds(t *testing.T) {
 
 func TestAClientGetsAWorkersHeadersLessThoseOfTheHopAndOfTheGateway(t *testing.T) {
 	head := "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nDate: now\r\nContent-Length: 3\r\nKeep-Alive: 5\r\n" +
-		"Connection: keep-alive\r\nX-Request-Id: theirs\r\nX-Accel-Buffering: yes\r\nSet-Cookie: a\r\nSet-Cookie: \xe9\r\n\r\n"
+		"Connection: keep-alive\r\nX-Request-Id: theirs\r\nUpgrade: h2c\r\nX-Accel-Buffering: yes\r\nSet-Cookie: a\r\nSet-Cookie: \xe9\r\n\r\n"
 	var r http1.Response
 	if _, err := http1.ParseResponse(&r, "POST", []byte(head)); err != nil {
 		t.Fatal(err)
@@ -68,6 +68,7 @@ func TestAnAnswerThatIsNotHTTPIsRefused(t *testing.T) {
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x",
 		"HTTP/1.1 200 OK\r\nContent-Length: x", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+		"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked",
 		"HTTP/1.1 200 OK\r\nX : a", "HTTP/1.1 200 OK\r\n folded", "HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: b", "HTTP/1.1 200 OK\nX: a",
 	} {
 		var r http1.Response

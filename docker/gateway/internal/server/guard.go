@@ -9,20 +9,17 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/front"
 	"ollamamax/gateway/internal/reply"
 )
 
-// minProgress is how many bytes of a body renew its read deadline. Counting any byte as progress would
-// let a client hold a connection for ever with one byte every few seconds.
-const minProgress = 1024
-
-// rollingBody limits how long a client may take over its body: each minProgress bytes within timeout.
+// rollingBody limits how long a client may take over its body: each front.MinProgress bytes within timeout.
 // Only time spent reading counts, not time that a worker takes to accept what was read.
 type rollingBody struct {
 	io.ReadCloser
 	control  *http.ResponseController
 	timeout  time.Duration
-	left     time.Duration // for the current minProgress bytes
+	left     time.Duration // for the current front.MinProgress bytes
 	progress int
 	ended    bool
 	x        *exchange.Exchange
@@ -37,7 +34,7 @@ func (b *rollingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.x.Waited(began)
 	b.left -= time.Since(began)
-	if b.progress += n; b.progress >= minProgress {
+	if b.progress += n; b.progress >= front.MinProgress {
 		b.progress, b.left = 0, b.timeout
 	}
 	if err == io.EOF {
