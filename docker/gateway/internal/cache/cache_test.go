@@ -176,6 +176,25 @@ func TestWithoutRedisNoRequestWaits(t *testing.T) {
 	})
 }
 
+func TestClientsThatLeaveAreNoFailuresOfRedis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hanging := func(context.Context) (redis.Conn, error) {
+			time.Sleep(2 * time.Second)
+			return nil, errors.New("timeout")
+		}
+		c, m := newCache(settings, hanging)
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		for range 10 {
+			c.LookupShared(left, key(1), "digest")
+		}
+		if skipped := value(t, m, "cache_requests_total", "redis", "skipped"); skipped != 0 {
+			t.Errorf("%v questions were not asked of a Redis that nobody has waited for", skipped)
+		}
+		time.Sleep(10 * time.Second) // the last dials end
+	})
+}
+
 func TestWritesThatRedisCannotTakeAreDropped(t *testing.T) {
 	c, m := newCache(settings, away) // and nobody runs it
 	for i := range 2000 {

@@ -39,8 +39,6 @@ const (
 	format = 1 // of a value, its first byte
 )
 
-var errTooSlow = errors.New("redis did not answer in time")
-
 // shared is the second level. No request waits for it longer than timeout, and none for a write.
 type shared struct {
 	pool    *redis.Pool
@@ -112,8 +110,10 @@ func (s *shared) get(ctx context.Context, key Key, digest string) (*Answer, erro
 	}()
 	select {
 	case <-ctx.Done():
-		s.circuit.failed(time.Now())
-		return nil, errTooSlow
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // and not because the clients left
+			s.circuit.failed(time.Now())
+		}
+		return nil, ctx.Err()
 	case o := <-done:
 		if o.err != nil || o.value == nil {
 			return nil, o.err
