@@ -177,31 +177,29 @@ func replay(r *inference.Request, c inference.Client, answer *cache.Answer) erro
 	for rest := answer.Body; err == nil && len(rest) > 0; {
 		var message []byte
 		message, rest = cache.Message(answer.Format, rest)
-		err = put(c, message, len(rest) == 0)
+		message, err = putMost(c, message)
+		switch {
+		case err != nil:
+		case len(rest) > 0:
+			err = c.Put(message)
+		default:
+			err = c.Write(message, true)
+		}
 	}
 	x.Waited(began)
 	if err != nil {
-		return left(r, err)
+		return inference.Left(x, err)
 	}
 	return nil
 }
 
-// put passes on a message, and all that waits before it if it is the last.
-func put(c inference.Client, message []byte, last bool) error {
-	for len(message) > inference.MaxPiece {
-		if err := c.Put(message[:inference.MaxPiece]); err != nil {
-			return err
+// putMost passes bytes on, but for the last piece, which it returns.
+func putMost(c inference.Client, bytes []byte) (last []byte, err error) {
+	for len(bytes) > inference.MaxPiece {
+		if err := c.Put(bytes[:inference.MaxPiece]); err != nil {
+			return nil, err
 		}
-		message = message[inference.MaxPiece:]
+		bytes = bytes[inference.MaxPiece:]
 	}
-	if last {
-		return c.Write(message, true)
-	}
-	return c.Put(message)
-}
-
-// left notes that a client has gone.
-func left(r *inference.Request, cause error) error {
-	r.Exchange.Failed, r.Exchange.Left, r.Exchange.Cause = true, true, cause
-	return inference.ErrCut
+	return bytes, nil
 }

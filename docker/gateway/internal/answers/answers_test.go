@@ -151,7 +151,7 @@ type asked struct {
 	fields             string
 }
 
-// put returns a's request and what its body says.
+// of returns the request as c's, and what its body says.
 func (a asked) of(c *client) (*inference.Request, scan.Fields) {
 	fields, err := scan.Body(scan.Of(a.path), []byte(a.body))
 	if err != nil {

@@ -78,26 +78,17 @@ func pass(r *inference.Request, c inference.Client, reader *flight.Reader[*share
 				x.FirstByte = time.Since(x.Start)
 			}
 		}
-		err = write(c, piece, done)
+		if piece, err = putMost(c, piece); err == nil {
+			err = c.Write(piece, done)
+		}
 		x.Waited(began)
 		if err != nil {
-			return left(r, err)
+			return inference.Left(x, err)
 		}
 		if done {
 			return nil
 		}
 	}
-}
-
-// write passes on all that there is of an answer.
-func write(c inference.Client, bytes []byte, last bool) error {
-	for len(bytes) > inference.MaxPiece {
-		if err := c.Put(bytes[:inference.MaxPiece]); err != nil {
-			return err
-		}
-		bytes = bytes[inference.MaxPiece:]
-	}
-	return c.Write(bytes, last)
 }
 
 // refuse answers a client for which no answer has begun.
@@ -108,7 +99,7 @@ func refuse(r *inference.Request, c inference.Client, err error) error {
 		r.Exchange.Cause = cause
 		c.Refuse(&reply.Refusal{Status: http.StatusServiceUnavailable, Message: cause.Error()})
 	case cause != nil:
-		return left(r, cause)
+		return inference.Left(r.Exchange, cause)
 	case errors.As(err, &refused):
 		r.Exchange.Cause = refused.cause
 		c.Refuse(refused.refusal)
@@ -128,7 +119,7 @@ func breakOff(r *inference.Request, c inference.Client, format stream.Format, li
 		err = cause
 		ending = format.ErrorEnding(r.Path, cause.Error(), lineEnded)
 	case cause != nil:
-		return left(r, cause)
+		return inference.Left(r.Exchange, cause)
 	case errors.As(err, &cut):
 		err, ending = cut.cause, cut.ending
 	default:

@@ -99,15 +99,13 @@ func (a *API) Handler() http.Handler {
 		other.Routes(route)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handler, pattern := mux.Handler(r)
-		if pattern == "" {
+		if _, pattern := mux.Handler(r); pattern == "" {
 			// Not found here, or found for another method: the worker knows how to say so. The router's own
 			// answers and redirects are never used.
 			exchange.From(r.Context()).API = "other"
 			a.passThrough(w, r)
 			return
 		}
-		_ = handler
 		mux.ServeHTTP(w, r)
 	})
 }

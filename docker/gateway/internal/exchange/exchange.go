@@ -15,6 +15,8 @@ var (
 	ErrStopping = errors.New("the gateway is stopping")
 	// ErrLeft ends the life of a request whose client has closed the connection.
 	ErrLeft = errors.New("the client left")
+	// ErrSilent ends the wait for a worker.
+	ErrSilent = errors.New("the worker fell silent for longer than workers.responseTimeout")
 )
 
 // Exchange is one request and its answer. Fields without atomics belong to the request's goroutine.

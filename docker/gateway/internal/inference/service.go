@@ -29,11 +29,8 @@ import (
 // is never given a third chance.
 const maxLost = 3
 
-var (
-	errSilent = errors.New("the worker fell silent for longer than workers.responseTimeout")
-	// ErrCut is returned where an answer can't be finished: the client's connection must not be used again.
-	ErrCut = errors.New("the answer was cut off")
-)
+// ErrCut is returned where an answer can't be finished: the client's connection must not be used again.
+var ErrCut = errors.New("the answer was cut off")
 
 // Shortcut answers requests for which no worker of their own is needed.
 type Shortcut interface {
@@ -190,7 +187,7 @@ func (s *Service) open(r *Request) (*answer, error) {
 			a.close(r.Life)
 			lease, retried = other, true
 		default:
-			silent := errors.Is(err, errSilent)
+			silent := errors.Is(err, exchange.ErrSilent)
 			switch {
 			case silent:
 				lease.TimedOut()
@@ -259,7 +256,7 @@ func (s *Service) attempt(r *Request, lease nodes.Lease) (*answer, error) {
 
 func silent(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return errSilent
+		return exchange.ErrSilent
 	}
 	return err
 }
@@ -280,7 +277,7 @@ func (s *Service) deliver(r *Request, c Client, a *answer) error {
 		if err := c.Write(piece, done); err != nil {
 			x.Waited(began)
 			x.CompletionTokens = a.counter.Messages() // who leaves early pays for what was made until then
-			return s.left(x, err)
+			return Left(x, err)
 		}
 		if done {
 			x.Waited(began)
@@ -299,7 +296,8 @@ func (s *Service) deliver(r *Request, c Client, a *answer) error {
 	return nil
 }
 
-func (s *Service) left(x *exchange.Exchange, cause error) error {
+// Left notes that the client has gone.
+func Left(x *exchange.Exchange, cause error) error {
 	x.Failed, x.Left, x.Cause = true, true, cause
 	return ErrCut
 }
@@ -314,8 +312,8 @@ func (s *Service) breakOff(r *Request, c Client, a *answer, err error) error {
 		message, err = cause.Error(), cause
 	case cause != nil:
 		x.CompletionTokens = a.counter.Messages()
-		return s.left(x, cause)
-	case errors.Is(err, errSilent):
+		return Left(x, cause)
+	case errors.Is(err, exchange.ErrSilent):
 		a.lease.TimedOut()
 		message = fmt.Sprintf("worker %s fell silent while it was answering", x.Node)
 	default:
@@ -337,10 +335,10 @@ func (s *Service) refuse(r *Request, c Client, err error) error {
 	case errors.Is(cause, exchange.ErrStopping):
 		c.Refuse(&reply.Refusal{Status: http.StatusServiceUnavailable, Message: cause.Error()})
 	case cause != nil:
-		return s.left(r.Exchange, cause)
+		return Left(r.Exchange, cause)
 	case errors.Is(err, nodes.ErrNoNode):
 		c.Refuse(&reply.Refusal{Status: http.StatusServiceUnavailable, Message: err.Error()})
-	case errors.Is(err, errSilent):
+	case errors.Is(err, exchange.ErrSilent):
 		c.Refuse(&reply.Refusal{Status: http.StatusGatewayTimeout, Message: err.Error()})
 	default:
 		c.Refuse(&reply.Refusal{Status: http.StatusBadGateway, Message: "the worker failed before it answered, and so did the one tried after it"})

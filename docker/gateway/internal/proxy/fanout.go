@@ -137,7 +137,7 @@ func (p *Proxy) one(r *http.Request, node *nodes.Node, body []byte, merge *merge
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	timer := time.AfterFunc(p.silence, func() { cancel(errSilent) })
+	timer := time.AfterFunc(p.silence, func() { cancel(exchange.ErrSilent) })
 	defer timer.Stop()
 	request, err := upstream(ctx, r, node, r.Method, bytes.NewReader(body))
 	if err != nil {

@@ -4,7 +4,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,10 +15,7 @@ import (
 	"ollamamax/gateway/internal/nodes"
 )
 
-var (
-	errSilent = errors.New("the worker fell silent for longer than workers.responseTimeout")
-	buffers   = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-)
+var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
 // Proxy sends requests to the workers of a pool.
 type Proxy struct {

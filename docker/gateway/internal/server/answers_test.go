@@ -88,7 +88,7 @@ func TestEachMessageOfAKeptStreamIsAChunk(t *testing.T) {
 	g := start(t, []*workertest.Worker{workertest.Start(t, "tiny:latest")})
 	_ = read(t, g.do(t, "POST", "/api/generate", cold))
 	connection := g.dial(t)
-	_, _ = fmt.Fprintf(connection, "POST /api/generate HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", key, len(cold), cold)
+	send(t, connection, plain("/api/generate", cold))
 	reader := bufio.NewReader(connection)
 	for line := ""; line != "\r\n"; { // the head
 		var err error
