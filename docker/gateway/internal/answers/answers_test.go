@@ -349,6 +349,9 @@ func TestARefusalIsEveryones(t *testing.T) {
 			})
 		}
 		wait.Wait()
+		if w.calls.Load() != 1 {
+			t.Errorf("asked %d times", w.calls.Load())
+		}
 	})
 }
 
