@@ -19,7 +19,7 @@ from components import cache, database, gateway, pool
 from components.service import CONFIG_DIR, USER, Peer
 from stacks.settings import Settings
 from tests.containers import build, serving
-from tests.templates.identity import Identity, certify
+from tests.identity import Identity, certify
 from tests.templates.rendered import NO_CERTIFICATE, PASSWORD, archive, wait_until_healthy
 
 HERE = Path(__file__).parent

@@ -145,9 +145,9 @@ def _sentences(rule: object) -> Iterator[str]:
     """Yield what a check can say, with an ellipsis for each number."""
     assert inspect.isfunction(rule)  # noqa: S101 - narrows the type
     for node in ast.walk(ast.parse(inspect.getsource(rule))):
-        if isinstance(node, ast.Yield) and isinstance(node.value, ast.JoinedStr):
-            parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.value.values)
-            yield "".join(map(str, parts))
+        if isinstance(node, ast.Yield) and isinstance(node.value, ast.JoinedStr | ast.Constant):
+            parts = node.value.values if isinstance(node.value, ast.JoinedStr) else [node.value]
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
 
 
 def _text(description: str | None) -> str:

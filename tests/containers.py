@@ -14,7 +14,7 @@ from docker.models.networks import Network
 from components import naming
 from components.service import CONFIG_DIR, USER, Service
 from engine.providers.docker_image import builder
-from tests.templates.identity import Identity
+from tests.identity import Identity
 from tests.templates.rendered import PASSWORD, archive, plain_config, secret_files
 
 REPOSITORY = Path(__file__).parents[1]

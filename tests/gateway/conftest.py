@@ -13,8 +13,8 @@ from docker.models.networks import Network
 
 from components.service import Service
 from tests.containers import REPOSITORY, build, running, serving
+from tests.identity import Identity
 from tests.templates.conftest import identity, services
-from tests.templates.identity import Identity
 from tests.templates.rendered import PASSWORD, archive, wait_until_healthy
 
 __all__ = ["identity", "services"]

@@ -1,20 +1,15 @@
 """A checkout whose engines only record what they are asked, and certificates for loopback."""
 
-import datetime
 import json
 import sys
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ops.stack import Stack
+from tests.identity import certify
 
 RECORDER = f"""\
 #!{sys.executable}
@@ -85,7 +80,7 @@ def with_cli(embedded: Checkout) -> Checkout:
 
 @dataclass(frozen=True)
 class Identity:
-    """A server's certificate and key, and the authority that vouches for it."""
+    """Files of a server's certificate and key, and of the authority that vouches for it."""
 
     authority: Path
     certificate: Path
@@ -99,46 +94,10 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
 
 
 def make_identity(folder: Path) -> Identity:
-    """Make an authority and a certificate for localhost in ``folder``."""
-    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority = (
-        _certificate("authority", authority_key.public_key(), "authority", authority_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
-    certificate = (
-        _certificate("localhost", key.public_key(), "authority", authority_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(authority_key, hashes.SHA256())
-    )
+    """Write an authority and a certificate for localhost into ``folder``."""
+    found = certify("localhost")
     made = Identity(folder / "ca.pem", folder / "tls.crt", folder / "tls.key")
-    made.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    made.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    made.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
+    made.authority.write_text(found.authority)
+    made.certificate.write_text(found.certificate)
+    made.key.write_text(found.key)
     return made
-
-
-def _certificate(
-    subject: str, key: ec.EllipticCurvePublicKey, issuer: str, issuer_key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
-    )

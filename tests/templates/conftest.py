@@ -12,7 +12,7 @@ from components import cache, database, edge, gateway, monitoring, pool
 from components.service import CONFIG_DIR, USER, Outside, Peer, Service, Store, VaultSecret
 from stacks.settings import Settings
 from tests.containers import build, secrets
-from tests.templates.identity import Identity, certify
+from tests.identity import Identity, certify
 from tests.templates.rendered import (
     NO_CERTIFICATE,
     Starter,

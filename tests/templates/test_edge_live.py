@@ -21,7 +21,7 @@ from components.certificates import ServerCertificate
 from components.service import CONFIG_DIR, Service
 from stacks.aws import CdnSettings
 from stacks.settings import EdgeSettings
-from tests.templates.identity import Identity
+from tests.identity import Identity
 from tests.templates.rendered import NO_CERTIFICATE, Starter, archive, wait_until_healthy
 
 PRIVATE = "private, no-store"
