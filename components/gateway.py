@@ -20,7 +20,7 @@ from components.service import (
     Store,
     Target,
 )
-from stacks.settings import GatewaySettings
+from stacks.gateway import GatewaySettings
 
 NAME = "gateway"
 MIGRATIONS = "migrations"

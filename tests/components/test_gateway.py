@@ -7,7 +7,7 @@ import yaml
 
 from components import gateway
 from components.service import Outside, Peer, Service, Store, VaultSecret
-from stacks.settings import GatewaySettings, RoutingSettings
+from stacks.gateway import GatewaySettings, RoutingSettings
 from tests.components.conftest import Graph, Plan
 
 FILE = "/etc/ollamamax/gateway.yaml"
