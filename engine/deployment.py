@@ -181,10 +181,9 @@ class Deployment:
             new.modified = now()
             new.created = new.created if updated else new.modified
             change.add = new
-            if old and (updated or old.pending_replacement):
-                change.remove = [old]
-            elif old:
-                old.delete = True
+            if old:  # what is replaced goes at the end, unless it is gone already
+                old.delete = not (updated or old.pending_replacement)
+                change.remove = [] if old.delete else [old]
             if new.init_errors:  # it is recorded, and the next update finishes it
                 raise EngineError("; ".join(new.init_errors))
         return new
@@ -263,16 +262,19 @@ class Deployment:
         def work(old: Resource) -> None:
             step = Step("refresh", replace(old), replace(old))
             with self._doing(step) as change:
-                new, step.op = step.resource, "same"
-                if not self._provider(old.provider).read(new, old.id):
+                new, step.op, provider = step.resource, "same", self._provider(old.provider)
+                if not provider.read(new, old.id):
                     step.op, step.new, change.remove = "delete", None, [old]
                     return
                 if (old.inputs, old.outputs) != (new.inputs, new.outputs):
-                    step.op, step.diff, new.modified = "update", Diff(True), now()
+                    # Drift is what an update of the unchanged program would mend; a status only moves on.
+                    step.diff, new.modified = provider.diff(new, old.inputs, old.ignore_changes), now()
+                    step.op = "update" if step.diff.changed else "same"
                 vars(old).update(vars(new))  # in place, so that the order of the state stays
 
-        managed = [one for one in self._olds.values() if one.provider and not one.pending_replacement]
-        self._in_order([one for one in managed if self._targeted(one.urn)], work)
+        chosen = [one for one in self._olds.values() if self._targeted(one.urn)]
+        self.changes["same"] += sum(not (one.provider or is_default_provider(one.urn)) for one in chosen)
+        self._in_order([one for one in chosen if one.provider and not one.pending_replacement], work)
         left = self._journal.snapshot().resources
         present = {one.urn for one in left}
         for one in left:  # nothing may point at what is gone
@@ -297,10 +299,9 @@ class Deployment:
                 lost.inputs, lost.init_errors, lost.created = inputs, ["its creation was interrupted"], now()
                 old = self._olds.get(lost.urn)
                 resources.insert(resources.index(old) + 1 if old else len(resources), lost)
-                if old and old.pending_replacement:  # it is gone already
-                    change.remove = [old]
-                elif old:
-                    old.delete = True
+                if old:
+                    old.delete = not old.pending_replacement
+                    change.remove = [] if old.delete else [old]
             self._journal.end(change)
 
     # Parts

@@ -14,7 +14,8 @@ def test_objects_are_applied_kept_and_removed_in_order(stack: Stack) -> None:
     assert "5 unchanged" in stack.up("--expect-no-changes").stdout, (
         "nor by 0.5, which the server keeps as 500m"
     )
-    stack.run("refresh", "--yes")
+    patch(stack.plane, stack.path("gateway"), {"metadata": {"annotations": {"somebody": "else"}}})
+    assert "Resources:\n    5 unchanged\n" in stack.run("refresh", "--yes").stdout, "nor what is not ours"
     assert stack.preview()["changeSummary"] == {"same": 5}
     namespace = stack.path("platform")
     said = stack.run("destroy", "--yes").stdout
@@ -50,7 +51,9 @@ def test_hand_made_drift_is_found_by_refresh_and_repaired_by_up(stack: Stack) ->
     )
     patch(stack.plane, path, {"metadata": {"annotations": {"somebody": "else"}}})  # not ours, and no drift
     assert "5 unchanged" in stack.run("preview").stdout, "nobody has looked yet"
-    stack.run("refresh", "--yes")
+    said = stack.run("refresh", "--yes").stdout
+    assert re.search(r"Deployment gateway updated \(\S+\) \[diff: spec\]", said)
+    assert "Resources:\n    ~ 1 updated\n    4 unchanged\n" in said
     step = next(one for one in stack.preview()["steps"] if one["op"] == "update")
     assert list(step["detailedDiff"]) == ["spec.template.spec.containers[0].image"]
     stack.up()
