@@ -198,7 +198,7 @@ def test_an_import_takes_over_what_exists(bench: Bench) -> None:
 def test_refresh_takes_over_what_is_there_and_drops_what_is_gone(bench: Bench) -> None:
     bench.program(PAIR)
     bench.up()
-    assert "Resources:\n    3 unchanged\n" in bench.run("refresh", "--yes").stdout, "the stack is one of them"
+    assert "Resources:\n    4 unchanged\n" in bench.run("refresh", "--yes").stdout, "group and stack too"
     a, b = (bench.resources[name]["id"] for name in "ab")
     (bench.cloud.folder / f"{a}.json").unlink()
     file = bench.cloud.folder / f"{b}.json"
