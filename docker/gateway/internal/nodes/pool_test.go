@@ -148,6 +148,7 @@ func TestTheFailedNodeIsAvoidedWhileAnotherHoldsTheModelAndTakenOnlyAfterItCameB
 		t.Fatalf("a node that failed and was never down is chosen again: %v", err)
 	}
 	pool.ReportFailure(&failed, errors.New("reset"))
+	eventually.True(t, "it came back", func() bool { return len(pool.Healthy()) == 1 })
 	lease, err := pool.Acquire(t.Context(), nodes.Want{Model: tiny}, &failed)
 	if err != nil || lease.Node != failed.Node {
 		t.Fatalf("a node that came back is not chosen: %v", err)

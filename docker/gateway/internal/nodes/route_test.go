@@ -207,7 +207,7 @@ func TestGatewaysAgreeOnTheNodeOfAPrefix(t *testing.T) {
 
 func TestADrainedNodeFinishesWhatItHasAndTakesNothingNew(t *testing.T) {
 	first, second := workertest.Start(t, "tiny:latest"), workertest.Start(t, "tiny:latest")
-	pool := fleet(t, []*workertest.Worker{first, second}, nil)
+	pool := fleet(t, []*workertest.Worker{first, second}, func(w *config.Workers) { w.WaitForNode = time.Minute })
 	before := claim(t, pool, nodes.Want{Model: tiny})
 	pool.SetDrained([]string{before.Node.Name, "unheard-of"})
 	for range 10 {
@@ -235,11 +235,7 @@ func TestADrainedNodeFinishesWhatItHasAndTakesNothingNew(t *testing.T) {
 		lease.Release()
 		answer <- err
 	}()
-	select {
-	case err := <-answer:
-		t.Fatalf("a request got past two drained nodes: %v", err)
-	case <-time.After(50 * time.Millisecond):
-	}
+	eventually.True(t, "a request waits while both are drained", func() bool { return pool.Waiting() == 1 })
 	pool.SetDrained(nil)
 	if err := <-answer; err != nil {
 		t.Errorf("a request that waited while nodes were taken in again: %v", err)
@@ -248,7 +244,7 @@ func TestADrainedNodeFinishesWhatItHasAndTakesNothingNew(t *testing.T) {
 
 func TestANodeThatComesUpGetsItsShareByAndBy(t *testing.T) {
 	first, second := workertest.Start(t, "tiny:latest"), workertest.Start(t, "tiny:latest")
-	const slowStart = 500 * time.Millisecond
+	const slowStart = time.Second
 	pool := fleet(t, []*workertest.Worker{first, second}, func(w *config.Workers) { w.SlowStart, w.Slots = slowStart, 100 })
 	began := time.Now()
 	second.Stop()
