@@ -150,6 +150,9 @@ func (m *Meter) flush(ctx context.Context) {
 	defer cancel()
 	m.collect()
 	err := m.write(ctx)
+	if err == nil && len(m.pending) > 0 { // counted while a batch from before waited
+		err = m.write(ctx)
+	}
 	if err == nil {
 		err = m.settle(ctx)
 	}

@@ -184,6 +184,22 @@ func TestABatchWhoseAnswerIsLostCountsOnce(t *testing.T) {
 	})
 }
 
+func TestWhatWasCountedWhileABatchWaitedIsWrittenAtTheEndToo(t *testing.T) {
+	var d *database
+	var of Of
+	metered(t, 100, func(m *Meter, database *database, _ *gauges, _ *limits.Limits) {
+		d, of = database, Of{dayOf(time.Now()), 7, ""}
+		d.set(true, false)
+		m.Record(time.Now(), 7, "", one)
+		pass(interval + time.Second)
+		m.Record(time.Now(), 7, "", one)
+		d.set(false, false)
+	})
+	if got := d.has(of); got.Requests != 2 {
+		t.Errorf("after a stop %+v is written", got)
+	}
+}
+
 func TestWhileTheDatabaseIsAwayUsageIsKeptUpToABoundAndWrittenLater(t *testing.T) {
 	metered(t, 3, func(m *Meter, d *database, g *gauges, _ *limits.Limits) {
 		day := dayOf(time.Now())
