@@ -37,7 +37,7 @@ type Exchange struct {
 	conn   redis.Conn // nil while Redis is away
 	hour   int64      // of totals
 	totals map[string]int64
-	first  bool             // totals have not been read on this connection: what they say is old
+	first  bool             // the totals to be read next are old: others' use of before is in them
 	beats  map[string]int64 // gateway → tick of its last sign of life
 	tick   int64
 	known  int // gateways
@@ -96,10 +96,7 @@ func (e *Exchange) exchange(ctx context.Context, now time.Time) error {
 		// While Redis was away each gateway kept to its own share: what it used then is nobody else's.
 		e.limits.unsent()
 	}
-	if hour := now.Unix() / int64(period/time.Second); hour != e.hour || e.first {
-		e.hour, e.totals = hour, map[string]int64{}
-	}
-	name := totalsPrefix + strconv.FormatInt(e.hour, 10)
+	name := e.turnTo(now)
 	mine := e.limits.unsent()
 	mine[beat+":"+e.gateway] = 1
 	for field, used := range mine {
@@ -116,6 +113,15 @@ func (e *Exchange) exchange(ctx context.Context, now time.Time) error {
 	}
 	e.apply(now, totals, mine)
 	return nil
+}
+
+// turnTo brings the totals to the hour, and returns what they are called in Redis.
+func (e *Exchange) turnTo(now time.Time) (name string) {
+	if hour := now.Unix() / int64(period/time.Second); hour != e.hour || e.first {
+		e.first = e.first || hour < e.hour // the clock was set back: what that hour's say has been taken off
+		e.hour, e.totals = hour, map[string]int64{}
+	}
+	return totalsPrefix + strconv.FormatInt(e.hour, 10)
 }
 
 // apply takes off what the others used since the totals before.

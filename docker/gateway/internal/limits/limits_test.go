@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -219,12 +220,12 @@ func TestAdmissionAllocatesNothing(t *testing.T) {
 type gateways struct {
 	limits []*Limits
 	peers  []*Exchange
-	totals map[string]int64
+	totals map[string]map[string]int64 // by name
 	key    *auth.Key
 }
 
 func sharing(n int, limits auth.Limits) *gateways {
-	g := &gateways{totals: map[string]int64{}, key: &auth.Key{ID: 7, Limits: limits}}
+	g := &gateways{totals: map[string]map[string]int64{}, key: &auth.Key{ID: 7, Limits: limits}}
 	for i := range n {
 		l := New(func(string) {})
 		l.Know([]auth.Key{*g.key})
@@ -241,15 +242,15 @@ func (g *gateways) exchange(now time.Time) {
 	for i, peer := range g.peers {
 		mine := g.limits[i].unsent()
 		mine["gateway:"+peer.gateway] = 1
-		read := map[string]int64{}
-		for field, used := range mine {
-			g.totals[field] += used
+		name := peer.turnTo(now)
+		if g.totals[name] == nil {
+			g.totals[name] = map[string]int64{}
 		}
-		for field, total := range g.totals {
-			read[field] = total
+		for field, used := range mine {
+			g.totals[name][field] += used
 		}
 		peer.tick++
-		peer.apply(now, read, mine)
+		peer.apply(now, maps.Clone(g.totals[name]), mine)
 	}
 }
 
@@ -298,6 +299,27 @@ func TestTogetherGatewaysKeepToTheLimit(t *testing.T) {
 	// Ten minutes' worth, a full bucket at the start, and a second of each gateway's own.
 	if most := 660 + 4*5; passed > most || passed < 600 {
 		t.Errorf("%d passed in ten minutes, not between 600 and %d", passed, most)
+	}
+}
+
+func TestAClockThatIsSetBackTakesNothingOffTwice(t *testing.T) {
+	g := sharing(2, auth.Limits{RequestsPerMinute: 60})
+	before, after := morning.Add(-time.Minute), morning.Add(time.Minute) // the turn of an hour is between them
+	for range 2 {
+		g.exchange(before)
+	}
+	if n := admitted(g.limits[0], before, g.key, 60); n != 60 {
+		t.Fatalf("%d pass", n)
+	}
+	g.exchange(before)
+	if n := admitted(g.limits[1], before, g.key, 60); n != 0 {
+		t.Fatalf("%d pass once the other gateway let all pass", n)
+	}
+	g.exchange(after)
+	passed := admitted(g.limits[1], after, g.key, 1)
+	g.exchange(before)
+	if passed += admitted(g.limits[1], after, g.key, 60); passed != 60 {
+		t.Errorf("%d pass two minutes later, not 60", passed)
 	}
 }
 
