@@ -100,7 +100,11 @@ func (k *Keyring) Run(ctx context.Context) {
 	delay := 100 * time.Millisecond
 	for {
 		wait := k.refresh
-		if err := k.reload(ctx); err != nil && ctx.Err() == nil {
+		shared, err := k.reload(ctx)
+		if shared { // its query may have begun before the change that this is to read
+			_, err = k.reload(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			k.log.Warn("keys not reloaded: those known go on working", "error", err)
 			wait = min(delay, k.refresh)
 			delay = min(delay*2, maxDelay)
@@ -130,9 +134,9 @@ func (k *Keyring) Invalidate() {
 // Loaded tells whether keys have been read at least once.
 func (k *Keyring) Loaded() bool { return k.snapshot.Load() != nil }
 
-// reload reads the keys. Callers at the same time share one query.
-func (k *Keyring) reload(ctx context.Context) error {
-	_, err, _ := k.loading.Do("", func() (any, error) {
+// reload reads the keys. Callers at the same time share one query, and are told so.
+func (k *Keyring) reload(ctx context.Context) (shared bool, err error) {
+	_, err, shared = k.loading.Do("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
 		keys, err := k.source.Keys(ctx)
@@ -147,7 +151,7 @@ func (k *Keyring) reload(ctx context.Context) error {
 		k.snapshot.Store(index(keys))
 		return nil, nil
 	})
-	return err
+	return shared, err
 }
 
 // find returns the key with a digest, or nil.
@@ -186,7 +190,8 @@ func (k *Keyring) judge(now time.Time, signed bool, digest [32]byte) (*Key, verd
 	failed := k.failed
 	k.mu.Unlock()
 	if !fresh {
-		failed = k.reload(context.Background()) != nil
+		_, err := k.reload(context.Background())
+		failed = err != nil
 	}
 	if key := k.find(now, signed, digest); key != nil {
 		return key, known

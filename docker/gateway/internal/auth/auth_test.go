@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ollamamax/gateway/internal/eventually"
@@ -22,13 +23,18 @@ type source struct {
 	keys  []Key
 	err   error
 	loads int
+	hold  chan struct{} // answers wait for it, if set
 }
 
 func (s *source) Keys(context.Context) ([]Key, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.loads++
-	return s.keys, s.err
+	keys, err, hold := s.keys, s.err, s.hold
+	s.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	return keys, err
 }
 
 func (s *source) set(err error, keys ...Key) {
@@ -44,7 +50,7 @@ func secret(text string) Key {
 func ring(t *testing.T, s *source) *Keyring {
 	t.Helper()
 	k := NewKeyring(s, time.Minute, time.Minute, slog.New(slog.DiscardHandler), func(bool) {}, func([]Key) {})
-	_ = k.reload(t.Context()) // an absent database is part of some tests
+	_, _ = k.reload(t.Context()) // an absent database is part of some tests
 	return k
 }
 
@@ -173,6 +179,28 @@ func TestARevokedKeyStopsAtTheNextReload(t *testing.T) {
 	})
 	cancel()
 	<-done
+}
+
+func TestARevokedKeyStopsThoughAQueryFromBeforeIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &source{keys: []Key{secret("old-key")}}
+		k := ring(t, s)
+		s.hold = make(chan struct{})
+		time.Sleep(2 * freshFor)
+		go ask(k, "GET", "/api/tags", "Authorization", "Bearer a-guess")
+		synctest.Wait() // for the answer to its query, which has the key
+		s.set(nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		go k.Run(ctx)
+		synctest.Wait()
+		close(s.hold)
+		synctest.Wait()
+		if status, _ := ask(k, "GET", "/api/tags", "Authorization", "Bearer old-key"); status != 401 {
+			t.Errorf("after the reload: %d", status)
+		}
+		cancel()
+		synctest.Wait()
+	})
 }
 
 func TestAKeyDoesWhatItsScopesSayAndNoMore(t *testing.T) {
@@ -311,7 +339,7 @@ func TestSignedRequests(t *testing.T) {
 func BenchmarkAuthorize(b *testing.B) {
 	k := NewKeyring(&source{keys: []Key{secret("omx_0123456789abcdef0123456789abcdef0123456789ab")}}, time.Minute, time.Minute,
 		slog.New(slog.DiscardHandler), func(bool) {}, func([]Key) {})
-	_ = k.reload(b.Context())
+	_, _ = k.reload(b.Context())
 	bearer := "Bearer omx_0123456789abcdef0123456789abcdef0123456789ab"
 	header := func(string) string { return bearer }
 	for b.Loop() {
