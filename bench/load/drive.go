@@ -25,19 +25,19 @@ const (
 
 // plan is what to send.
 type plan struct {
-	address, path, key, model string
-	stream                    bool
-	large, repeated           float64
-	clients                   int
-	rate                      float64
-	length                    time.Duration
-	seed                      int64
+	address, key, model string
+	stream              bool
+	large, repeated     float64
+	clients             int
+	rate                float64
+	length              time.Duration
+	seed                int64
 }
 
 // result is what came of it. Times are in milliseconds.
 type result struct {
 	Requests int            `json:"requests"` // answered with 200, whole
-	Tokens   int            `json:"tokens"`   // chunks of streams
+	Tokens   int            `json:"tokens"`   // lines of streams
 	Statuses map[string]int `json:"statuses"` // of other answers
 	Cut      int            `json:"cut"`      // streams that end without their last message, and say so
 	Failed   int            `json:"failed"`   // anything else
@@ -45,19 +45,17 @@ type result struct {
 	Seconds  float64        `json:"seconds"`
 	P50      float64        `json:"p50_ms"`
 	P99      float64        `json:"p99_ms"`
-	First    float64        `json:"first_p50_ms"` // until the first byte of the body
 }
 
 // client is one connection and what it has seen.
 type client struct {
-	p      *plan
-	conn   net.Conn
-	in     *bufio.Reader
-	body   bytes.Buffer
-	line   []byte
-	seen   result
-	times  []time.Duration
-	firsts []time.Duration
+	p     *plan
+	conn  net.Conn
+	in    *bufio.Reader
+	body  bytes.Buffer
+	line  []byte
+	seen  result
+	times []time.Duration
 }
 
 // errCut is a stream that ended early and said so in its last message.
@@ -86,7 +84,7 @@ func drive(p plan) (result, error) {
 
 func sum(clients []*client, took time.Duration) result {
 	total := result{Statuses: map[string]int{}, Seconds: took.Seconds()}
-	var times, firsts []time.Duration
+	var times []time.Duration
 	for _, c := range clients {
 		total.Requests += c.seen.Requests
 		total.Tokens += c.seen.Tokens
@@ -98,9 +96,9 @@ func sum(clients []*client, took time.Duration) result {
 		for status, n := range c.seen.Statuses {
 			total.Statuses[status] += n
 		}
-		times, firsts = append(times, c.times...), append(firsts, c.firsts...)
+		times = append(times, c.times...)
 	}
-	total.P50, total.P99, total.First = at(times, 0.5), at(times, 0.99), at(firsts, 0.5)
+	total.P50, total.P99 = at(times, 0.5), at(times, 0.99)
 	return total
 }
 
@@ -168,10 +166,6 @@ func (c *client) ask(n int64, due time.Time) error {
 		return err
 	}
 	c.line = h.first
-	if _, err := c.in.Peek(1); err != nil && h.length != 0 {
-		return err
-	}
-	first := time.Since(due)
 	c.body.Reset()
 	pieces, err := c.rest(h)
 	if err != nil {
@@ -194,7 +188,7 @@ func (c *client) ask(n int64, due time.Time) error {
 	}
 	c.seen.Requests++
 	c.seen.Tokens += pieces
-	c.times, c.firsts = append(c.times, time.Since(due)), append(c.firsts, first)
+	c.times = append(c.times, time.Since(due))
 	return nil
 }
 
@@ -238,6 +232,6 @@ func (p *plan) request(n int64) []byte {
 	if p.key != "" {
 		key = "Authorization: Bearer " + p.key + "\r\n"
 	}
-	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: bench\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s%s\"}",
-		p.path, key, len(begin)+len(text)+2, begin, text)
+	return fmt.Appendf(nil, "POST /api/generate HTTP/1.1\r\nHost: bench\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s%s\"}",
+		key, len(begin)+len(text)+2, begin, text)
 }

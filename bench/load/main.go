@@ -39,7 +39,6 @@ func run(command string, arguments []string) error {
 	case "drive":
 		var p plan
 		flags.StringVar(&p.address, "address", "127.0.0.1:11500", "`ADDRESS` that requests go to")
-		flags.StringVar(&p.path, "path", "/api/generate", "`PATH` of the requests")
 		flags.StringVar(&p.key, "key", "", "API `KEY`; none: requests carry none")
 		flags.StringVar(&p.model, "model", "bench", "`MODEL`: the mock's behaviour, see serve")
 		flags.BoolVar(&p.stream, "stream", false, "ask for streams")
@@ -99,8 +98,7 @@ func readHead(in *bufio.Reader, line []byte) (head, error) {
 	}
 }
 
-// readChunk returns the size of a chunk that was read and dropped; 0 is the last. A reader that is handed
-// over sees its content.
+// readChunk adds the content of a chunk to a buffer and returns its size; 0 is the last.
 func readChunk(in *bufio.Reader, to *bytes.Buffer) (int, error) {
 	line, err := in.ReadSlice('\n')
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -20,23 +19,19 @@ const (
 	upstream    = 20 * time.Millisecond
 )
 
-// models are the mock's behaviours. "bench" answers at once, "slow" after 20 ms, "paced" streams a token a
-// millisecond, "busy" says 429, "broken" 500, "cut" ends a stream at token 40, and "silent" says nothing
-// until its client has gone.
-var models = []string{"bench", "slow", "paced", "busy", "broken", "cut", "silent"}
+// models are the mock's behaviours. "bench" answers at once, "slow" after 20 ms, "busy" says 429, "broken" 500,
+// and "cut" ends a stream at token 40.
+var models = []string{"bench", "slow", "busy", "broken", "cut"}
 
 var (
-	whole   = message("application/json", "200 OK", `{"model":"bench","response":"`+strings.Repeat("x", answerBytes-95)+`","done":true,"prompt_eval_count":26,"eval_count":64}`)
-	busy    = message("application/json", "429 Too Many Requests", `{"error":"too many requests"}`)
-	broken  = message("application/json", "500 Internal Server Error", `{"error":"llama runner process has terminated"}`)
-	start   = []byte("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
-	token   = chunk(`{"model":"bench","created_at":"2026-01-01T00:00:00Z","response":" word","done":false}` + "\n")
-	ending  = append(chunk(`{"model":"bench","created_at":"2026-01-01T00:00:00Z","response":"","done":true,"prompt_eval_count":26,"eval_count":64}`+"\n"), "0\r\n\r\n"...)
-	tags    = message("application/json", "200 OK", listed(`{"name":%[1]q,"model":%[1]q,"digest":"digest-of-%[1]s","size":1000,"modified_at":"2026-01-01T00:00:00Z"}`))
-	loaded  = message("application/json", "200 OK", listed(`{"name":%[1]q,"model":%[1]q,"digest":"digest-of-%[1]s","size":1000}`))
-	count   atomic.Int64 // inference requests
-	left    atomic.Int64 // clients that left a silent answer
-	lastGap atomic.Int64 // Unix time in nanoseconds at which the last of them left
+	whole  = message("application/json", "200 OK", `{"model":"bench","response":"`+strings.Repeat("x", answerBytes-95)+`","done":true,"prompt_eval_count":26,"eval_count":64}`)
+	busy   = message("application/json", "429 Too Many Requests", `{"error":"too many requests"}`)
+	broken = message("application/json", "500 Internal Server Error", `{"error":"llama runner process has terminated"}`)
+	start  = []byte("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+	token  = chunk(`{"model":"bench","created_at":"2026-01-01T00:00:00Z","response":" word","done":false}` + "\n")
+	ending = append(chunk(`{"model":"bench","created_at":"2026-01-01T00:00:00Z","response":"","done":true,"prompt_eval_count":26,"eval_count":64}`+"\n"), "0\r\n\r\n"...)
+	tags   = message("application/json", "200 OK", listed(`{"name":%[1]q,"model":%[1]q,"digest":"digest-of-%[1]s","size":1000,"modified_at":"2026-01-01T00:00:00Z"}`))
+	loaded = message("application/json", "200 OK", listed(`{"name":%[1]q,"model":%[1]q,"digest":"digest-of-%[1]s","size":1000}`))
 )
 
 func message(kind, status, body string) []byte {
@@ -91,7 +86,7 @@ func answerAll(c net.Conn) error {
 		if _, err := in.Discard(max(h.length, 0)); err != nil {
 			return err
 		}
-		if err := answer(c, in, string(line), model, stream); err != nil {
+		if err := answer(c, string(line), model, stream); err != nil {
 			return err
 		}
 	}
@@ -106,19 +101,16 @@ func read(begin []byte) (model string, stream bool) {
 	return model, bytes.Contains(begin, []byte(`"stream":true`))
 }
 
-func answer(c net.Conn, in *bufio.Reader, line, model string, stream bool) error {
+func answer(c net.Conn, line, model string, stream bool) error {
 	write := func(data []byte) error { _, err := c.Write(data); return err }
 	switch {
 	case strings.Contains(line, " /api/tags "):
 		return write(tags)
 	case strings.Contains(line, " /api/ps "):
 		return write(loaded)
-	case strings.Contains(line, " /count "):
-		return write(message("application/json", "200 OK", fmt.Sprintf(`{"requests":%d,"left":%d,"last_left_ns":%d}`, count.Load(), left.Load(), lastGap.Load())))
 	case strings.HasPrefix(line, "GET "):
 		return write(message("text/plain", "200 OK", "Ollama is running"))
 	}
-	count.Add(1)
 	switch model {
 	case "slow":
 		time.Sleep(upstream)
@@ -126,11 +118,6 @@ func answer(c net.Conn, in *bufio.Reader, line, model string, stream bool) error
 		return write(busy)
 	case "broken":
 		return write(broken)
-	case "silent":
-		_, err := in.Peek(1) // ends when the client has gone: it sends nothing more until it has its answer
-		left.Add(1)
-		lastGap.Store(time.Now().UnixNano())
-		return err
 	}
 	if !stream {
 		return write(whole)
@@ -141,9 +128,6 @@ func answer(c net.Conn, in *bufio.Reader, line, model string, stream bool) error
 	for i := range tokens {
 		if model == "cut" && i == cutAt {
 			return io.EOF
-		}
-		if model == "paced" {
-			time.Sleep(time.Millisecond)
 		}
 		if err := write(token); err != nil {
 			return err
