@@ -91,22 +91,29 @@ func (c *conn) serve() {
 }
 
 // one reads a request and answers it. idle is the longest wait for its first byte.
-func (c *conn) one(idle time.Duration) next {
+func (c *conn) one(idle time.Duration) (then next) {
+	var k *call
+	defer func() {
+		if problem := recover(); problem != nil {
+			c.panicked(k, problem)
+			then = ended
+		}
+	}()
 	verdict, err := c.readHead(idle)
 	if err != nil {
 		return ended // the client has left or takes too long: net/http says nothing either
 	}
 	if verdict == http1.Other {
-		return elsewhere // its head has not been read: what c.head says is of the request before, in memory given back
+		return elsewhere // its head has not been read
 	}
 	route := inference.Routes[string(c.head.Path)]
 	if route == "" || c.head.Length > c.front.settings.MaxBodyBytes {
 		return elsewhere
 	}
-	k := &call{Exchange: exchange.Exchange{Start: time.Now(), RequestID: reply.RequestID(string(c.head.RequestID)), API: "none"}}
+	k = &call{Exchange: exchange.Exchange{Start: time.Now(), RequestID: reply.RequestID(string(c.head.RequestID)), API: "none"}}
+	c.x, c.path, c.last = &k.Exchange, route, c.head.Close
 	var refusal *reply.Refusal
 	k.Key, c.standing, refusal = c.front.gate.Enter(k.Start, http.MethodPost, route, "", c.onHeader)
-	c.x, c.path, c.last = &k.Exchange, route, c.head.Close
 	if refusal != nil {
 		return c.turnAway(k, refusal)
 	}
@@ -119,8 +126,9 @@ func (c *conn) one(idle time.Duration) next {
 	k.request.Exchange, k.request.Life = &k.Exchange, &k.life
 	k.request.Method, k.request.Target, k.request.Path = http.MethodPost, route, route
 	k.request.Fields, k.request.Body = c.head.Fields, body
-	then := c.infer(k)
+	then = c.infer(k)
 	giveBack(large)
+	c.x, c.rest = nil, nil // both lead to the body
 	c.drop(c.head.Size + len(body))
 	return then
 }
@@ -143,17 +151,10 @@ func (c *conn) turnAway(k *call, refusal *reply.Refusal) next {
 }
 
 // infer has the request answered.
-func (c *conn) infer(k *call) (then next) {
+func (c *conn) infer(k *call) next {
 	c.call.Store(k)
-	defer func() {
-		c.call.Store(nil)
-		if problem := recover(); problem != nil {
-			c.front.log.Error("handler panicked", "request", k.RequestID, "path", k.API, "panic", fmt.Sprint(problem))
-			c.record(k, http.StatusInternalServerError)
-			then = ended
-		}
-	}()
 	err := c.front.service.Infer(&k.request, c)
+	c.call.Store(nil)
 	switch {
 	case k.Left:
 		c.record(k, access.StatusClientGone)
@@ -166,6 +167,16 @@ func (c *conn) infer(k *call) (then next) {
 		return ended
 	}
 	return again
+}
+
+// panicked notes a bug, which must end the connection alone. k is nil where no head had been read.
+func (c *conn) panicked(k *call, problem any) {
+	if k == nil {
+		c.front.log.Error("handler panicked", "remote", c.remote, "panic", fmt.Sprint(problem))
+		return
+	}
+	c.front.log.Error("handler panicked", "request", k.RequestID, "path", c.path, "panic", fmt.Sprint(problem))
+	c.record(k, http.StatusInternalServerError)
 }
 
 // incomplete ends a request whose body did not come.

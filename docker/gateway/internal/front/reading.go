@@ -123,7 +123,7 @@ func (c *conn) drop(n int) {
 	}
 	if c.filled = copy(c.in[:], c.in[min(n, c.filled):c.filled]); c.filled == 0 {
 		ins.Put(c.in)
-		c.in = nil
+		c.in, c.head = nil, http1.Request{Fields: c.head.Fields} // which pointed into it
 	}
 }
 

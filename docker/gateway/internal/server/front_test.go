@@ -6,18 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"ollamamax/gateway/internal/access"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/eventually"
+	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/front"
+	"ollamamax/gateway/internal/server"
 	"ollamamax/gateway/internal/workertest"
 )
 
@@ -226,6 +233,53 @@ func custom(t testing.TB, handler http.HandlerFunc) *workertest.Worker {
 	}))
 	t.Cleanup(server.Close)
 	return &workertest.Worker{Address: server.Listener.Addr().String()}
+}
+
+func TestAConnectionHoldsNothingOfABodyThatWasAnswered(t *testing.T) {
+	worker := custom(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"done":true}`)
+	})
+	g := start(t, []*workertest.Worker{worker})
+	const size = 16 << 20
+	request := plain("/api/generate", `{"model":"tiny","prompt":"`+strings.Repeat("x", size)+`"}`)
+	held := func() uint64 {
+		runtime.GC()
+		var memory runtime.MemStats
+		runtime.ReadMemStats(&memory)
+		return memory.HeapAlloc
+	}
+	before := held()
+	for range 4 {
+		connection := g.dial(t)
+		send(t, connection, request)
+		if response, text := next(t, bufio.NewReader(connection)); response.Close || text != `{"done":true}` {
+			t.Fatalf("close %v, %s", response.Close, text)
+		}
+	}
+	eventually.True(t, "what four bodies took is free again", func() bool { return held() < before+size/2 })
+}
+
+func TestAPanicEndsItsConnectionAlone(t *testing.T) {
+	_, g := one(t)
+	var recorded atomic.Int64
+	recorder := access.NewRecorder(g.metrics, io.Discard, slog.LevelInfo, "x", func(_ *exchange.Exchange, status int) { recorded.Store(int64(status)) })
+	cfg := config.Default().Server
+	s := server.New("x", cfg, front.New("x", cfg, nil, nil, recorder, discard()), recorder, discard(), http.NotFoundHandler())
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.Serve(t.Context(), listener) }()
+	g.address = listener.Addr().String()
+	connection := g.dial(t)
+	send(t, connection, plain("/api/generate", generate)) // whose gate is nil
+	if took := closed(t, connection); took > 2*time.Second || recorded.Load() != 500 {
+		t.Errorf("closed after %s, recorded as %d", took, recorded.Load())
+	}
+	if response, _ := g.raw(t, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); response.StatusCode != 404 {
+		t.Errorf("the next connection: %d", response.StatusCode)
+	}
 }
 
 func TestAClientThatStopsReadingItsStreamIsCutOffAndItsWorkerToo(t *testing.T) {

@@ -162,7 +162,7 @@ func (c *Conn) within(now time.Time, silence time.Duration) {
 func (c *Conn) drop() {
 	if c.buffer != nil {
 		buffers.Put(c.buffer)
-		c.buffer, c.filled = nil, 0
+		c.buffer, c.filled, c.ContentType = nil, 0, nil // which pointed into it
 	}
 }
 
