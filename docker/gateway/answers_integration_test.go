@@ -186,16 +186,7 @@ func askAnew(t *testing.T, one, two place) {
 		}
 		return nil
 	})
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, one.url+"/api/delete", strings.NewReader(`{"model":"changing"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+firstKey)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = response.Body.Close()
+	_, _ = ask(t, firstKey, http.MethodDelete, one.url+"/api/delete", `{"model":"changing"}`)
 	if a, err := one.send(t, "/api/generate", body); err != nil || a.status != http.StatusNotFound {
 		t.Errorf("a deleted model still answers: %d %s, %v", a.status, a.text, err)
 	}
