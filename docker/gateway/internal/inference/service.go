@@ -284,7 +284,7 @@ func (s *Service) deliver(r *Request, c Client, a *answer) error {
 			break
 		}
 		var err error
-		piece, done, err = conn.Next(began, s.silence)
+		piece, done, err = conn.Next(time.Now(), s.silence) // a client that took its time is no silence of the worker's
 		x.Waited(began)
 		if err != nil {
 			return s.breakOff(r, c, a, silent(err))

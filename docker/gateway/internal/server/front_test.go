@@ -341,6 +341,26 @@ func TestASlowReaderGetsItsWholeStream(t *testing.T) {
 	}
 }
 
+func TestAClientThatPausesIsNoSilenceOfItsWorker(t *testing.T) {
+	line := strings.Repeat("x", 32<<10) + "\n"
+	const lines = 1200 // more than the kernel holds on the way
+	worker := custom(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		for range lines {
+			_, _ = io.WriteString(w, line)
+		}
+	})
+	g := start(t, []*workertest.Worker{worker}, func(c *config.Config) {
+		c.Workers.ResponseTimeout, c.Server.WriteTimeout = 200*time.Millisecond, 10*time.Second
+	})
+	connection := g.dial(t)
+	send(t, connection, plain("/api/generate", generate))
+	time.Sleep(time.Second) // the pause is what is tested
+	if _, text := next(t, bufio.NewReader(connection)); len(text) != lines*len(line) {
+		t.Errorf("%d bytes of %d", len(text), lines*len(line))
+	}
+}
+
 func TestADrainingGatewayClosesPlainConnectionsWithTheirAnswersAndIdleOnesAtOnce(t *testing.T) {
 	worker, g := one(t, func(c *config.Config) { c.Server.DrainDelay = 300 * time.Millisecond })
 	idle, busy := g.dial(t), g.dial(t)
