@@ -270,7 +270,11 @@ func (b *bucket) window(limit int64) Window {
 	if limit == 0 {
 		return Window{}
 	}
-	return Window{limit, max(0, int64(b.balance)), b.until(b.room())}
+	remaining := limit
+	if b.balance < float64(limit) { // or else it may not fit
+		remaining = max(0, int64(b.balance))
+	}
+	return Window{limit, remaining, b.until(b.room())}
 }
 
 // until is how long the balance takes to get somewhere.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -155,6 +156,15 @@ func TestAMonthsBudgetCountsWhatAllGatewaysWroteAndWhatThisOneHasNot(t *testing.
 	}
 	if refused() != "insufficient_quota insufficient_quota" {
 		t.Errorf("counted %s", refused())
+	}
+}
+
+func TestTheLargestLimitsAreReckonedWithToo(t *testing.T) {
+	l, key, _ := limited(auth.Limits{RequestsPerMinute: math.MaxInt64, TokensPerMinute: math.MaxInt64, TokensPerMonth: math.MaxInt64})
+	l.Charge(morning, key, 1e12)
+	standing, refusal := l.Admit(morning, key, true)
+	if refusal != nil || standing.Requests.Remaining != math.MaxInt64 || standing.Tokens.Remaining < math.MaxInt64-2e12 {
+		t.Errorf("%+v, %v", standing, refusal)
 	}
 }
 
