@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,7 @@ type Fleet struct {
 	log      *slog.Logger
 	changed  func() // a node was drained, or taken in again
 	kick     chan struct{}
+	loading  sync.Mutex // what was read first must not be what holds in the end
 	loaded   atomic.Bool
 }
 
@@ -77,6 +79,8 @@ func (f *Fleet) Invalidate() {
 }
 
 func (f *Fleet) load(ctx context.Context) error {
+	f.loading.Lock()
+	defer f.loading.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	names, err := f.database.DrainedNodes(ctx)
