@@ -19,6 +19,7 @@ import (
 	"ollamamax/gateway/internal/keys"
 	"ollamamax/gateway/internal/reply"
 	"ollamamax/gateway/internal/store"
+	"ollamamax/gateway/internal/usage"
 )
 
 // Database keeps keys and usage.
@@ -270,10 +271,9 @@ func (a *Accounts) rotate(w http.ResponseWriter, r *http.Request) {
 func (a *Accounts) usage(w http.ResponseWriter, r *http.Request) {
 	query := parameters{values: r.URL.Query()}
 	now := time.Now().UTC()
-	monthBegan := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	limit, after := query.page()
 	ask := store.UsageQuery{
-		From: query.day("from", monthBegan), To: query.day("to", now), GroupBy: query.groups(), Tenant: query.tenant(r),
+		From: query.day("from", usage.StartOfMonth(now)), To: query.day("to", now), GroupBy: query.groups(), Tenant: query.tenant(r),
 		Key: query.number("key", 1, 1<<53), Model: query.text("model"), Limit: limit + 1, Offset: int(after),
 	}
 	if len(query.problems) == 0 && ask.To.Before(ask.From) {

@@ -234,7 +234,7 @@ func (m *Meter) write(ctx context.Context) error {
 		m.roomSince = time.Time{} // there may be no room for its days
 		return err
 	}
-	month := startOfMonth(now)
+	month := StartOfMonth(now)
 	for of, counts := range m.batch.Rows {
 		if !of.Date().Before(month) {
 			m.flushed[of.Key] += counts.PromptTokens + counts.CompletionTokens
@@ -246,7 +246,7 @@ func (m *Meter) write(ctx context.Context) error {
 
 // settle tells the limits what keys with a budget have used this month, on all gateways.
 func (m *Meter) settle(ctx context.Context) error {
-	month := startOfMonth(time.Now())
+	month := StartOfMonth(time.Now())
 	budgeted := m.limits.Budgeted()
 	if len(budgeted) > 0 {
 		recorded, err := m.database.TokensSince(ctx, month, budgeted)
@@ -259,7 +259,8 @@ func (m *Meter) settle(ctx context.Context) error {
 	return nil
 }
 
-func startOfMonth(t time.Time) time.Time {
+// StartOfMonth is when the month of a time began, in UTC.
+func StartOfMonth(t time.Time) time.Time {
 	year, month, _ := t.UTC().Date()
 	return time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
 }
