@@ -40,7 +40,7 @@ func run(command string, arguments []string) error {
 		var p plan
 		flags.StringVar(&p.address, "address", "127.0.0.1:11500", "`ADDRESS` that requests go to")
 		flags.StringVar(&p.key, "key", "", "API `KEY`; none: requests carry none")
-		flags.StringVar(&p.model, "model", "bench", "`MODEL`: the mock's behaviour, see serve")
+		flags.StringVar(&p.model, "model", "bench", "`MODEL`, which is how the mock behaves: see models")
 		flags.BoolVar(&p.stream, "stream", false, "ask for streams")
 		flags.Float64Var(&p.large, "large", 0, "`SHARE` of requests with prompts of 100 KB to 1 MB")
 		flags.Float64Var(&p.repeated, "repeated", -1, "`SHARE` of deterministic requests that were sent before; -1: none is deterministic")
