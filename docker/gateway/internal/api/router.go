@@ -143,7 +143,7 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 		a.tooLarge(w, r)
 	default:
 		exchange.From(r.Context()).Cause = err
-		reply.Error(w, r, http.StatusRequestTimeout, "the request body did not arrive in time")
+		reply.Refuse(w, r, reply.Late)
 	}
 	return nil, false
 }

@@ -187,7 +187,7 @@ func (c *conn) incomplete(k *call, err error) next {
 		c.record(k, access.StatusClientGone)
 		return ended
 	}
-	return c.turnAway(k, &reply.Refusal{Status: http.StatusRequestTimeout, Message: "the request body did not arrive in time"})
+	return c.turnAway(k, reply.Late)
 }
 
 func (c *conn) record(k *call, status int) {

@@ -15,6 +15,9 @@ type Refusal struct {
 	RetryAfter time.Duration // zero: what is usual for the status
 }
 
+// Late refuses a request whose body did not come.
+var Late = &Refusal{Status: http.StatusRequestTimeout, Message: "the request body did not arrive in time"}
+
 // Body is the error in the shape of the API that path belongs to.
 func (f *Refusal) Body(path string) []byte {
 	if f.Kind == "" {
