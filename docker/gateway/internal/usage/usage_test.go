@@ -59,7 +59,7 @@ func (d *database) PrepareUsage(_ context.Context, first, _, _ time.Time) error 
 	return nil
 }
 
-func (d *database) TokensSince(_ context.Context, since time.Time, keys []int64) (map[int64]int64, error) {
+func (d *database) TokensSince(_ context.Context, since time.Time, _ []int64) (map[int64]int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.away {
@@ -71,7 +71,6 @@ func (d *database) TokensSince(_ context.Context, since time.Time, keys []int64)
 			tokens[of.Key] += counts.PromptTokens + counts.CompletionTokens
 		}
 	}
-	_ = keys
 	return tokens, nil
 }
 

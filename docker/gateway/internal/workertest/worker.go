@@ -132,13 +132,6 @@ func (w *Worker) Hold() (release func()) {
 	return sync.OnceFunc(func() { close(hold) })
 }
 
-// SetModels changes what the worker holds.
-func (w *Worker) SetModels(models ...string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.models = models
-}
-
 // Remember makes memory so scarce that only some models fit, of which none is loaded yet. Loading one takes
 // a while and unloads the one that was used the longest ago.
 func (w *Worker) Remember(models int, loading time.Duration) {
