@@ -282,7 +282,7 @@ func TestWhatIsWrongWithARequestIsSaidAtOnce(t *testing.T) {
 func (p *platform) use(t *testing.T, ids ...int64) time.Time {
 	t.Helper()
 	today := time.Now().UTC().Truncate(24 * time.Hour)
-	if err := p.store.PrepareUsage(t.Context(), today.AddDate(0, 0, -3), today, today.AddDate(0, 0, -90)); err != nil {
+	if err := p.store.PrepareUsage(t.Context(), today.AddDate(0, 0, -3), today, 90); err != nil {
 		t.Fatal(err)
 	}
 	for _, gateway := range []string{"gateway-1", "gateway-2"} {

@@ -148,7 +148,7 @@ func of(key int64, model string, ago int) usage.Of {
 // prepare makes room for the days since that many ago.
 func prepare(t *testing.T, s *store.Store, ago int) {
 	t.Helper()
-	if err := s.PrepareUsage(t.Context(), today.AddDate(0, 0, -ago), today.AddDate(0, 0, 7), today.AddDate(0, 0, -90)); err != nil {
+	if err := s.PrepareUsage(t.Context(), today.AddDate(0, 0, -ago), today.AddDate(0, 0, 7), 90); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -220,10 +220,12 @@ func TestUsageIsDroppedAfterItsTimeAndThereIsRoomAhead(t *testing.T) {
 	errs := make([]error, 5)
 	for i := range errs {
 		wait.Go(func() {
-			errs[i] = s.PrepareUsage(t.Context(), today, today.AddDate(0, 0, 8), today.AddDate(0, 0, -32))
+			errs[i] = s.PrepareUsage(t.Context(), today, today.AddDate(0, 0, 8), 32)
 		})
 	}
 	wait.Wait()
+	// A gateway whose clock is years ahead.
+	errs = append(errs, s.PrepareUsage(t.Context(), today.AddDate(5, 0, 0), today.AddDate(5, 0, 7), 32))
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}

@@ -49,9 +49,12 @@ func (s *Store) AddUsage(ctx context.Context, gateway string, batch usage.Batch)
 	return err
 }
 
-// PrepareUsage makes room for the usage of the days from first to last, and drops that of days before keep.
-func (s *Store) PrepareUsage(ctx context.Context, first, last, keep time.Time) error {
-	_, err := s.pool.Exec(ctx, `SELECT prepare_usage($1::date, $2::date, $3::date)`, first.UTC(), last.UTC(), keep.UTC())
+// PrepareUsage makes room for the usage of the days from first to last, and drops that of days before first
+// which are more than keepDays ago. By the database's clock: a gateway whose own is wrong drops nothing.
+func (s *Store) PrepareUsage(ctx context.Context, first, last time.Time, keepDays int) error {
+	_, err := s.pool.Exec(ctx, `
+		SELECT prepare_usage($1::date, $2::date, least($1::date, (now() AT TIME ZONE 'UTC')::date - $3::int))`,
+		first.UTC(), last.UTC(), keepDays)
 	return err
 }
 

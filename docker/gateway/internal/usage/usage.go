@@ -51,8 +51,9 @@ type Batch struct {
 // Database keeps usage.
 type Database interface {
 	AddUsage(ctx context.Context, gateway string, batch Batch) error
-	// PrepareUsage makes room for days from first to last and forgets those before keep.
-	PrepareUsage(ctx context.Context, first, last, keep time.Time) error
+	// PrepareUsage makes room for days from first to last, and forgets those before first that are more than
+	// keepDays ago.
+	PrepareUsage(ctx context.Context, first, last time.Time, keepDays int) error
 	TokensSince(ctx context.Context, since time.Time, keys []int64) (map[int64]int64, error)
 }
 
@@ -211,7 +212,7 @@ func (m *Meter) write(ctx context.Context) error {
 		m.pending = map[Of]Counts{}
 	}
 	if m.roomSince.IsZero() || now.Sub(m.roomSince) > roomInterval {
-		first, keep := now, now.AddDate(0, 0, -m.settings.KeepDays)
+		first := now
 		if m.batch != nil {
 			for of := range m.batch.Rows {
 				if date := of.Date(); date.Before(first) {
@@ -219,10 +220,7 @@ func (m *Meter) write(ctx context.Context) error {
 				}
 			}
 		}
-		if first.Before(keep) {
-			keep = first // written late, it stays until the next time
-		}
-		if err := m.database.PrepareUsage(ctx, first, now.AddDate(0, 0, daysAhead), keep); err != nil {
+		if err := m.database.PrepareUsage(ctx, first, now.AddDate(0, 0, daysAhead), m.settings.KeepDays); err != nil {
 			return err
 		}
 		m.roomSince = now

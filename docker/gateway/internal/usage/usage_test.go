@@ -49,7 +49,7 @@ func (d *database) AddUsage(_ context.Context, _ string, batch Batch) error {
 	return nil
 }
 
-func (d *database) PrepareUsage(_ context.Context, first, _, _ time.Time) error {
+func (d *database) PrepareUsage(_ context.Context, first, _ time.Time, _ int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.prepared = append(d.prepared, first)
