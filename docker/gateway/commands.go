@@ -33,6 +33,7 @@ import (
 	"ollamamax/gateway/internal/migrations"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/proxy"
+	"ollamamax/gateway/internal/residency"
 	"ollamamax/gateway/internal/server"
 	"ollamamax/gateway/internal/sshkey"
 	"ollamamax/gateway/internal/store"
@@ -222,7 +223,7 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), workers, log, writer)
 	var running sync.WaitGroup
 	for _, part := range []func(context.Context){
-		g.keys.Run, g.bus.Run, g.pool.Run, g.fleet.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
+		g.keys.Run, g.bus.Run, g.pool.Run, g.residency.Run, g.fleet.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
 	} {
 		running.Go(func() { part(parts) })
 	}
@@ -261,16 +262,17 @@ func discover(settings config.Workers, log *slog.Logger) (discovery.Source, erro
 
 // gateway is all parts, wired.
 type gateway struct {
-	metrics  *metrics.Metrics
-	keys     *auth.Keyring
-	bus      *bus.Bus
-	pool     *nodes.Pool
-	fleet    *fleet.Fleet
-	answers  *answers.Answers
-	recorder *recorder
-	meter    *usage.Meter
-	exchange *limits.Exchange
-	server   *server.Server
+	metrics   *metrics.Metrics
+	keys      *auth.Keyring
+	bus       *bus.Bus
+	pool      *nodes.Pool
+	residency *residency.Residency
+	fleet     *fleet.Fleet
+	answers   *answers.Answers
+	recorder  *recorder
+	meter     *usage.Meter
+	exchange  *limits.Exchange
+	server    *server.Server
 }
 
 func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers discovery.Source, log *slog.Logger, lines io.Writer) *gateway {
@@ -309,13 +311,16 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers d
 	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, workers, func() {
 		g.recorder.Changed()
 		g.answers.Changed()
+		g.residency.Wake()
 	})
 	g.recorder.snapshot = g.pool.Snapshot
 	g.fleet = fleet.New(cfg.Name, g.pool, cached, log, inventoryChanged)
 	g.answers = answers.New(cfg, dial, g.pool, g.metrics, log)
 	service := inference.New(g.pool, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
 	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
-	routes := api.New(g.pool, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, func() { g.bus.Publish(bus.Models) }, g.fleet,
+	modelsChanged := func() { g.bus.Publish(bus.Models) }
+	g.residency = residency.New(cfg.Workers, g.pool, forwarder, g.metrics, log, modelsChanged)
+	routes := api.New(g.pool, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, modelsChanged, g.fleet,
 		accounts.New(database, func() {
 			g.keys.Invalidate()
 			g.bus.Publish(bus.Keys)

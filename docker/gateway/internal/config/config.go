@@ -49,7 +49,10 @@ type Workers struct {
 	Discovery    string        `yaml:"discovery"`    // dns, or kubernetes: hosts are then services of the gateway's namespace
 	Slots        int           `yaml:"slots"`        // requests at once of one model on one worker; 0: no limit
 	LoadedModels int           `yaml:"loadedModels"` // models that one worker keeps in memory; 0: no limit
-	Limits       []Limit       `yaml:"limits"`       // of hosts whose slots and loadedModels are others
+	Memory       int64         `yaml:"memory"`       // bytes that the loaded models of one worker may take; 0: not known
+	Preload      []string      `yaml:"preload"`      // models that one worker has in memory always
+	Pull         bool          `yaml:"pull"`         // a worker gets such a model from its registry where it lacks it
+	Limits       []Limit       `yaml:"limits"`       // of hosts of which the four before pull are others
 	AffinityLoad float64       `yaml:"affinityLoad"` // most load of the node that a prefix belongs to, as a multiple of the mean
 	SpreadAfter  time.Duration `yaml:"spreadAfter"`  // wait after which a model is loaded in another's place rather than waited for
 	SlowStart    time.Duration `yaml:"slowStart"`    // in which a node that came up gets its full share; 0s: at once
@@ -58,11 +61,13 @@ type Workers struct {
 	Ejection     Ejection      `yaml:"ejection"`
 }
 
-// Limit is what one host's workers can do at once.
+// Limit is what one host's workers can do at once, and what they have in memory.
 type Limit struct {
-	Host         string `yaml:"host"` // one of hosts
-	Slots        int    `yaml:"slots"`
-	LoadedModels int    `yaml:"loadedModels"`
+	Host         string   `yaml:"host"` // one of hosts
+	Slots        int      `yaml:"slots"`
+	LoadedModels int      `yaml:"loadedModels"`
+	Memory       int64    `yaml:"memory"`
+	Preload      []string `yaml:"preload"`
 }
 
 // Queue bounds the requests that wait for a slot.

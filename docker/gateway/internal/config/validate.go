@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/sshkey"
 )
 
@@ -165,6 +166,7 @@ func routing(all *Problems, w Workers, hosts map[string]bool) {
 	}
 	atLeast(all, "workers.slots", w.Slots, 0)
 	atLeast(all, "workers.loadedModels", w.LoadedModels, 0)
+	memory(all, "workers", w.Memory, w.Preload, w.LoadedModels)
 	limited := map[string]bool{}
 	for i, limit := range w.Limits {
 		path := fmt.Sprintf("workers.limits[%d]", i)
@@ -177,6 +179,7 @@ func routing(all *Problems, w Workers, hosts map[string]bool) {
 		limited[limit.Host] = true
 		atLeast(all, path+".slots", limit.Slots, 0)
 		atLeast(all, path+".loadedModels", limit.LoadedModels, 0)
+		memory(all, path, limit.Memory, limit.Preload, limit.LoadedModels)
 	}
 	if math.IsNaN(w.AffinityLoad) || w.AffinityLoad < 1 {
 		all.add("workers.affinityLoad", "%g is less than 1: no node could take its share", w.AffinityLoad)
@@ -204,6 +207,27 @@ func routing(all *Problems, w Workers, hosts map[string]bool) {
 	}
 	if w.Ejection.MaxPercent < 0 || w.Ejection.MaxPercent > 100 {
 		all.add("workers.ejection.maxPercent", "%d is not between 0 and 100", w.Ejection.MaxPercent)
+	}
+}
+
+// memory checks what a worker has in its memory.
+func memory(problems *Problems, path string, bytes int64, preload []string, most int) {
+	if bytes < 0 {
+		problems.add(path+".memory", "%d is less than 0", bytes)
+	}
+	if most > 0 && len(preload) > most {
+		problems.add(path+".preload", "lists %d models, more than %s.loadedModels (%d)", len(preload), path, most)
+	}
+	seen := map[string]bool{}
+	for i, model := range preload {
+		name := modelname.Canonical(model)
+		switch at := fmt.Sprintf("%s.preload[%d]", path, i); {
+		case name == "":
+			problems.add(at, "%q is no model's name", model)
+		case seen[name]:
+			problems.add(at, "%q is listed twice", model)
+		}
+		seen[name] = true
 	}
 }
 

@@ -180,7 +180,7 @@ func (s *Service) open(r *Request) (*answer, error) {
 		case err == nil && (retried || !overloaded(a.conn.Status)):
 			return a, nil
 		case err == nil:
-			other, found := s.pool.AcquireOther(r.Want, &lease)
+			other, found := s.pool.AcquireOther(r.Life, r.Want, &lease)
 			if !found {
 				return a, nil
 			}

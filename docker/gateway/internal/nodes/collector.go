@@ -16,6 +16,8 @@ var (
 	breakerDesc  = describe("breaker_state", "The worst state of the breakers of a node's models: 0 closed, 1 half-open, 2 open.", "node")
 	openedDesc   = describe("breaker_opened_total", "How often a breaker of the node has opened.", "node")
 	ejectionDesc = describe("ejections_total", "How often the node was left out because it did worse than the others.", "node")
+	evictedDesc  = describe("evictions_total", "Models that made way for others in the node's memory.", "node")
+	pinnedDesc   = describe("model_pinned", "1 for each model that is always to be in the node's memory and is, 0 while it is not.", "node", "model")
 	loadedDesc   = describe("model_loaded", "1 for each model that a node has in memory.", "node", "model")
 	depthDesc    = describe("queue_depth", "Requests that wait for a slot, by model.", "model")
 )
@@ -31,7 +33,7 @@ type collector struct{ pool *Pool }
 // Describe implements prometheus.Collector.
 func (c collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		upDesc, inFlightDesc, slotsDesc, drainingDesc, ejectedDesc, breakerDesc, openedDesc, ejectionDesc, loadedDesc, depthDesc,
+		upDesc, inFlightDesc, slotsDesc, drainingDesc, ejectedDesc, breakerDesc, openedDesc, ejectionDesc, evictedDesc, pinnedDesc, loadedDesc, depthDesc,
 	} {
 		out <- desc
 	}
@@ -69,6 +71,11 @@ func (c collector) read() []prometheus.Metric {
 		add(breakerDesc, prometheus.GaugeValue, float64(worst), node.Name)
 		add(openedDesc, prometheus.CounterValue, float64(node.opened), node.Name)
 		add(ejectionDesc, prometheus.CounterValue, float64(node.ejections), node.Name)
+		add(evictedDesc, prometheus.CounterValue, float64(node.evictions), node.Name)
+		for _, pin := range node.pins {
+			l := node.lanes[pin.model]
+			add(pinnedDesc, prometheus.GaugeValue, boolean(l != nil && l.hot()), node.Name, modelname.Short(pin.model))
+		}
 	}
 	unknown := 0
 	for _, place := range p.places {

@@ -147,9 +147,9 @@ func (p *Pool) forget(node *Node) {
 	defer p.mu.Unlock()
 	node.record.Forgive()
 	for _, l := range node.lanes {
-		l.loaded, l.breaker = false, breaker.Breaker{}
+		l.loaded, l.ready, l.breaker = false, false, breaker.Breaker{}
 	}
-	node.loaded = 0
+	node.countLoaded()
 }
 
 func (p *Pool) kick(node *Node) {

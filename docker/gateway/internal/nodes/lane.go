@@ -2,7 +2,6 @@ package nodes
 
 import (
 	"hash/fnv"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,8 +16,15 @@ import (
 type lane struct {
 	node    *Node
 	place   *placement
-	loaded  bool // in memory, or on its way there
-	inUse   int  // slots
+	loaded  bool          // in memory, or on its way there
+	pinned  bool          // it is to be in memory always
+	ready   bool          // and is known to be: an own request to load it has been answered
+	kept    bool          // the node keeps it there for good
+	inUse   int           // slots
+	bytes   int64         // that it took when it was last in memory; 0: not known
+	expires time.Time     // when the node said last that it would go
+	evicted time.Duration // when it last made way
+	noted   time.Duration // when the node was last asked and said that it is there
 	used    time.Duration
 	breaker breaker.Breaker
 }
@@ -29,6 +35,7 @@ type placement struct {
 	hash     uint64
 	lanes    []*lane // of the nodes that hold it, up or not, in the order of their names
 	waiting  queue.Queue[*waiter]
+	bytes    int64               // that it took in memory where it was seen last
 	service  time.Duration       // how long a slot was held of late
 	slotWait prometheus.Observer // nil where no node holds the model: it must not become a label
 }
@@ -70,6 +77,7 @@ func (p *Pool) reindex() {
 			l.place.lanes = append(l.place.lanes, l)
 		}
 		node.lanes = lanes
+		p.pin(node)
 		node.countLoaded()
 	}
 	for _, place := range p.places {
@@ -80,35 +88,8 @@ func (p *Pool) reindex() {
 	}
 }
 
-// setLoaded records which models a node had in memory when it was asked. One that was used since counts as
-// well, and one that a request is under way for: it is there, or about to be.
-func (n *Node) setLoaded(models []string, asked time.Duration) {
-	for model, l := range n.lanes {
-		l.loaded = l.inUse > 0 || (l.loaded && l.used >= asked) || slices.Contains(models, model)
-	}
-	n.countLoaded()
-}
-
-func (n *Node) countLoaded() {
-	n.loaded = 0
-	for _, l := range n.lanes {
-		if l.loaded {
-			n.loaded++
-		}
-	}
-}
-
-// idlest returns the loaded lane without a request that was used the longest ago, or nil: what a worker
-// unloads first.
-func (n *Node) idlest() *lane {
-	var found *lane
-	for _, l := range n.lanes {
-		if l.loaded && l.inUse == 0 && (found == nil || l.used < found.used) {
-			found = l
-		}
-	}
-	return found
-}
+// hot tells whether a request need not wait for the model to be loaded, as far as is known.
+func (l *lane) hot() bool { return l.loaded && (l.ready || !l.pinned) }
 
 func hash(text string) uint64 {
 	h := fnv.New64a()

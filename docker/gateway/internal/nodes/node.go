@@ -3,6 +3,7 @@
 package nodes
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,6 +49,7 @@ type Node struct {
 	hash      uint64 // of the name
 	limit     int    // requests at once of each model, from all gateways; 0: none
 	maxLoaded int    // models in memory; 0: no limit
+	memory    int64  // bytes that they may take; 0: not known
 
 	// Guarded by Pool.mu.
 	slots       int // this gateway's part of the limit; 0: no limit
@@ -59,6 +61,11 @@ type Node struct {
 	models      map[string]Model
 	lanes       map[string]*lane // of those models
 	loaded      int              // how many of them are
+	used        int64            // bytes that those take
+	preload     []string         // models that the settings want in memory
+	pins        []*pin           // all that it is to have there
+	bringing    bool             // one of them is on its way
+	evictions   int              // so far
 	outstanding int              // requests under way
 	record      outlier.Record
 	ramping     bool // it starts slowly
@@ -99,25 +106,35 @@ func (n *Node) fetchModels(ctx context.Context) (map[string]Model, error) {
 	return parseModels(body)
 }
 
+// resident is a model that a node says it has in memory, or is loading.
+type resident struct {
+	model   string // canonical
+	bytes   int64
+	expires time.Time // when it goes unless it is used
+}
+
 // fetchLoaded asks the node which models it has in memory.
-func (n *Node) fetchLoaded(ctx context.Context) ([]string, error) {
+func (n *Node) fetchLoaded(ctx context.Context) ([]resident, error) {
 	body, err := n.get(ctx, "/api/ps")
 	if err != nil {
 		return nil, err
 	}
 	var list struct {
 		Models []struct {
-			Name string `json:"name"`
+			Name      string    `json:"name"`
+			Size      int64     `json:"size"`
+			SizeVRAM  int64     `json:"size_vram"` // 0 without a GPU
+			ExpiresAt time.Time `json:"expires_at"`
 		} `json:"models"`
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
 		return nil, fmt.Errorf("GET /api/ps: %w", err)
 	}
-	names := make([]string, len(list.Models))
+	all := make([]resident, len(list.Models))
 	for i, model := range list.Models {
-		names[i] = modelname.Canonical(model.Name)
+		all[i] = resident{modelname.Canonical(model.Name), cmp.Or(model.SizeVRAM, model.Size), model.ExpiresAt}
 	}
-	return names, nil
+	return all, nil
 }
 
 func (n *Node) get(ctx context.Context, path string) ([]byte, error) {

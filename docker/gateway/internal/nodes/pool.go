@@ -38,6 +38,7 @@ type Pool struct {
 	queued   int                   // who waits, in all
 	queuedOf map[string]int        // and of each key
 	drained  map[string]bool       // names of nodes that are to take nothing new
+	pinned   map[string][]string   // by node's name: models that it is to have in memory, beside those of the settings
 	gateways int                   // that share the slots
 	turn     int
 	scratch  scratch
@@ -138,11 +139,13 @@ func (p *Pool) newNode(host string, endpoint discovery.Endpoint) *Node {
 		Conns:     upstream.NewPool(endpoint.Address, p.settings.ConnectTimeout),
 		Transport: newTransport(p.settings.ConnectTimeout), kick: make(chan struct{}, 1), stop: stop,
 		hash: hash(endpoint.Name), limit: p.settings.Slots, maxLoaded: p.settings.LoadedModels,
+		memory: p.settings.Memory, preload: p.settings.Preload,
 		leaving: endpoint.Leaving, drained: p.drained[endpoint.Name],
 	}
 	for _, limit := range p.settings.Limits {
 		if limit.Host == host {
 			node.limit, node.maxLoaded = limit.Slots, limit.LoadedModels
+			node.memory, node.preload = limit.Memory, limit.Preload
 		}
 	}
 	node.slots = part(node.limit, p.gateways)
@@ -291,6 +294,7 @@ type State struct {
 	InFlight int               // requests under way from here
 	Slots    int               // of each model; 0: no limit
 	Loaded   []string          // models in memory, as listed
+	Pinned   map[string]string // what has become of those that are to be there always
 	Breakers map[string]string // states of those that are not closed, by model as listed
 }
 
@@ -304,7 +308,10 @@ func (p *Pool) Snapshot() []State {
 		state := State{
 			Name: node.Name, Address: node.Address, Up: node.up, Seen: node.seen, Leaving: node.leaving,
 			Drained: node.drained, Ejected: max(0, node.record.Until()-now), InFlight: node.outstanding,
-			Slots: node.slots, Loaded: []string{}, Breakers: map[string]string{},
+			Slots: node.slots, Loaded: []string{}, Pinned: map[string]string{}, Breakers: map[string]string{},
+		}
+		for _, pin := range node.pins {
+			state.Pinned[modelname.Short(pin.model)] = node.state(pin)
 		}
 		for _, model := range node.models {
 			state.Models = append(state.Models, model)

@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -45,30 +46,37 @@ type choice struct {
 type scratch struct {
 	hot       []balancer.Candidate // nodes that have the model loaded
 	hotLanes  []*lane
+	warm      []balancer.Candidate // nodes on which it is on its way there
+	warmLanes []*lane
 	cold      []balancer.Host // nodes that would load it first
 	coldLanes []*lane
+	way       []*lane
 	nodes     []*Node
 }
 
 // choose finds the node for a request: one that has its model loaded and a slot free, its prefix's own
-// where that one is not overloaded; where those are all full, one with room to load it as well; and where
-// it is loaded nowhere, or spread says that it has been waited for long enough, one where an idle model
-// makes way. The caller holds mu.
+// where that one is not overloaded; where those are all full, one on which it is on its way, or one with room
+// to load it as well; and where it is loaded nowhere, or spread says that it has been waited for long enough,
+// one where an idle model makes way. The caller holds mu.
 func (p *Pool) choose(want *Want, place *placement, avoid avoided, spread bool, now time.Duration) (choice, verdict) {
 	if place == nil || len(place.lanes) == 0 || want.Light {
 		return p.chooseLight(place, avoid)
 	}
 	s := &p.scratch
 	refused := p.gather(place, avoid, false, now)
-	if len(s.hot)+len(s.cold) == 0 {
+	if s.empty() {
 		// Rather a node that did badly than none.
 		refused = p.gather(place, avoid, true, now)
 	}
-	if len(s.hot)+len(s.cold) == 0 {
+	if s.empty() {
 		if refused {
 			return choice{}, refusing
 		}
 		return choice{}, absent
+	}
+	if len(s.hot) == 0 { // rather wait for a load under way than begin another
+		s.hot, s.warm = s.warm, s.hot
+		s.hotLanes, s.warmLanes = s.warmLanes, s.hotLanes
 	}
 	p.turn++
 	if want.Prefix != 0 {
@@ -83,6 +91,9 @@ func (p *Pool) choose(want *Want, place *placement, avoid avoided, spread bool, 
 	if i := balancer.LeastOutstanding(s.hot, p.turn); i != balancer.None {
 		return choice{node: s.hotLanes[i].node, lane: s.hotLanes[i]}, found
 	}
+	if i := balancer.LeastOutstanding(s.warm, p.turn); i != balancer.None {
+		return choice{node: s.warmLanes[i].node, lane: s.warmLanes[i]}, found
+	}
 	for i := range s.cold {
 		if host := &s.cold[i]; len(s.hot) > 0 && !spread && !host.Room {
 			host.Full = true
@@ -94,11 +105,15 @@ func (p *Pool) choose(want *Want, place *placement, avoid avoided, spread bool, 
 	return choice{}, full
 }
 
+// empty tells whether no lane may be used.
+func (s *scratch) empty() bool { return len(s.hot)+len(s.warm)+len(s.cold) == 0 }
+
 // gather fills the scratch with the lanes that a request may use. The node that it failed on is one where
 // no other is, and only after it went down and came back. refused tells that a breaker keeps a lane shut.
 func (p *Pool) gather(place *placement, avoid avoided, ejected bool, now time.Duration) (refused bool) {
 	s := &p.scratch
-	s.hot, s.hotLanes, s.cold, s.coldLanes = s.hot[:0], s.hotLanes[:0], s.cold[:0], s.coldLanes[:0]
+	s.hot, s.hotLanes, s.warm, s.warmLanes = s.hot[:0], s.hotLanes[:0], s.warm[:0], s.warmLanes[:0]
+	s.cold, s.coldLanes = s.cold[:0], s.coldLanes[:0]
 	var again *lane
 	others := false
 	for _, l := range place.lanes {
@@ -128,21 +143,41 @@ func (p *Pool) offer(l *lane, now time.Duration) (refused bool) {
 	}
 	noSlot := (node.slots > 0 && l.inUse >= node.slots) || (state == breaker.HalfOpen && l.breaker.Trying())
 	if l.loaded {
-		s.hot = append(s.hot, balancer.Candidate{Hash: node.hash, Load: node.outstanding, Size: p.size(node, now), Full: noSlot})
-		s.hotLanes = append(s.hotLanes, l)
+		candidate := balancer.Candidate{Hash: node.hash, Load: node.outstanding, Size: p.size(node, now), Full: noSlot}
+		if l.hot() {
+			s.hot, s.hotLanes = append(s.hot, candidate), append(s.hotLanes, l)
+		} else {
+			s.warm, s.warmLanes = append(s.warm, candidate), append(s.warmLanes, l)
+		}
 		return false
 	}
-	host := balancer.Host{Hash: node.hash, Models: node.loaded, Full: noSlot}
-	if host.Room = node.maxLoaded == 0 || node.loaded < node.maxLoaded; !host.Room {
-		if idle := node.idlest(); idle != nil {
-			host.Idle = int64(idle.used)
-		} else {
-			host.Full = true // none can make way
-		}
-	}
+	host := p.host(node, l)
+	host.Full = host.Full || noSlot
 	s.cold = append(s.cold, host)
 	s.coldLanes = append(s.coldLanes, l)
 	return false
+}
+
+// host is a node as one on which a model would be loaded, which it holds unless l is nil.
+func (p *Pool) host(node *Node, l *lane) balancer.Host {
+	host := balancer.Host{Hash: node.hash, Models: node.loaded}
+	if l == nil || l.loaded {
+		host.Room = l != nil || node.maxLoaded == 0 || node.loaded < node.maxLoaded
+		return host
+	}
+	way, open := node.way(l, p.scratch.way[:0])
+	p.scratch.way = way
+	switch last := len(way) - 1; {
+	case !open:
+		host.Full = true // too few can make way
+	case last < 0:
+		host.Room = true
+	case way[last].pinned:
+		host.Idle = math.MaxInt64 // before that, anything else
+	default:
+		host.Idle = int64(way[last].used)
+	}
+	return host
 }
 
 // size is a node's share of the load: its slots, fewer while it starts slowly.
@@ -213,14 +248,11 @@ func (p *Pool) grant(c choice, now time.Duration) Lease {
 	}
 	if !l.loaded {
 		lease.cold = true
-		if node.maxLoaded > 0 && node.loaded >= node.maxLoaded {
-			if idle := node.idlest(); idle != nil {
-				idle.loaded = false // as the worker will have it; the next check tells
-				node.loaded--
-			}
+		if way, _ := node.way(l, nil); len(way) > 0 {
+			lease.evicted = node.evict(way, now)
 		}
 		l.loaded = true
-		node.loaded++
+		node.countLoaded()
 	}
 	switch c.affinity {
 	case 1:

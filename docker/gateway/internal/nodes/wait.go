@@ -50,6 +50,7 @@ func (p *Pool) Acquire(ctx context.Context, want Want, failed *Lease) (Lease, er
 		if c.lane != nil {
 			place.slotWait.Observe(0)
 		}
+		p.prepare(ctx, &lease)
 		return lease, nil
 	}
 	w, err := p.enqueue(want, avoid, why, now)
@@ -57,19 +58,33 @@ func (p *Pool) Acquire(ctx context.Context, want Want, failed *Lease) (Lease, er
 	if err != nil {
 		return Lease{}, err
 	}
-	return p.wait(ctx, w, why)
+	lease, err := p.wait(ctx, w, why)
+	p.prepare(ctx, &lease)
+	return lease, err
 }
 
-// AcquireOther claims another node than failed's, without waiting, or returns false.
-func (p *Pool) AcquireOther(want Want, failed *Lease) (Lease, bool) {
+// prepare has its node make way for what a lease is about to have loaded there.
+func (p *Pool) prepare(ctx context.Context, lease *Lease) {
+	if len(lease.evicted) > 0 {
+		began := p.now()
+		p.makeWay(ctx, lease.Node, lease.evicted)
+		lease.Waited += p.now() - began
+	}
+}
+
+// AcquireOther claims another node than failed's, without waiting for a slot, or returns false.
+func (p *Pool) AcquireOther(ctx context.Context, want Want, failed *Lease) (Lease, bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	now := p.now()
 	c, why := p.choose(&want, p.places[want.Model], avoidedBy(failed), true, now)
 	if why != found || c.node == failed.Node {
+		p.mu.Unlock()
 		return Lease{}, false
 	}
-	return p.grant(c, now), true
+	lease := p.grant(c, now)
+	p.mu.Unlock()
+	p.prepare(ctx, &lease)
+	return lease, true
 }
 
 // Claim counts a request that is sent to a node chosen by the caller.

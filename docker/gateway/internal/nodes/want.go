@@ -43,15 +43,16 @@ func (e *BusyError) RetryAfterSeconds() string {
 // of all copies one alone is released.
 type Lease struct {
 	Node   *Node
-	Waited time.Duration // for a slot
+	Waited time.Duration // for a slot, and for models to make way
 
 	pool    *Pool // nil once it is released
 	lane    *lane // nil: it takes no slot
 	epoch   int
 	began   time.Duration
 	outcome outcome
-	trial   bool // it decides over a half-open breaker
-	cold    bool // the node loads the model for it
+	trial   bool     // it decides over a half-open breaker
+	cold    bool     // the node loads the model for it
+	evicted []string // models that make way for it there
 }
 
 // outcome is what a node made of a request.

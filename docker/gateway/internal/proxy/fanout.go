@@ -43,15 +43,9 @@ func (p *Proxy) All(w http.ResponseWriter, r *http.Request, targets []*nodes.Nod
 	x := exchange.From(r.Context())
 	x.Node = names(targets)
 	w.Header().Set(reply.NodeHeader, x.Node)
-	merge := &merger{w: w, flush: http.NewResponseController(w).Flush, total: len(targets)}
-
-	outcomes := make([]outcome, len(targets))
+	lines := NewLines(w)
 	began := time.Now()
-	var wait sync.WaitGroup
-	for i, node := range targets {
-		wait.Go(func() { outcomes[i] = p.one(r, node, body, merge) })
-	}
-	wait.Wait()
+	outcomes := p.each(r, targets, body, lines.Write)
 	x.Waited(began)
 	if r.Context().Err() != nil {
 		clientGone(x, r.Context().Err())
@@ -62,7 +56,7 @@ func (p *Proxy) All(w http.ResponseWriter, r *http.Request, targets []*nodes.Nod
 		x.Cause = errors.New(string(answer))
 	}
 	switch {
-	case !merge.started:
+	case !lines.Begun:
 		if len(answer) == 0 {
 			w.WriteHeader(status)
 			return
@@ -71,8 +65,42 @@ func (p *Proxy) All(w http.ResponseWriter, r *http.Request, targets []*nodes.Nod
 	case status >= 300:
 		// A worker's own refusal is an answer; a worker that could not be talked to is a failure.
 		x.Failed = slices.ContainsFunc(outcomes, func(o outcome) bool { return o.err != nil })
-		merge.write(answer)
+		lines.Write(answer)
 	}
+}
+
+// Pull has every target get a model from its registry. It calls show with each line of the progress of all, one
+// at a time, and returns what kept which node from getting it.
+func (p *Proxy) Pull(ctx context.Context, targets []*nodes.Node, model string, show func(line []byte)) (failed map[string]error, err error) {
+	body, err := json.Marshal(map[string]string{"model": model})
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://worker/api/pull", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	failed = map[string]error{}
+	for _, o := range p.each(r, targets, body, show) {
+		if o.err != nil {
+			failed[o.node] = o.err
+		} else if !o.ok() {
+			failed[o.node] = errors.New(errorText(o.body))
+		}
+	}
+	return failed, nil
+}
+
+// each sends the request to every target and calls show with each line of their merged progress.
+func (p *Proxy) each(r *http.Request, targets []*nodes.Node, body []byte, show func(line []byte)) []outcome {
+	merge := &merger{show: show, total: len(targets)}
+	outcomes := make([]outcome, len(targets))
+	var wait sync.WaitGroup
+	for i, node := range targets {
+		wait.Go(func() { outcomes[i] = p.one(r, node, body, merge) })
+	}
+	wait.Wait()
+	return outcomes
 }
 
 func names(targets []*nodes.Node) string {
@@ -189,13 +217,11 @@ type progress struct {
 // merger turns several progress streams into one. A step is shown once every node has reached it, a
 // download as far as the slowest node has come. A node that has failed no longer holds the others back.
 type merger struct {
-	mu      sync.Mutex
-	w       http.ResponseWriter
-	flush   func() error
-	total   int
-	left    map[string]bool
-	steps   []*step
-	started bool
+	mu    sync.Mutex
+	show  func(line []byte)
+	total int
+	left  map[string]bool
+	steps []*step
 }
 
 type step struct {
@@ -219,7 +245,7 @@ func (m *merger) take(node string, line progress) {
 	}
 	s.line.Total = max(s.line.Total, line.Total)
 	s.reached[node] = line.Completed
-	m.show(s)
+	m.advance(s)
 }
 
 // leave stops waiting for a node whose stream ended early.
@@ -232,12 +258,12 @@ func (m *merger) leave(node string) {
 	m.left[node] = true
 	for _, s := range m.steps {
 		if s.line.Status != "success" { // not a success if a node failed
-			m.show(s)
+			m.advance(s)
 		}
 	}
 }
 
-func (m *merger) show(s *step) {
+func (m *merger) advance(s *step) {
 	least, waiting := int64(-1), m.total-len(m.left)
 	for node, completed := range s.reached {
 		if m.left[node] {
@@ -261,20 +287,32 @@ func (m *merger) show(s *step) {
 	if err != nil {
 		panic(err) // texts and numbers alone always encode
 	}
-	m.write(text)
+	m.show(text)
 }
 
-// write sends one line. The caller holds mu, or is alone. A client that left ends the request by its
-// context.
-func (m *merger) write(line []byte) {
-	if !m.started {
-		m.started = true
-		m.w.Header().Set("Content-Type", "application/x-ndjson")
-		m.w.Header().Set("X-Accel-Buffering", "no")
-		m.w.WriteHeader(http.StatusOK)
+// Lines is an answer that comes line by line.
+type Lines struct {
+	Begun bool // its head is sent
+
+	w     http.ResponseWriter
+	flush func() error
+}
+
+// NewLines returns an answer that begins with its first line.
+func NewLines(w http.ResponseWriter) *Lines {
+	return &Lines{w: w, flush: http.NewResponseController(w).Flush}
+}
+
+// Write sends one line. A client that left ends the request by its context.
+func (l *Lines) Write(line []byte) {
+	if !l.Begun {
+		l.Begun = true
+		l.w.Header().Set("Content-Type", "application/x-ndjson")
+		l.w.Header().Set("X-Accel-Buffering", "no")
+		l.w.WriteHeader(http.StatusOK)
 	}
-	_, _ = m.w.Write(append(bytes.TrimRight(line, "\n"), '\n'))
-	_ = m.flush()
+	_, _ = l.w.Write(append(bytes.TrimRight(line, "\n"), '\n'))
+	_ = l.flush()
 }
 
 // Get asks one node with a short question.

@@ -68,14 +68,26 @@ type Worker struct {
 
 	memory  int           // how many models fit; 0: all are loaded
 	loading time.Duration // what it takes to load one
-	loaded  []string      // the one that was used last comes last
+	loaded  []inMemory    // sorted by name
 	loads   int
+	uses    int
+	began   time.Time
 }
+
+// inMemory is a model that is loaded.
+type inMemory struct {
+	name string
+	kept bool // for good
+	used int  // the higher, the later
+}
+
+// Size is what a model takes in memory, bytes; its file takes a tenth.
+const Size = 10_000
 
 // Start runs a worker that holds models until the test ends.
 func Start(t testing.TB, models ...string) *Worker {
 	t.Helper()
-	w := &Worker{models: models, gone: make(chan struct{})}
+	w := &Worker{models: models, gone: make(chan struct{}), began: time.Now()}
 	w.listen(t, "127.0.0.1:0")
 	t.Cleanup(w.Stop)
 	return w
@@ -133,7 +145,7 @@ func (w *Worker) Hold() (release func()) {
 }
 
 // Remember makes memory so scarce that only some models fit, of which none is loaded yet. Loading one takes
-// a while and unloads the one that was used the longest ago.
+// a while and unloads, as Ollama does, one that is not kept for good, and of these the first by name.
 func (w *Worker) Remember(models int, loading time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -147,25 +159,64 @@ func (w *Worker) Loads() int {
 	return w.loads
 }
 
-// load brings the model that a body names into memory.
-func (w *Worker) load(body []byte) {
-	var named struct{ Model string }
-	_ = json.Unmarshal(body, &named) // a body that names none loads none
-	if !strings.Contains(named.Model, ":") {
-		named.Model += ":latest"
-	}
+// Loaded lists what is in memory, sorted.
+func (w *Worker) Loaded() []string {
 	w.mu.Lock()
-	at := slices.Index(w.loaded, named.Model)
-	cold := w.memory > 0 && at < 0 && slices.Contains(w.models, named.Model)
-	if at >= 0 {
-		w.loaded = slices.Delete(w.loaded, at, at+1)
+	defer w.mu.Unlock()
+	var names []string
+	for _, model := range w.inMemory() {
+		names = append(names, model.name)
 	}
-	if at >= 0 || cold {
-		w.loaded = append(w.loaded, named.Model)
+	return names
+}
+
+// inMemory is what is loaded. The caller holds mu.
+func (w *Worker) inMemory() []inMemory {
+	if w.memory > 0 {
+		return w.loaded
 	}
+	var all []inMemory
+	for _, name := range w.models {
+		all = append(all, inMemory{name: name, kept: true})
+	}
+	return all
+}
+
+// load brings the model that a body names into memory, or out of it.
+func (w *Worker) load(body []byte) {
+	var named struct {
+		Model     string
+		Prompt    string
+		KeepAlive *int `json:"keep_alive"`
+	}
+	_ = json.Unmarshal(body, &named) // a body that names none loads none
+	name := tagged(named.Model)
+	is := func(m inMemory) bool { return m.name == name }
+	w.mu.Lock()
+	if w.memory == 0 || !slices.Contains(w.models, name) {
+		w.mu.Unlock()
+		return
+	}
+	if named.Prompt == "" && named.KeepAlive != nil && *named.KeepAlive == 0 {
+		w.loaded = slices.DeleteFunc(w.loaded, is)
+		w.mu.Unlock()
+		return
+	}
+	cold := !slices.ContainsFunc(w.loaded, is)
 	if cold {
 		w.loads++
-		w.loaded = w.loaded[max(0, len(w.loaded)-w.memory):]
+		if len(w.loaded) == w.memory {
+			goes := max(0, slices.IndexFunc(w.loaded, func(m inMemory) bool { return !m.kept }))
+			w.loaded = slices.Delete(w.loaded, goes, goes+1)
+		}
+		w.loaded = append(w.loaded, inMemory{name: name})
+		slices.SortFunc(w.loaded, func(a, b inMemory) int { return strings.Compare(a.name, b.name) })
+	}
+	w.uses++
+	model := &w.loaded[slices.IndexFunc(w.loaded, is)]
+	model.used = w.uses
+	if named.KeepAlive != nil {
+		model.kept = *named.KeepAlive < 0
 	}
 	w.mu.Unlock()
 	if cold {
@@ -173,17 +224,30 @@ func (w *Worker) load(body []byte) {
 	}
 }
 
+func tagged(name string) string {
+	if strings.Contains(name, ":") {
+		return name
+	}
+	return name + ":latest"
+}
+
 // ps lists what is in memory.
 func (w *Worker) ps(out http.ResponseWriter) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	models := w.models
-	if w.memory > 0 {
-		models = w.loaded
+	type entry struct {
+		Name      string    `json:"name"`
+		Node      string    `json:"node"`
+		Size      int64     `json:"size"`
+		ExpiresAt time.Time `json:"expires_at"`
 	}
-	list := map[string][]map[string]string{"models": {}}
-	for _, name := range models {
-		list["models"] = append(list["models"], map[string]string{"name": name, "node": w.Address})
+	list := map[string][]entry{"models": {}}
+	for _, model := range w.inMemory() {
+		expires := w.began.Add(time.Duration(model.used) * time.Second) // moves with each use
+		if model.kept {
+			expires = expires.AddDate(292, 0, 0)
+		}
+		list["models"] = append(list["models"], entry{model.name, w.Address, Size, expires})
 	}
 	_ = json.NewEncoder(out).Encode(list) // a client that has gone can't be told
 }
@@ -234,9 +298,25 @@ func (w *Worker) serve(out http.ResponseWriter, r *http.Request) {
 		out.WriteHeader(map[string]int{http.MethodHead: http.StatusNotFound, http.MethodPost: http.StatusCreated}[r.Method])
 	case r.URL.Path == "/api/pull" || r.URL.Path == "/api/create":
 		w.progress(out, fault)
+		if r.URL.Path == "/api/pull" && fault == None {
+			w.get(body)
+		}
 	default:
-		w.load(body)
+		if fault != Broken {
+			w.load(body)
+		}
 		w.answer(out, r, body, fault)
+	}
+}
+
+// get adds the model that a body names.
+func (w *Worker) get(body []byte) {
+	var named struct{ Model string }
+	_ = json.Unmarshal(body, &named) // a body that names none adds none
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if name := tagged(named.Model); !slices.Contains(w.models, name) {
+		w.models = append(slices.Clone(w.models), name)
 	}
 }
 
@@ -258,7 +338,7 @@ func (w *Worker) tags(out http.ResponseWriter) {
 		if strings.HasSuffix(name, "-cloud") { // as Ollama's names for those have it
 			remote = "https://ollama.com"
 		}
-		list["models"] = append(list["models"], entry{name, name, cmp.Or(w.digest, "digest-of-"+name), 1000, modified, remote})
+		list["models"] = append(list["models"], entry{name, name, cmp.Or(w.digest, "digest-of-"+name), Size / 10, modified, remote})
 	}
 	_ = json.NewEncoder(out).Encode(list)
 }

@@ -1,0 +1,216 @@
+package residency_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/discovery"
+	"ollamamax/gateway/internal/eventually"
+	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/proxy"
+	"ollamamax/gateway/internal/residency"
+	"ollamamax/gateway/internal/workertest"
+)
+
+// part is a pool over workers, and what loads models on them.
+type part struct {
+	*residency.Residency
+	pool    *nodes.Pool
+	metrics *metrics.Metrics
+}
+
+type loopback struct{}
+
+func (loopback) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
+	if network != "ip4" {
+		return nil, errors.New("no such host")
+	}
+	address, err := netip.ParseAddr(host)
+	return []netip.Addr{address}, err
+}
+
+func start(t *testing.T, workers []*workertest.Worker, change func(*config.Workers)) part {
+	t.Helper()
+	settings := config.Default().Workers
+	settings.HealthInterval, settings.SpreadAfter = 20*time.Millisecond, 50*time.Millisecond
+	for _, worker := range workers {
+		settings.Hosts = append(settings.Hosts, worker.Address)
+	}
+	change(&settings)
+	log, m := slog.New(slog.DiscardHandler), metrics.New("test")
+	var r *residency.Residency
+	pool := nodes.NewPool(settings, m, log, discovery.NewNames(settings.Hosts, time.Minute, loopback{}, log), func() { r.Wake() })
+	r = residency.New(settings, pool, proxy.New(pool, log, time.Minute), m, log, func() {})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { pool.Run(ctx) })
+	running.Go(func() { r.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	eventually.True(t, "all workers are up", func() bool { return len(pool.Healthy()) == len(workers) })
+	return part{r, pool, m}
+}
+
+// becomes waits for what a node says of a model that is to be in its memory.
+func (p part) becomes(t *testing.T, node *workertest.Worker, model, want string) {
+	t.Helper()
+	eventually.True(t, model+" is "+want, func() bool {
+		for _, state := range p.pool.Snapshot() {
+			if state.Address == node.Address {
+				return state.Pinned[model] == want
+			}
+		}
+		return false
+	})
+}
+
+func (p part) count(t *testing.T, result string) float64 {
+	t.Helper()
+	families, err := p.metrics.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, series := range family.GetMetric() {
+			if family.GetName() == "ollamamax_preload_total" && series.GetLabel()[0].GetValue() == result {
+				return series.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+// ask sends a request for a model to a node that takes it.
+func (p part) ask(t *testing.T, model, body string) {
+	t.Helper()
+	lease, err := p.pool.Acquire(t.Context(), nodes.Want{Model: modelname.Canonical(model)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, lease.Node.URL()+"/api/generate", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	lease.Answered(response.StatusCode)
+}
+
+func wants(models ...string) func(*config.Workers) {
+	return func(w *config.Workers) { w.Preload = models }
+}
+
+func one(t *testing.T, room int, models ...string) (*workertest.Worker, []*workertest.Worker) {
+	t.Helper()
+	worker := workertest.Start(t, models...)
+	worker.Remember(room, 0)
+	return worker, []*workertest.Worker{worker}
+}
+
+func TestAWorkerHasItsModelsInMemoryFromTheStartAndAgainAfterItHasRestarted(t *testing.T) {
+	worker, all := one(t, 3, "a:latest", "b:latest", "c:latest")
+	p := start(t, all, wants("a", "b"))
+	p.becomes(t, worker, "a:latest", "resident")
+	p.becomes(t, worker, "b:latest", "resident")
+	worker.Stop()
+	worker.Remember(3, 0)
+	worker.Restart(t)
+	eventually.True(t, "both are in memory again", func() bool {
+		return slices.Equal(worker.Loaded(), []string{"a:latest", "b:latest"})
+	})
+}
+
+func TestAPreloadThatFailsIsSeenAndTriedAgain(t *testing.T) {
+	worker, all := one(t, 1, "a:latest")
+	worker.Fail(workertest.Broken)
+	p := start(t, all, wants("a"))
+	p.becomes(t, worker, "a:latest", "failed: llama runner process has terminated")
+	if p.count(t, "failed") == 0 {
+		t.Error("it is not counted")
+	}
+	worker.Fail(workertest.None)
+	p.becomes(t, worker, "a:latest", "resident")
+	if p.count(t, "loaded") != 1 {
+		t.Errorf("%v loads are counted, not 1", p.count(t, "loaded"))
+	}
+}
+
+func TestAModelThatANodeLacksIsPulledWhereWorkersMay(t *testing.T) {
+	worker, all := one(t, 1, "a:latest")
+	may := start(t, all, func(w *config.Workers) { w.Preload, w.Pull = []string{"org/B:7b"}, true })
+	may.becomes(t, worker, "org/b:7b", "resident")
+	if pull := string(worker.Seen()[0].Body); pull != `{"model":"org/B:7b"}` {
+		t.Errorf("the registry was asked for %s", pull)
+	}
+	other, all := one(t, 1, "a:latest")
+	mayNot := start(t, all, wants("b"))
+	mayNot.becomes(t, other, "b:latest", "failed: the node does not hold the model, and this stack's workers do not pull")
+	if len(other.Seen()) != 0 {
+		t.Error("a worker was asked to pull")
+	}
+}
+
+func TestAModelThatAClientHasLetGoIsLoadedAndKeptAgain(t *testing.T) {
+	worker, all := one(t, 1, "a:latest")
+	p := start(t, all, wants("a"))
+	p.becomes(t, worker, "a:latest", "resident")
+	for _, body := range []string{`{"model":"a","keep_alive":0}`, `{"model":"a","prompt":"x","keep_alive":300}`} {
+		loads := p.count(t, "loaded")
+		p.ask(t, "a", body)
+		eventually.True(t, "it is loaded again after "+body, func() bool { return p.count(t, "loaded") > loads && len(worker.Loaded()) == 1 })
+	}
+}
+
+func TestAPinnedModelThatHadToMakeWayComesBackOnceTheOtherHasBeenIdleForAWhile(t *testing.T) {
+	worker, all := one(t, 1, "a:latest", "b:latest")
+	p := start(t, all, func(w *config.Workers) {
+		w.Preload, w.LoadedModels, w.SpreadAfter = []string{"a"}, 1, 300*time.Millisecond
+	})
+	p.becomes(t, worker, "a:latest", "resident")
+	p.ask(t, "b", `{"model":"b"}`)
+	used := time.Now()
+	p.becomes(t, worker, "a:latest", "failed: the node's memory is taken by models that are in use")
+	p.becomes(t, worker, "a:latest", "resident")
+	if after := time.Since(used); after < 300*time.Millisecond {
+		t.Errorf("the other was driven out after %s", after)
+	}
+}
+
+func TestPreloadReturnsOnceAModelIsInMemory(t *testing.T) {
+	first, second := workertest.Start(t, "a:latest", "b:latest"), workertest.Start(t, "a:latest", "b:latest")
+	workers := []*workertest.Worker{first, second}
+	for _, worker := range workers {
+		worker.Remember(2, 50*time.Millisecond)
+	}
+	p := start(t, workers, wants("a"))
+	p.becomes(t, first, "a:latest", "resident")
+	for range 2 {
+		if err := p.Preload(t.Context(), "b"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if loads := first.Loads() + second.Loads(); loads != 3 {
+		t.Errorf("%d loads: a on both and b on one are 3", loads)
+	}
+	first.Fail(workertest.Broken)
+	if err := p.Preload(t.Context(), "a"); err != nil {
+		t.Errorf("it is in memory of the other: %v", err)
+	}
+	if err := p.Preload(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), "does not hold the model") {
+		t.Errorf("a model that is nowhere: %v", err)
+	}
+}
