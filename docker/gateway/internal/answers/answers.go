@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ollamamax/gateway/internal/batch"
 	"ollamamax/gateway/internal/bus"
 	"ollamamax/gateway/internal/cache"
@@ -21,6 +19,7 @@ import (
 	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/prometheus"
 	"ollamamax/gateway/internal/scan"
 	"ollamamax/gateway/internal/stream"
 )

@@ -11,8 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"ollamamax/gateway/internal/prometheus"
 	"ollamamax/gateway/internal/scan"
 )
 

@@ -13,9 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ollamamax/gateway/internal/batch"
+	"ollamamax/gateway/internal/prometheus"
 	"ollamamax/gateway/internal/scan"
 )
 

@@ -7,11 +7,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ollamamax/gateway/internal/bus"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/prometheus"
 )
 
 // Cache is both levels.

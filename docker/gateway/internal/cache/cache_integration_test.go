@@ -47,7 +47,7 @@ func newKey() (k cache.Key) {
 func newDigest() string { return rand.Text() }
 
 func (g gateway) written(t *testing.T) float64 {
-	return value(t, g.metrics, "cache_writes_total", "stored")
+	return value(t, g.metrics, "cache_writes_total", "result=stored")
 }
 
 func TestWhatOneGatewayKeepsAnotherGives(t *testing.T) {
@@ -124,7 +124,7 @@ func TestRedisIsUsedAgainWhenItIsBack(t *testing.T) {
 			t.Fatal("an answer from nowhere")
 		}
 	}
-	if skipped := value(t, one.metrics, "cache_requests_total", "redis", "skipped"); skipped == 0 {
+	if skipped := value(t, one.metrics, "cache_requests_total", "level=redis", "result=skipped"); skipped == 0 {
 		t.Error("Redis is asked all the time though it is away")
 	}
 	one.cable.Plug()

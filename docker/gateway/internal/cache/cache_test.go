@@ -19,6 +19,7 @@ import (
 	"ollamamax/gateway/internal/cache"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/metricstest"
 )
 
 var settings = config.ResultCache{
@@ -36,26 +37,7 @@ func key(n int) cache.Key { return sha256.Sum256(fmt.Append(nil, n)) }
 
 func value(t testing.TB, m *metrics.Metrics, metric string, labels ...string) float64 {
 	t.Helper()
-	families, err := m.Gatherer().Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := 0.0
-	for _, family := range families {
-		if family.GetName() != "ollamamax_"+metric {
-			continue
-		}
-	series:
-		for _, series := range family.GetMetric() {
-			for i, pair := range series.GetLabel() {
-				if pair.GetValue() != labels[i] {
-					continue series
-				}
-			}
-			sum += series.GetCounter().GetValue() + series.GetGauge().GetValue()
-		}
-	}
-	return sum
+	return metricstest.Sum(t, m.Handler(), "ollamamax_"+metric, labels...)
 }
 
 func TestWhatIsKeptIsGivenAsItWas(t *testing.T) {
@@ -68,7 +50,7 @@ func TestWhatIsKeptIsGivenAsItWas(t *testing.T) {
 	if answer == nil || string(answer.Body) != "{\"done\":false}\n{\"done\":true}\n" || answer.ContentType != "application/x-ndjson" {
 		t.Errorf("%+v", answer)
 	}
-	if hits, misses := value(t, m, "cache_requests_total", "memory", "hit"), value(t, m, "cache_requests_total", "memory", "miss"); hits != 1 || misses != 1 {
+	if hits, misses := value(t, m, "cache_requests_total", "level=memory", "result=hit"), value(t, m, "cache_requests_total", "level=memory", "result=miss"); hits != 1 || misses != 1 {
 		t.Errorf("%v hits and %v misses counted, not 1 and 1", hits, misses)
 	}
 }
@@ -166,10 +148,10 @@ func TestWithoutRedisNoRequestWaits(t *testing.T) {
 		for range 10 {
 			c.LookupShared(t.Context(), key(1), "digest")
 		}
-		if asked := value(t, m, "cache_requests_total", "redis", "error"); asked != 4 {
+		if asked := value(t, m, "cache_requests_total", "level=redis", "result=error"); asked != 4 {
 			t.Errorf("%v questions failed, not three and one to see whether Redis is back", asked)
 		}
-		if skipped := value(t, m, "cache_requests_total", "redis", "skipped"); skipped != 16 {
+		if skipped := value(t, m, "cache_requests_total", "level=redis", "result=skipped"); skipped != 16 {
 			t.Errorf("%v questions were not asked, not 16", skipped)
 		}
 		time.Sleep(10 * time.Second) // the last dials end
@@ -188,7 +170,7 @@ func TestClientsThatLeaveAreNoFailuresOfRedis(t *testing.T) {
 		for range 10 {
 			c.LookupShared(left, key(1), "digest")
 		}
-		if skipped := value(t, m, "cache_requests_total", "redis", "skipped"); skipped != 0 {
+		if skipped := value(t, m, "cache_requests_total", "level=redis", "result=skipped"); skipped != 0 {
 			t.Errorf("%v questions were not asked of a Redis that nobody has waited for", skipped)
 		}
 		time.Sleep(10 * time.Second) // the last dials end
@@ -200,7 +182,7 @@ func TestWritesThatRedisCannotTakeAreDropped(t *testing.T) {
 	for i := range 2000 {
 		c.Store(key(i), "digest", "", make([]byte, 32<<10))
 	}
-	if dropped := value(t, m, "cache_writes_total", "dropped"); dropped < 1400 {
+	if dropped := value(t, m, "cache_writes_total", "result=dropped"); dropped < 1400 {
 		t.Errorf("%v of 2,000 writes were dropped: too many wait", dropped)
 	}
 }

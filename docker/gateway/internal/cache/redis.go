@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"ollamamax/gateway/internal/bus"
+	"ollamamax/gateway/internal/prometheus"
 )
 
 const (

@@ -8,9 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"ollamamax/gateway/internal/prometheus"
 )
 
 // Metrics is the gateway's registry.
@@ -52,7 +50,7 @@ type Sample struct {
 // New registers everything under the prefix ollamamax_.
 func New(version string) *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
+		registry: &prometheus.Registry{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ollamamax_requests_total",
 			Help: "Requests answered, by route, model and HTTP status (499: the client left).",
@@ -120,19 +118,14 @@ func New(version string) *Metrics {
 		Help: "Requests with a prefix, by whether they went to its own node (kept) or, to spread the load, to another (moved).",
 	}, []string{"result"})
 	m.AffinityKept, m.AffinityMoved = affinity.WithLabelValues("kept"), affinity.WithLabelValues("moved")
-	m.registry.MustRegister(m.requests, m.overhead, m.firstToken, m.tokens, m.retries,
+	m.registry.Register(m.requests, m.overhead, m.firstToken, m.tokens, m.retries,
 		m.slotWait, m.refused, affinity, m.Dependency, build, m.limited, m.sharers, m.parts, m.usageRows, m.usageLost,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		prometheus.Go{}, prometheus.Process{})
 	return m
 }
 
 // Handler serves the registry.
-func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
-}
-
-// Gatherer exposes the registry to tests.
-func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+func (m *Metrics) Handler() http.Handler { return m.registry }
 
 // Request counts one answered request.
 func (m *Metrics) Request(api, model string, code int, overhead time.Duration) {
@@ -177,7 +170,7 @@ func (m *Metrics) SetUp(dependency string, up bool) {
 }
 
 // Register adds what another package counts.
-func (m *Metrics) Register(collector prometheus.Collector) { m.registry.MustRegister(collector) }
+func (m *Metrics) Register(collector prometheus.Collector) { m.registry.Register(collector) }
 
 // SlotWait is where the waits for a slot of a model are observed.
 func (m *Metrics) SlotWait(model string) prometheus.Observer {

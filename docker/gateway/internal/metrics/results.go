@@ -1,6 +1,6 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import "ollamamax/gateway/internal/prometheus"
 
 // results is what is counted of answers that are used more than once, and of requests sent as one.
 type results struct {
@@ -35,11 +35,11 @@ func newResults(registry *prometheus.Registry) results {
 			Help: "Requests whose body came compressed, by encoding.",
 		}, []string{"encoding"}),
 	}
-	registry.MustRegister(r.CacheRequests, r.CacheWrites, r.Joined, r.BatchSize, r.Inflated)
+	registry.Register(r.CacheRequests, r.CacheWrites, r.Joined, r.BatchSize, r.Inflated)
 	return r
 }
 
 // Func registers a gauge, ollamamax_ and name, that is asked for its value when it is read.
 func (m *Metrics) Func(name, help string, value func() float64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ollamamax_" + name, Help: help}, value))
+	m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ollamamax_" + name, Help: help}, value))
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"ollamamax/gateway/internal/prometheus"
 )
 
 // series keeps what a vector gives for some labels. To ask the vector takes a lock and a hash of every label,

@@ -1,10 +1,9 @@
 package nodes
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ollamamax/gateway/internal/breaker"
 	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/prometheus"
 )
 
 var (
@@ -23,37 +22,22 @@ var (
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("ollamamax_"+name, help, labels, nil)
+	return prometheus.NewDesc("ollamamax_"+name, help, labels...)
 }
 
 // collector reads the pool where it is scraped, so that nothing is counted twice and a request pays for
 // none of it.
 type collector struct{ pool *Pool }
 
-// Describe implements prometheus.Collector.
-func (c collector) Describe(out chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{
-		upDesc, inFlightDesc, slotsDesc, drainingDesc, ejectedDesc, breakerDesc, openedDesc, ejectionDesc, evictedDesc, pinnedDesc, loadedDesc, depthDesc,
-	} {
-		out <- desc
-	}
-}
-
 // Collect implements prometheus.Collector.
-func (c collector) Collect(out chan<- prometheus.Metric) {
-	for _, metric := range c.read() {
-		out <- metric
-	}
-}
-
-func (c collector) read() []prometheus.Metric {
+func (c collector) Collect() []prometheus.Metric {
 	p := c.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
 	var all []prometheus.Metric
 	add := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
-		all = append(all, prometheus.MustNewConstMetric(desc, kind, value, labels...))
+		all = append(all, prometheus.NewConstMetric(desc, kind, value, labels...))
 	}
 	for _, node := range p.nodes {
 		worst := breaker.Closed

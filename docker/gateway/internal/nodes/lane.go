@@ -4,10 +4,9 @@ import (
 	"hash/fnv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ollamamax/gateway/internal/breaker"
 	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/prometheus"
 	"ollamamax/gateway/internal/queue"
 )
 

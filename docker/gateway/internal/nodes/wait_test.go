@@ -16,6 +16,7 @@ import (
 	"ollamamax/gateway/internal/discovery"
 	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/metricstest"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/workertest"
 )
@@ -304,16 +305,10 @@ func TestTheDepthOfTheQueueIsShownAndTheWaitOfOneThatLeavesIsObserved(t *testing
 // gathered returns a metric that has this value among its labels.
 func gathered(t *testing.T, m *metrics.Metrics, name, label string) *dto.Metric {
 	t.Helper()
-	families, err := m.Gatherer().Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			for _, pair := range metric.GetLabel() {
-				if family.GetName() == name && pair.GetValue() == label {
-					return metric
-				}
+	for _, metric := range metricstest.Read(t, m.Handler())[name].GetMetric() {
+		for _, pair := range metric.GetLabel() {
+			if pair.GetValue() == label {
+				return metric
 			}
 		}
 	}

@@ -9,12 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/prometheus"
 	"ollamamax/gateway/internal/proxy"
 )
 

@@ -16,6 +16,7 @@ import (
 	"ollamamax/gateway/internal/discovery"
 	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/metricstest"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/proxy"
@@ -76,18 +77,7 @@ func (p part) becomes(t *testing.T, node *workertest.Worker, model, want string)
 
 func (p part) count(t *testing.T, result string) float64 {
 	t.Helper()
-	families, err := p.metrics.Gatherer().Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		for _, series := range family.GetMetric() {
-			if family.GetName() == "ollamamax_preload_total" && series.GetLabel()[0].GetValue() == result {
-				return series.GetCounter().GetValue()
-			}
-		}
-	}
-	return 0
+	return metricstest.Sum(t, p.metrics.Handler(), "ollamamax_preload_total", "result="+result)
 }
 
 // ask sends a request for a model to a node that takes it.

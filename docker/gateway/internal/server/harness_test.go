@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
-	dto "github.com/prometheus/client_model/go"
 
 	"ollamamax/gateway/internal/access"
 	"ollamamax/gateway/internal/answers"
@@ -31,6 +30,7 @@ import (
 	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/metricstest"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/proxy"
 	"ollamamax/gateway/internal/server"
@@ -234,35 +234,7 @@ func (g *gateway) dial(t *testing.T) net.Conn {
 // value is the sum of a metric's series that have all of the labels, written as "name=value".
 func (g *gateway) value(t *testing.T, metric string, labels ...string) float64 {
 	t.Helper()
-	families, err := g.metrics.Gatherer().Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := 0.0
-	for _, family := range families {
-		if family.GetName() != metric {
-			continue
-		}
-		for _, series := range family.GetMetric() {
-			if hasLabels(series, labels) {
-				sum += series.GetCounter().GetValue() + series.GetGauge().GetValue() + float64(series.GetHistogram().GetSampleCount())
-			}
-		}
-	}
-	return sum
-}
-
-func hasLabels(series *dto.Metric, wanted []string) bool {
-	found := map[string]bool{}
-	for _, pair := range series.GetLabel() {
-		found[pair.GetName()+"="+pair.GetValue()] = true
-	}
-	for _, label := range wanted {
-		if !found[label] {
-			return false
-		}
-	}
-	return true
+	return metricstest.Sum(t, g.metrics.Handler(), metric, labels...)
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
