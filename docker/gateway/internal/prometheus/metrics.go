@@ -18,10 +18,11 @@ type Opts struct {
 	Help string
 }
 
-// CounterOpts and GaugeOpts are the same.
 type (
+	// CounterOpts names a counter.
 	CounterOpts = Opts
-	GaugeOpts   = Opts
+	// GaugeOpts names a gauge.
+	GaugeOpts = Opts
 )
 
 // HistogramOpts names a histogram and its buckets' upper bounds, in ascending order, without +Inf.
@@ -216,10 +217,12 @@ type Vec[S Collector] struct {
 	series map[string]S
 }
 
-// The kinds of Vec.
 type (
-	CounterVec   = Vec[Counter]
-	GaugeVec     = Vec[Gauge]
+	// CounterVec is a counter with labels.
+	CounterVec = Vec[Counter]
+	// GaugeVec is a gauge with labels.
+	GaugeVec = Vec[Gauge]
+	// HistogramVec is a histogram with labels.
 	HistogramVec = Vec[Histogram]
 )
 
