@@ -70,6 +70,7 @@ func TestEachRuleHasItsMessage(t *testing.T) {
 		"usage buffer":    {"usage: {bufferRows: 0}", "usage.bufferRows: 0 is less than 1"},
 		"log level":       {"log: {level: loud}", `log.level: "loud" is not debug, info, warn or error`},
 		"public key":      {`auth: {publicKeys: ["ssh-rsa AAAA"]}`, `auth.publicKeys[0]: "ssh-rsa AAAA" is not a line "ssh-ed25519 AAAA… comment" as ssh-keygen -t ed25519 writes it`},
+		"two documents":   {"---\nlog: {level: debug}", "configuration: a second document begins (line 5): keep one"},
 		"not YAML":        {"a: [", "configuration is not YAML: line 5: did not find expected node content"},
 	} {
 		t.Run(name, func(t *testing.T) {

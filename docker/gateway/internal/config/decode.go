@@ -1,7 +1,10 @@
 package config
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"strings"
@@ -31,8 +34,15 @@ func Load(path string) (Config, error) {
 // Parse decodes and checks a configuration.
 func Parse(text []byte) (Config, error) {
 	cfg := Default()
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
+	var document, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	err := decoder.Decode(&document)
+	if err == nil {
+		if err = decoder.Decode(&second); err == nil { // the library would pass it over
+			return Config{}, Problems{fmt.Sprintf("configuration: a second document begins (line %d): keep one", second.Line)}
+		}
+	}
+	if !errors.Is(err, io.EOF) {
 		return Config{}, Problems{"configuration is not YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
 	}
 	problems := make(Problems, 0, 8)
