@@ -49,6 +49,9 @@ def describe(args: DatabaseArgs) -> Service:
         ports=(Port(PORT),),
         probe=Probe(("/usr/local/bin/healthcheck",), start_period_s=START_UP_S),
         stop=Stop(signal="SIGINT", grace_s=60),
+        # PgBouncer's resolver keeps a name's address for as long as Docker says, ten minutes, whatever
+        # dns_max_ttl says: under another address the database would not be found.
+        fixed_address=True,
         priority=Priority.DATA,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from docker.utils.build import exclude_paths
 
 HASH_LENGTH = 12
-FIXED_ADDRESSES = {"gateway": 11}
+FIXED_ADDRESSES = {"postgres": 2, "gateway": 11}
 """Service with fixed addresses → offset of its first replica in the subnet. 1 is the bridge."""
 
 

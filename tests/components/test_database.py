@@ -26,6 +26,11 @@ def test_a_stop_ends_sessions_and_leaves_time_for_a_checkpoint(local: Graph) -> 
     assert inputs["destroyGraceSeconds"] >= 60
 
 
+def test_it_comes_back_under_the_address_that_pgbouncers_resolver_remembers(local: Graph) -> None:
+    (network,) = local.container("postgres-1").inputs["networksAdvanced"]
+    assert network["ipv4Address"] == "172.16.84.2"
+
+
 def test_its_volume_on_a_cluster_is_as_large_as_the_stack_says() -> None:
     settings = DatabaseSettings(volume_gib=33)
     (volume,) = database.describe(database.DatabaseArgs(settings, NO_CERTIFICATE, "", "", "")).volumes
