@@ -302,7 +302,9 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers d
 			g.fleet.Invalidate()
 		}
 	}, func(up bool) { g.metrics.SetUp("redis", up) })
-	cached = store.NewCached(database, cfg.QueryCache.Entries, cfg.QueryCache.TTL, g.bus.Live)
+	cached = store.NewCached(database, cfg.QueryCache.Entries, cfg.QueryCache.TTL, g.bus.Live, func(result string) {
+		g.metrics.CacheRequests.WithLabelValues("query", result).Inc()
+	})
 	inventoryChanged := func() {
 		cached.Invalidate()
 		g.bus.Publish(bus.Inventory)

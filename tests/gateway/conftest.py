@@ -21,6 +21,7 @@ __all__ = ["identity", "services"]
 
 SOURCES = REPOSITORY / "docker" / "gateway"
 PREFIX = "ollamamax-gwtest-"
+DAEMON = "/var/run/docker.sock"
 CACHE = "ollamamax-go-cache"
 """Volume of Go's build cache. It stays, as images do: without it each run compiles everything anew."""
 WORKERS = ("worker-1", "worker-2")
@@ -81,6 +82,8 @@ def go(client: docker.DockerClient) -> Go:
             volumes={
                 str(SOURCES): {"bind": "/src", "mode": "ro"},
                 CACHE: {"bind": "/root/.cache/go-build", "mode": "rw"},
+                # To stop parts and start them again.
+                **({DAEMON: {"bind": DAEMON, "mode": "rw"}} if parts else {}),
             },
         )
         try:
@@ -118,6 +121,7 @@ def parts(
                 "OLLAMAMAX_TEST_POOL": "pgbouncer:6432",
                 "OLLAMAMAX_TEST_REDIS": "redis:6379",
                 "OLLAMAMAX_TEST_WORKERS": ",".join(hosts),
+                "OLLAMAMAX_TEST_CONTAINERS": f"{network.name}-",
             },
             secrets=archive(
                 {},

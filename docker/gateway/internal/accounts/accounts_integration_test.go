@@ -24,7 +24,6 @@ import (
 // platform is the routes over the real database.
 type platform struct {
 	store   *store.Store
-	count   *storetest.Counter
 	mux     *http.ServeMux
 	changes int
 }
@@ -32,7 +31,7 @@ type platform struct {
 func open(t *testing.T) *platform {
 	t.Helper()
 	p := &platform{mux: http.NewServeMux()}
-	p.store, p.count = storetest.Open(t, 5, 5)
+	p.store, _ = storetest.Open(t, 5, 5)
 	accounts.New(p.store, func() { p.changes++ }).Routes(func(pattern string, handler http.HandlerFunc) { p.mux.HandleFunc(pattern, handler) })
 	return p
 }
@@ -378,44 +377,6 @@ func TestLongAnswersComeInPages(t *testing.T) {
 		}
 		if got := strings.Join(sizes, " ") + ": " + strings.Join(names, " "); got != "3 3 1: key-0 key-1 key-2 key-3 key-4 key-5 key-6" {
 			t.Errorf("%s: %s", path, got)
-		}
-	}
-}
-
-func TestNoRouteRunsMoreStatementsForMoreRows(t *testing.T) {
-	p := open(t)
-	var ids []int64
-	measure := func() map[string]int64 {
-		statements := map[string]int64{}
-		for _, request := range [][3]string{
-			{"GET", "/api/v1/keys?limit=1000"}, {"GET", "/api/v1/keys/ID"}, {"POST", "/api/v1/keys", `{"name":"more"}`},
-			{"PATCH", "/api/v1/keys/ID", `{"name":"changed"}`}, {"POST", "/api/v1/keys/ID/rotate"},
-			{"DELETE", "/api/v1/keys/ID"}, {"GET", "/api/v1/usage?from=2020-01-01&group_by=day,key,model,tenant,gateway&limit=1000"},
-		} {
-			name := request[0] + " " + request[1]
-			target := strings.ReplaceAll(request[1], "ID", fmt.Sprint(ids[0]))
-			statements[name] = p.count.During(func() {
-				if status, a := p.ask(t, admin, request[0], target, request[2]); status >= 300 {
-					t.Errorf("%s: %d %s", name, status, a.Error)
-				}
-			})
-		}
-		return statements
-	}
-	fill := func(n int) {
-		ids = nil
-		for i := range n {
-			ids = append(ids, p.make(t, admin, fmt.Sprintf(`{"name":"key-%d"}`, i)).Key.ID)
-		}
-		p.use(t, ids...)
-	}
-	fill(1)
-	few := measure()
-	fill(60)
-	many := measure()
-	for name, n := range many {
-		if n != few[name] || n > 4 {
-			t.Errorf("%s: %d statements for 1 key, %d for 61", name, few[name], n)
 		}
 	}
 }

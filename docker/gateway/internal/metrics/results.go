@@ -15,7 +15,7 @@ func newResults(registry *prometheus.Registry) results {
 	r := results{
 		CacheRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ollamamax_cache_requests_total",
-			Help: "Look-ups of kept answers, by level (memory, then redis) and result (hit, miss, error, skipped: Redis is away).",
+			Help: "Look-ups of kept answers, by level (memory, then redis; query: of the database) and result (hit, miss, error, skipped: Redis is away).",
 		}, []string{"level", "result"}),
 		CacheWrites: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ollamamax_cache_writes_total",

@@ -3,8 +3,10 @@ package realparts
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -23,6 +25,8 @@ const (
 	Redis    = "OLLAMAMAX_TEST_REDIS"    // host:port
 	Workers  = "OLLAMAMAX_TEST_WORKERS"  // Ollama servers, each host:port
 	Secrets  = "OLLAMAMAX_TEST_SECRETS"  // folder of passwords and the certificate authority
+
+	containers = "OLLAMAMAX_TEST_CONTAINERS" // what the names of the parts' containers begin with
 )
 
 // Needed returns an environment variable, without which a test fails.
@@ -128,6 +132,52 @@ func (c *Cable) Refused() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.refused
+}
+
+// Container is the real part itself: what a Cable does to one gateway, it does to all.
+type Container struct {
+	client *http.Client
+	url    string
+}
+
+// ContainerOf returns the container of a part: "postgres", "pgbouncer", "redis", "worker-1". When the test ends
+// it runs again.
+func ContainerOf(t testing.TB, part string) Container {
+	t.Helper()
+	daemon := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", "/var/run/docker.sock")
+	}
+	c := Container{&http.Client{Transport: &http.Transport{DialContext: daemon}}, "http://docker/containers/" + Needed(t, containers) + part + "/"}
+	t.Cleanup(func() {
+		_ = c.order("unpause") // an error where it is not paused
+		_ = c.order("start")
+	})
+	return c
+}
+
+func (c Container) order(what string) error {
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, c.url+what, nil)
+	if err != nil {
+		return err
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if text, _ := io.ReadAll(response.Body); response.StatusCode >= 300 {
+		return fmt.Errorf("%s: %s %s", request.URL, response.Status, text)
+	}
+	return nil
+}
+
+// Order has the Docker daemon stop, start, pause or unpause it. One that is paused accepts connections, by the
+// kernel's hand, and says nothing.
+func (c Container) Order(t testing.TB, what string) {
+	t.Helper()
+	if err := c.order(what); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // LayToRedis lays a cable to the real Redis, which answers, and returns how to connect through it.

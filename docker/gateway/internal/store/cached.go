@@ -15,11 +15,13 @@ type Cached struct {
 	entries    *expirable.LRU[string, any]
 	generation atomic.Uint64
 	live       func() bool // every invalidation is being received
+	looked     func(result string)
 }
 
-// NewCached puts a cache of entries answers, each kept for ttl, in front of a store.
-func NewCached(s *Store, entries int, ttl time.Duration, live func() bool) *Cached {
-	return &Cached{Store: s, entries: expirable.NewLRU[string, any](entries, nil, ttl), live: live}
+// NewCached puts a cache of entries answers, each kept for ttl, in front of a store. looked is told of every look
+// into it: hit, miss, or skipped where it is not live.
+func NewCached(s *Store, entries int, ttl time.Duration, live func() bool, looked func(result string)) *Cached {
+	return &Cached{Store: s, entries: expirable.NewLRU[string, any](entries, nil, ttl), live: live, looked: looked}
 }
 
 // Invalidate forgets all answers, those being fetched included.
@@ -32,11 +34,14 @@ func (c *Cached) Invalidate() {
 // not kept: it may be from before it.
 func cached[T any](c *Cached, key string, fetch func() (T, error)) (T, error) {
 	if !c.live() {
+		c.looked("skipped")
 		return fetch()
 	}
 	if value, ok := c.entries.Get(key); ok {
+		c.looked("hit")
 		return value.(T), nil
 	}
+	c.looked("miss")
 	generation := c.generation.Load()
 	value, err := fetch()
 	if err == nil && c.live() {

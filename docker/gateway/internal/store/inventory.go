@@ -109,6 +109,8 @@ func (s *Store) DrainedNodes(ctx context.Context) ([]string, error) {
 
 // SetDrained says whether a node is to take nothing new, or returns ErrNotFound.
 func (s *Store) SetDrained(ctx context.Context, name string, drained bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	tag, err := s.pool.Exec(ctx, `UPDATE nodes SET drained = $2 WHERE name = $1 AND active`, name, drained)
 	if err == nil && tag.RowsAffected() == 0 {
 		return ErrNotFound

@@ -105,6 +105,8 @@ type KeyPage struct {
 
 // ListKeys returns keys in the order in which they were made.
 func (s *Store) ListKeys(ctx context.Context, page KeyPage) ([]keys.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		SELECT `+keyColumns+` FROM api_keys
 		WHERE id > $1 AND ($2::text IS NULL OR tenant = $2) AND ($3 OR revoked_at IS NULL)
@@ -117,6 +119,8 @@ func (s *Store) ListKeys(ctx context.Context, page KeyPage) ([]keys.Record, erro
 
 // GetKey returns a key of a tenant (nil: of any), or keys.ErrNotFound.
 func (s *Store) GetKey(ctx context.Context, id int64, tenant *string) (keys.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	return getKey(ctx, s.pool, id, tenant, "")
 }
 
@@ -138,6 +142,8 @@ func getKey(ctx context.Context, from querier, id int64, tenant *string, lock st
 
 // AddKey writes an issued key and returns it.
 func (s *Store) AddKey(ctx context.Context, spec keys.Spec, createdBy string, digest []byte) (keys.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		INSERT INTO api_keys (name, tenant, scopes, requests_per_minute, tokens_per_minute, tokens_per_month, priority, expires_at,
 		                      created_by, digest, kind, source)
@@ -154,6 +160,8 @@ func (s *Store) AddKey(ctx context.Context, spec keys.Spec, createdBy string, di
 // ChangeKey has change alter a key of a tenant (nil: of any), which nobody else alters meanwhile, and writes it
 // where change returns nil.
 func (s *Store) ChangeKey(ctx context.Context, id int64, tenant *string, change func(*keys.Record) error) (keys.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var key keys.Record
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var err error

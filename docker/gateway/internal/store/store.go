@@ -99,6 +99,10 @@ func Open(ctx context.Context, connection *pgx.ConnConfig, c config.Database) (*
 	return &Store{pool: pool}, nil
 }
 
+// patience is how long a request may wait for the database. One that says nothing, or whose name can't be looked
+// up, has failed it then, as one that refuses connections has at once.
+const patience = 5 * time.Second
+
 // Close ends all connections.
 func (s *Store) Close() { s.pool.Close() }
 
@@ -116,6 +120,8 @@ type Model struct {
 
 // GetModel returns an active model by its listed name, or ErrNotFound.
 func (s *Store) GetModel(ctx context.Context, id string) (Model, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var m Model
 	err := s.pool.QueryRow(ctx, "getModel", id).Scan(&m.ID, &m.Digest, &m.SizeBytes, &m.ModifiedAt, &m.Nodes)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -136,6 +142,8 @@ type Node struct {
 
 // ListNodes returns the active nodes, sorted by name.
 func (s *Store) ListNodes(ctx context.Context) ([]Node, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, "listNodes")
 	if err != nil {
 		return nil, err
@@ -160,6 +168,8 @@ type Sample struct {
 
 // GetMetrics returns the samples taken after since, oldest first, 10,000 at most.
 func (s *Store) GetMetrics(ctx context.Context, since time.Time) ([]Sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, "getMetrics", since)
 	if err != nil {
 		return nil, err

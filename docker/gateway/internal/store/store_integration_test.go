@@ -303,59 +303,6 @@ func TestADrainedNodeStaysSoThroughInventoriesUntilItIsTakenInAgain(t *testing.T
 	}
 }
 
-func TestNoEndpointRunsMoreStatementsForMoreNodes(t *testing.T) {
-	s, count := storetest.Open(t, 1, 1)
-	if _, err := s.ListNodes(t.Context()); err != nil { // connects and prepares
-		t.Fatal(err)
-	}
-	measure := func() map[string]int64 {
-		must := func(err error) {
-			t.Helper()
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		return map[string]int64{
-			"nodes":   count.During(func() { _, err := s.ListNodes(t.Context()); must(err) }),
-			"model":   count.During(func() { _, err := s.GetModel(t.Context(), "m0:latest"); must(err) }),
-			"metrics": count.During(func() { _, err := s.GetMetrics(t.Context(), time.Unix(0, 0)); must(err) }),
-			"keys":    count.During(func() { _, err := s.Keys(t.Context()); must(err) }),
-			"drained": count.During(func() { _, err := s.DrainedNodes(t.Context()); must(err) }),
-			"drain":   count.During(func() { must(s.SetDrained(t.Context(), "worker-000", true)) }),
-		}
-	}
-	inventory := func(size int) []nodes.State {
-		states := make([]nodes.State, 0, size)
-		for i := range size {
-			models := make([]string, 0, size)
-			for m := range size {
-				models = append(models, fmt.Sprintf("m%d:latest", m))
-			}
-			states = append(states, state(fmt.Sprintf("worker-%03d", i), models...))
-		}
-		return states
-	}
-	var writes [2]int64
-	var reads [2]map[string]int64
-	for i, size := range []int{1, 60} {
-		writes[i] = count.During(func() { save(t, s, inventory(size)...) })
-		for at := range size {
-			if err := s.AddSample(t.Context(), store.Sample{Gateway: "g", At: time.Now().Add(time.Duration(at) * time.Millisecond)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		reads[i] = measure()
-	}
-	for name, statements := range reads[1] {
-		if statements != 1 || reads[0][name] != 1 {
-			t.Errorf("%s: %d statements for 1, %d for 60; not 1 each", name, reads[0][name], statements)
-		}
-	}
-	if writes[0] != writes[1] {
-		t.Errorf("writing the inventory: %d statements for 1 node, %d for 60", writes[0], writes[1])
-	}
-}
-
 func TestTheNamedStatementsWorkOnEveryConnectionThroughThePool(t *testing.T) {
 	s, _ := storetest.Open(t, 20, 4)
 	save(t, s, state("worker-1", "tiny:latest"))
@@ -387,7 +334,8 @@ func TestTheQueryCacheAnswersFromMemoryAndNeverAfterAnInvalidationOrWithoutRedis
 	s, count := storetest.Open(t, 5, 5)
 	live := atomic.Bool{}
 	live.Store(true)
-	cached := store.NewCached(s, 10000, 5*time.Minute, live.Load)
+	var looks []string
+	cached := store.NewCached(s, 10000, 5*time.Minute, live.Load, func(result string) { looks = append(looks, result) })
 	save(t, s, state("worker-1", "tiny:latest"))
 	read := func() error { _, err := cached.GetModel(t.Context(), "tiny:latest"); return err }
 	_ = read()
@@ -408,6 +356,9 @@ func TestTheQueryCacheAnswersFromMemoryAndNeverAfterAnInvalidationOrWithoutRedis
 	save(t, s, state("worker-1"))
 	if err := read(); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a deleted model is found while Redis is away: %v", err)
+	}
+	if seen := strings.Join(looks, " "); seen != "miss hit hit miss miss skipped" {
+		t.Errorf("looks into the cache: %s", seen)
 	}
 }
 

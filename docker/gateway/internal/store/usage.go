@@ -120,6 +120,8 @@ func (d Day) MarshalText() ([]byte, error) { return []byte(time.Time(d).Format(t
 
 // ListUsage sums up usage, in the order of what it is grouped by.
 func (s *Store) ListUsage(ctx context.Context, q UsageQuery) ([]Usage, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var columns []string
 	for _, group := range q.GroupBy {
 		columns = append(columns, usageGroups[group]...)
