@@ -1,16 +1,25 @@
 """The gateway's own tests, in the container that its image is built in, and what its image is."""
 
+import re
 import subprocess
 
 import docker
+import pytest
 
 from tests.containers import build
-from tests.gateway.conftest import Go, Parts
+from tests.gateway.conftest import SOURCES, Go, Parts
 
 IMAGE_LIMIT = 15 * 1024 * 1024
 """Bytes: the program and the certificates that it trusts, nothing else."""
 RACE_LIMIT = "300s"
 """Against a deadlock: how long the tests take depends on the machine."""
+FUZZERS = sorted(
+    (str(file.parent.relative_to(SOURCES)), name)
+    for file in SOURCES.rglob("*_test.go")
+    for name in re.findall(r"^func (Fuzz\w+)\(", file.read_text(), re.MULTILINE)
+)
+"""Package and function of each."""
+FUZZED = "60s"
 
 
 def test_the_sources_are_formatted_and_vetted(go: Go) -> None:
@@ -25,11 +34,21 @@ def test_the_go_tests_pass_under_the_race_detector(go: Go) -> None:
     assert status == 0, output
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(("package", "fuzzer"), FUZZERS)
+def test_a_fuzzer_finds_nothing(go: Go, package: str, fuzzer: str) -> None:
+    # In a copy, where Go can write down what it finds.
+    fuzz = f"go test -run '^$' -fuzz '^{fuzzer}$' -fuzztime {FUZZED} ./{package}"
+    found = f"{{ tail -n +1 {package}/testdata/fuzz/{fuzzer}/*; exit 1; }}"
+    status, output = go("sh", "-c", f"cp -r . /tmp/src && cd /tmp/src && {fuzz} || {found}")
+    assert status == 0, output
+
+
 def test_the_gateway_works_with_real_ollama_postgresql_pgbouncer_and_redis(go: Go, parts: Parts) -> None:
     # One package at a time: they share a database.
     packages = (".", "./internal/accounts", "./internal/bus", "./internal/cache", "./internal/store")
     status, output = go(
-        *("go", "test", "-tags", "integration", "-count=1", "-p", "1", "-timeout", "300s"),
+        *("go", "test", "-tags", "integration", "-count=1", "-p", "1", "-timeout", "480s"),
         *packages,
         parts=parts,
     )
