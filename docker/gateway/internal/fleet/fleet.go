@@ -9,22 +9,15 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/follow"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/reply"
 	"ollamamax/gateway/internal/store"
 )
-
-// refresh is the time between two reads of the drained nodes where no invalidation came.
-const refresh = 10 * time.Second
-
-// loadTimeout bounds one read.
-const loadTimeout = 3 * time.Second
 
 // Database remembers the nodes.
 type Database interface {
@@ -35,58 +28,24 @@ type Database interface {
 
 // Fleet serves the routes, and keeps the pool's drained nodes as the database has them.
 type Fleet struct {
+	*follow.Follower
 	gateway  string
 	pool     *nodes.Pool
 	database Database
-	log      *slog.Logger
 	changed  func() // a node was drained, or taken in again
-	kick     chan struct{}
-	loading  sync.Mutex // what was read first must not be what holds in the end
-	loaded   atomic.Bool
 }
 
 // New returns the fleet that the gateway of this name sees. changed is called after every change.
 func New(gateway string, pool *nodes.Pool, database Database, log *slog.Logger, changed func()) *Fleet {
-	return &Fleet{gateway: gateway, pool: pool, database: database, log: log, changed: changed, kick: make(chan struct{}, 1)}
-}
-
-// Run follows the database until ctx ends. While it is away the nodes that are drained stay so.
-func (f *Fleet) Run(ctx context.Context) {
-	tick := time.NewTicker(refresh)
-	defer tick.Stop()
-	for {
-		if err := f.load(ctx); err != nil && ctx.Err() == nil {
-			f.log.Warn("drained nodes not read: those known stay as they are", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-f.kick:
-		case <-tick.C:
-		}
-	}
-}
-
-// Loaded tells whether the drained nodes have been read at least once.
-func (f *Fleet) Loaded() bool { return f.loaded.Load() }
-
-// Invalidate asks for a read soon.
-func (f *Fleet) Invalidate() {
-	select {
-	case f.kick <- struct{}{}:
-	default: // one is due anyway
-	}
+	f := &Fleet{gateway: gateway, pool: pool, database: database, changed: changed}
+	f.Follower = follow.New("drained nodes", f.load, log)
+	return f
 }
 
 func (f *Fleet) load(ctx context.Context) error {
-	f.loading.Lock()
-	defer f.loading.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
-	defer cancel()
 	names, err := f.database.DrainedNodes(ctx)
 	if err == nil {
 		f.pool.SetDrained(names)
-		f.loaded.Store(true)
 	}
 	return err
 }
@@ -189,7 +148,7 @@ func (f *Fleet) command(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.changed()
-	if err := f.load(r.Context()); err != nil {
+	if err := f.Read(r.Context()); err != nil {
 		f.Invalidate() // what was written holds as soon as it can be read
 	}
 	for _, n := range f.nodes(r.Context()) {
