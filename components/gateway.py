@@ -20,7 +20,7 @@ from components.service import (
     Store,
     Target,
 )
-from stacks.gateway import GatewaySettings
+from stacks.gateway import AliasSettings, GatewaySettings
 
 NAME = "gateway"
 MIGRATIONS = "migrations"
@@ -100,7 +100,7 @@ def describe(args: GatewayArgs) -> Service:
 
 
 def describe_migrations(args: GatewayArgs) -> Service:
-    """Return the job that brings the database to the gateway's schema and writes the stack's keys.
+    """Return the job that migrates the database and writes the stack's keys and aliases into it.
 
     It goes to PostgreSQL itself: a migration holds locks over a session, which a transaction pool has not.
     """
@@ -111,7 +111,14 @@ def describe_migrations(args: GatewayArgs) -> Service:
         image=IMAGE,
         limits=MIGRATION_LIMITS,
         command=("migrate",),
-        config={"gateway.yaml": _config(args, *connections, admin=ADMINISTRATOR if admin else None)},
+        config={
+            "gateway.yaml": _config(
+                args,
+                *connections,
+                admin=ADMINISTRATOR if admin else None,
+                aliases=args.settings.aliases,  # of this file alone: no gateway is replaced for an alias
+            )
+        },
         secrets=_secrets(*connections) | {"api-key": args.api_key},
         vault={ADMIN_PASSWORD: admin} if admin else {},
         talks_to=peers(connections),
@@ -128,7 +135,11 @@ def _connections(args: GatewayArgs, database: Peer | Store) -> tuple[Connection,
 
 
 def _config(
-    args: GatewayArgs, database: Connection, redis: Connection, admin: str | None = None
+    args: GatewayArgs,
+    database: Connection,
+    redis: Connection,
+    admin: str | None = None,
+    aliases: Sequence[AliasSettings] = (),
 ) -> pulumi.Input[str]:
     return render_input(
         "gateway/gateway.yaml.j2",
@@ -142,6 +153,7 @@ def _config(
         database_ca=database.ca_file,
         admin=admin,
         admin_password=f"{VAULT_DIR}/{ADMIN_PASSWORD}",
+        aliases=aliases,
         public_paths=args.public_paths,
         redis_host=redis.host,
         redis_port=redis.to.port,

@@ -13,6 +13,7 @@ Cpus = Annotated[float, Field(ge=0.1, le=256)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?$"
+VARIANT = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
 PUBLIC_KEY = r"^ssh-ed25519 [A-Za-z0-9+/]+={0,2}( .+)?$"
 HOST_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 LABEL = r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$"
@@ -34,6 +35,7 @@ ZONE_ID = r"^Z[A-Z0-9]{1,31}$"
 CLOUDFLARE_ID = r"^[0-9a-f]{32}$"
 IN_WORDS = {
     MODEL_NAME: "a model's Ollama name, such as smollm2:135m",
+    VARIANT: "a name of letters, digits and . _ : / -, such as canary",
     PUBLIC_KEY: "an OpenSSH ed25519 public key, such as the content of ~/.ollama/id_ed25519.pub",
     HOST_NAME: "a host name in small letters, such as api.example.org",
     LABEL: "a name of at most 30 small letters, digits and dashes, such as ollamamax",
@@ -57,6 +59,7 @@ IN_WORDS = {
 """What each pattern asks for, for messages and for the documentation."""
 
 ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
+Variant = Annotated[str, Field(pattern=VARIANT)]
 PublicKey = Annotated[str, Field(pattern=PUBLIC_KEY)]
 HostName = Annotated[str, Field(pattern=HOST_NAME)]
 Label = Annotated[str, Field(pattern=LABEL)]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stacks.block import Block, Mebibytes, Percent, PublicKey, Resources, Seconds
+from stacks.block import Block, Mebibytes, ModelName, Percent, PublicKey, Resources, Seconds, Variant
 from stacks.kubernetes import AutoscalingSettings
 
 
@@ -137,6 +137,29 @@ class RoutingSettings(Block):
     """Workers that do worse than the others."""
 
 
+class AliasTargetSettings(Block):
+    """A model that an alias stands for."""
+
+    model: ModelName
+    """One of the models that the stack pulls."""
+    weight: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    """Its share of the requests, beside the weights of the other targets; with 0 it answers only those that
+    ask for its variant."""
+    variant: Variant | None = None
+    """What requests and metrics call it by; its model's name where none is given."""
+
+
+class AliasSettings(Block):
+    """A name that stands for models, for clients that are to stay as they are when the model changes."""
+
+    name: ModelName
+    """What requests ask for. A model's own name may be given: the alias then comes before it."""
+    targets: tuple[AliasTargetSettings, ...] = ()
+    """The models that answer; none is the model of the alias's own name, which so gets fallbacks."""
+    fallbacks: tuple[ModelName, ...] = ()
+    """Models that answer while no target can, the first first."""
+
+
 class GatewaySettings(Block):
     """The gateway ``ollama-distributed``: API, keys, routing over the workers."""
 
@@ -191,6 +214,8 @@ class GatewaySettings(Block):
     """Batches of requests for embeddings."""
     usage: UsageSettings = UsageSettings()
     """What keys use."""
+    aliases: tuple[AliasSettings, ...] = ()
+    """Names that stand for models. They can't be changed by the API, which has others of its own."""
     public_keys: tuple[PublicKey, ...] = ()
     """OpenSSH ed25519 public keys (``~/.ollama/id_ed25519.pub``) that may sign requests in place of an API
     key: what the ``ollama`` command line does with ``OLLAMA_AUTH=1``."""

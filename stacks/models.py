@@ -139,6 +139,12 @@ DEFAULT_TAGS = {
 """What a name without a tag, or with ``latest``, means in Ollama's library."""
 
 
+def listed_as(name: str) -> str:
+    """Return the name under which Ollama lists the model called ``name``: in small letters, with its tag."""
+    name = name.lower().removeprefix("registry.ollama.ai/").removeprefix("library/")
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
 def find(catalogue: Catalogue, name: str) -> Model | None:
     """Return what is known of the model called ``name``, with or without a tag."""
     family, _, tag = name.partition(":")

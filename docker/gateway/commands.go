@@ -17,6 +17,7 @@ import (
 
 	"ollamamax/gateway/internal/access"
 	"ollamamax/gateway/internal/accounts"
+	"ollamamax/gateway/internal/aliases"
 	"ollamamax/gateway/internal/answers"
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
@@ -31,6 +32,7 @@ import (
 	"ollamamax/gateway/internal/logs"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/migrations"
+	"ollamamax/gateway/internal/models"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/proxy"
 	"ollamamax/gateway/internal/residency"
@@ -119,11 +121,23 @@ func migrate(ctx context.Context, path string, version int64, stdout io.Writer) 
 	if err := store.SyncStackKeys(ctx, conn, keys); err != nil {
 		return fmt.Errorf("registering the stack's keys: %w", err)
 	}
-	log.Info("stack's keys registered", "keys", len(keys))
-	if err := bus.PublishOnce(ctx, redisDialer(cfg.Redis, secrets), bus.Keys); err != nil {
-		log.Info("gateways not told of the keys, they reload them by themselves", "after", cfg.Auth.RefreshInterval.String(), "error", err)
+	aliases := stackAliases(cfg.Models)
+	if err := store.SyncStackAliases(ctx, conn, aliases); err != nil {
+		return fmt.Errorf("registering the stack's aliases: %w", err)
+	}
+	log.Info("stack's keys and aliases registered", "keys", len(keys), "aliases", len(aliases))
+	if err := bus.PublishOnce(ctx, redisDialer(cfg.Redis, secrets), bus.Keys, bus.Aliases); err != nil {
+		log.Info("gateways not told of keys and aliases, they reload them by themselves", "after", cfg.Auth.RefreshInterval.String(), "error", err)
 	}
 	return nil
+}
+
+func stackAliases(settings config.Models) []models.Spec {
+	aliases := make([]models.Spec, len(settings.Aliases))
+	for i, alias := range settings.Aliases {
+		aliases[i] = alias.Complete()
+	}
+	return aliases
 }
 
 // ensureOwner makes the database and its user, as their administrator.
@@ -223,13 +237,14 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), workers, log, writer)
 	var running sync.WaitGroup
 	for _, part := range []func(context.Context){
-		g.keys.Run, g.bus.Run, g.pool.Run, g.residency.Run, g.fleet.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
+		g.keys.Run, g.bus.Run, g.pool.Run, g.residency.Run, g.fleet.Run, g.aliases.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
 	} {
 		running.Go(func() { part(parts) })
 	}
 	admin := server.NewAdmin(g.metrics.Handler(), []server.Readiness{
 		{Missing: "keys have not been read from the database yet", Holds: g.keys.Loaded},
 		{Missing: "drained workers have not been read from the database yet", Holds: g.fleet.Loaded},
+		{Missing: "model aliases have not been read from the database yet", Holds: g.aliases.Loaded},
 		{Missing: "no worker is healthy", Holds: func() bool { return len(g.pool.Healthy()) > 0 }},
 		{Missing: "the gateway is draining", Holds: func() bool { return !g.server.Draining() }},
 	})
@@ -268,6 +283,7 @@ type gateway struct {
 	pool      *nodes.Pool
 	residency *residency.Residency
 	fleet     *fleet.Fleet
+	aliases   *aliases.Aliases
 	answers   *answers.Answers
 	recorder  *recorder
 	meter     *usage.Meter
@@ -300,6 +316,8 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers d
 		case bus.Inventory:
 			cached.Invalidate()
 			g.fleet.Invalidate()
+		case bus.Aliases:
+			g.aliases.Invalidate()
 		}
 	}, func(up bool) { g.metrics.SetUp("redis", up) })
 	cached = store.NewCached(database, cfg.QueryCache.Entries, cfg.QueryCache.TTL, g.bus.Live, func(result string) {
@@ -317,12 +335,14 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers d
 	})
 	g.recorder.snapshot = g.pool.Snapshot
 	g.fleet = fleet.New(cfg.Name, g.pool, cached, log, inventoryChanged)
+	names := &models.Names{}
 	g.answers = answers.New(cfg, dial, g.pool, g.metrics, log)
-	service := inference.New(g.pool, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
+	service := inference.New(g.pool, names, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
 	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
 	modelsChanged := func() { g.bus.Publish(bus.Models) }
 	g.residency = residency.New(cfg.Workers, g.pool, forwarder, g.metrics, log, modelsChanged)
-	routes := api.New(g.pool, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, modelsChanged, g.fleet,
+	g.aliases = aliases.New(names, g.pool, g.residency, database, log, func() { g.bus.Publish(bus.Aliases) })
+	routes := api.New(g.pool, names, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, modelsChanged, g.fleet, g.aliases,
 		accounts.New(database, func() {
 			g.keys.Invalidate()
 			g.bus.Publish(bus.Keys)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from stacks import capacity, cost, models
 from stacks.budgets import (
+    aliases,
     autoscaling,
     cloud,
     connections,
@@ -26,6 +27,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     target.target,
     target.unused,
     lists.listed_twice,
+    aliases.aliases,
     timeouts.timeouts,
     timeouts.load_balancer,
     timeouts.cdn,

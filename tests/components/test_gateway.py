@@ -115,6 +115,29 @@ def test_how_usage_is_written_reaches_the_gateways(plan: Plan) -> None:
     assert found["usage"] == {"flushInterval": "3s", "keepDays": 40, "bufferRows": 2000}
 
 
+def test_aliases_reach_the_migrations_alone_so_that_no_gateway_is_replaced_for_one(plan: Plan) -> None:
+    aliases = [
+        {
+            "name": "chat",
+            "targets": [{"model": "tiny", "weight": 9, "variant": "old"}, {"model": "Tiny:latest"}],
+        },
+        {"name": "tiny", "fallbacks": ["smollm2:135m"]},
+    ]
+    graph = plan(models=["tiny", "smollm2:135m"], gateway={"aliases": aliases})
+    assert config(graph, "migrations")["models"]["aliases"] == [
+        {
+            "name": "chat",
+            "targets": [
+                {"model": "tiny", "weight": 9, "variant": "old"},
+                {"model": "Tiny:latest", "weight": 1, "variant": ""},
+            ],
+            "fallbacks": [],
+        },
+        {"name": "tiny", "targets": [], "fallbacks": ["smollm2:135m"]},
+    ]
+    assert "models" not in config(graph)
+
+
 def test_the_gateways_are_published_nowhere(local: Graph) -> None:
     assert "ports" not in local.container("gateway-1").inputs
 

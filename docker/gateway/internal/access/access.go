@@ -43,6 +43,9 @@ func (r *Recorder) Record(x *exchange.Exchange, e Entry) {
 	if x.FirstByte > 0 {
 		r.metrics.FirstToken(x.API, x.Model, x.FirstByte)
 	}
+	if v := x.Variant; v != nil {
+		r.metrics.Alias(v.Alias, v.Name, e.Status, total)
+	}
 	r.metrics.Tokens(x.Model, x.PromptTokens, x.CompletionTokens)
 	r.leave(x, e.Status)
 
@@ -66,6 +69,9 @@ func (r *Recorder) write(level slog.Level, total, overhead time.Duration, x *exc
 	l = l.text("api", x.API).number("status", int64(e.Status)).text("remote", e.Remote)
 	l = l.seconds("seconds", total).seconds("overhead", overhead)
 	l = l.text("model", x.Model).text("node", x.Node).text("cache", x.Cache)
+	if v := x.Variant; v != nil {
+		l = l.text("alias", v.Alias).text("variant", v.Name)
+	}
 	if x.Key != nil {
 		l = l.text("key", x.Key.Name)
 	}

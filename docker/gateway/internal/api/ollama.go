@@ -56,7 +56,7 @@ func (a *API) tags(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	entries := []json.RawMessage{}
-	for _, model := range a.models(r.Context()) {
+	for _, model := range a.listed(r.Context()) {
 		entries = append(entries, model.Raw)
 	}
 	reply.JSON(w, http.StatusOK, map[string]any{"models": entries})
@@ -93,7 +93,7 @@ func (a *API) ps(w http.ResponseWriter, r *http.Request) {
 
 // onEveryNode sends a pull or create to all healthy nodes.
 func (a *API) onEveryNode(w http.ResponseWriter, r *http.Request) {
-	body, model, ok := a.scan(w, r)
+	body, model, ok := a.own(w, r)
 	if !ok {
 		return
 	}
@@ -101,7 +101,7 @@ func (a *API) onEveryNode(w http.ResponseWriter, r *http.Request) {
 	if targets == nil {
 		return
 	}
-	a.service.Label(exchange.From(r.Context()), modelname.Canonical(model))
+	a.service.Label(exchange.From(r.Context()), model)
 	defer a.altered()
 	a.proxy.All(w, r, targets, body)
 }
@@ -109,17 +109,16 @@ func (a *API) onEveryNode(w http.ResponseWriter, r *http.Request) {
 // onHolders sends a copy or delete to the nodes that hold the model, or to any one, which then words
 // the error, where none does.
 func (a *API) onHolders(w http.ResponseWriter, r *http.Request) {
-	body, model, ok := a.scan(w, r)
+	body, model, ok := a.own(w, r)
 	if !ok {
 		return
 	}
 	if a.ready(w, r) == nil {
 		return
 	}
-	canonical := modelname.Canonical(model)
-	a.service.Label(exchange.From(r.Context()), canonical)
+	a.service.Label(exchange.From(r.Context()), model)
 	a.pool.Refresh(r.Context())
-	targets := a.pool.Holding(canonical)
+	targets := a.pool.Holding(model)
 	if len(targets) == 0 {
 		a.forward(w, r, nodes.Want{Light: true}, body)
 		return
@@ -149,20 +148,26 @@ func (a *API) uploadBlob(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// openAIModel is a model in OpenAI's shape.
+type openAIModel struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+}
+
+func openAIEntry(model nodes.Model) openAIModel {
+	return openAIModel{model.Name, "model", model.ModifiedAt.Unix(), modelname.Namespace(model.Name)}
+}
+
 // openAIModels lists the models in OpenAI's shape.
 func (a *API) openAIModels(w http.ResponseWriter, r *http.Request) {
 	if a.ready(w, r) == nil {
 		return
 	}
-	type entry struct {
-		ID      string `json:"id"`
-		Object  string `json:"object"`
-		Created int64  `json:"created"`
-		OwnedBy string `json:"owned_by"`
-	}
-	data := []entry{}
-	for _, model := range a.models(r.Context()) {
-		data = append(data, entry{model.Name, "model", model.ModifiedAt.Unix(), modelname.Namespace(model.Name)})
+	data := []openAIModel{}
+	for _, model := range a.listed(r.Context()) {
+		data = append(data, openAIEntry(model))
 	}
 	reply.JSON(w, http.StatusOK, map[string]any{"object": "list", "data": data})
 }
@@ -170,5 +175,11 @@ func (a *API) openAIModels(w http.ResponseWriter, r *http.Request) {
 // openAIModel asks a node that holds the model, or any, which then words the error.
 func (a *API) openAIModel(w http.ResponseWriter, r *http.Request) {
 	canonical := modelname.Canonical(r.PathValue("model"))
+	if alias := a.names.Find(canonical); alias != nil {
+		if entry, there := a.entry(alias); there {
+			reply.JSON(w, http.StatusOK, openAIEntry(entry))
+			return
+		}
+	}
 	a.forward(w, r, nodes.Want{Model: canonical, Light: true}, nil)
 }

@@ -15,9 +15,11 @@ import (
 	"ollamamax/gateway/internal/inflate"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/models"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/proxy"
 	"ollamamax/gateway/internal/reply"
+	"ollamamax/gateway/internal/scan"
 	"ollamamax/gateway/internal/store"
 )
 
@@ -30,6 +32,7 @@ type Database interface {
 // API serves all routes.
 type API struct {
 	pool     *nodes.Pool
+	names    *models.Names
 	service  *inference.Service
 	proxy    *proxy.Proxy
 	database Database
@@ -45,8 +48,8 @@ type Routes interface {
 }
 
 // New returns the API. changed is called after every request that altered what the workers hold.
-func New(pool *nodes.Pool, service *inference.Service, p *proxy.Proxy, database Database, m *metrics.Metrics, maxBody int64, changed func(), others ...Routes) *API {
-	return &API{pool: pool, service: service, proxy: p, database: database, metrics: m, maxBody: maxBody, changed: changed, others: others}
+func New(pool *nodes.Pool, names *models.Names, service *inference.Service, p *proxy.Proxy, database Database, m *metrics.Metrics, maxBody int64, changed func(), others ...Routes) *API {
+	return &API{pool: pool, names: names, service: service, proxy: p, database: database, metrics: m, maxBody: maxBody, changed: changed, others: others}
 }
 
 // Public returns a function that tells which requests need no key: the greeting that clients probe a
@@ -79,9 +82,8 @@ func (a *API) Handler() http.Handler {
 	for _, path := range []string{"/v1/images/generations", "/v1/images/edits"} {
 		route("POST "+path, a.withModel)
 	}
-	for _, path := range []string{"/api/show", "/api/push"} {
-		route("POST "+path, a.aboutModel)
-	}
+	route("POST /api/show", a.aboutModel)
+	route("POST /api/push", a.push)
 	route("GET /api/tags", a.tags)
 	route("GET /api/ps", a.ps)
 	route("GET /api/version", a.anyNode)
@@ -179,16 +181,16 @@ func (a *API) plain(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 }
 
 // scan reads the body and finds the model in it, or answers with an error and returns false.
-func (a *API) scan(w http.ResponseWriter, r *http.Request) (body []byte, model string, ok bool) {
+func (a *API) scan(w http.ResponseWriter, r *http.Request) (body []byte, fields scan.Fields, ok bool) {
 	if body, ok = a.plain(w, r); !ok {
-		return nil, "", false
+		return nil, fields, false
 	}
 	fields, problem := inference.Scan(r.URL.Path, body)
 	if problem != "" {
 		reply.Error(w, r, http.StatusBadRequest, problem)
-		return nil, "", false
+		return nil, fields, false
 	}
-	return body, string(fields.Model), true
+	return body, fields, true
 }
 
 // infer answers an inference request that did not come in the plain way.
@@ -205,8 +207,9 @@ func (a *API) withModel(w http.ResponseWriter, r *http.Request) { a.forModel(w, 
 func (a *API) aboutModel(w http.ResponseWriter, r *http.Request) { a.forModel(w, r, true) }
 
 func (a *API) forModel(w http.ResponseWriter, r *http.Request, light bool) {
-	if body, model, ok := a.scan(w, r); ok {
-		a.forward(w, r, nodes.Want{Model: modelname.Canonical(model), Light: light}, body)
+	if body, fields, ok := a.scan(w, r); ok {
+		want := nodes.Want{Model: modelname.Canonical(string(fields.Model)), Light: light}
+		inference.ServeHTTP(w, r, want, body, a.service.Named(fields))
 	}
 }
 

@@ -21,6 +21,8 @@ const (
 	Models Topic = "models"
 	// Inventory means that the database's nodes and models changed: cached answers are stale.
 	Inventory Topic = "inventory"
+	// Aliases were made, changed or deleted.
+	Aliases Topic = "aliases"
 )
 
 const (
@@ -132,7 +134,7 @@ func (b *Bus) subscribe(ctx context.Context) error {
 			b.live.Store(true)
 			b.onState(true)
 			b.log.Info("redis connected")
-			for _, topic := range []Topic{Keys, Models, Inventory} {
+			for _, topic := range []Topic{Keys, Models, Inventory, Aliases} {
 				b.receive(topic)
 			}
 		case redis.Message:

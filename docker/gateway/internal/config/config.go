@@ -5,6 +5,8 @@ package config
 import (
 	"os"
 	"time"
+
+	"ollamamax/gateway/internal/models"
 )
 
 // Config is the whole configuration. The zero value is not usable: start from Default.
@@ -19,6 +21,7 @@ type Config struct {
 	QueryCache  QueryCache  `yaml:"queryCache"`
 	ResultCache ResultCache `yaml:"resultCache"`
 	EmbedBatch  EmbedBatch  `yaml:"embedBatch"`
+	Models      Models      `yaml:"models"`
 	Auth        Auth        `yaml:"auth"`
 	Usage       Usage       `yaml:"usage"`
 	Log         Log         `yaml:"log"`
@@ -146,6 +149,11 @@ type ResultCache struct {
 type EmbedBatch struct {
 	MaxWait   time.Duration `yaml:"maxWait"`   // of a request for others; 0: each is sent alone
 	MaxInputs int           `yaml:"maxInputs"` // texts of one batch
+}
+
+// Models holds the stack's aliases, which migrate writes to the database.
+type Models struct {
+	Aliases []models.Spec `yaml:"aliases"`
 }
 
 // Auth names the stack's own keys, which migrate writes to the database, and how keys are checked.

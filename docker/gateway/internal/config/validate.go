@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/models"
 	"ollamamax/gateway/internal/sshkey"
 )
 
@@ -114,6 +115,7 @@ func validate(c Config, decoded Problems) Problems {
 		all.add("embedBatch.maxInputs", "%d is less than 2: set embedBatch.maxWait to 0s to send each request alone", c.EmbedBatch.MaxInputs)
 	}
 
+	aliases(&all, c.Models.Aliases)
 	for i, path := range c.Auth.PublicPaths {
 		if !strings.HasPrefix(path, "/") {
 			all.add(fmt.Sprintf("auth.publicPaths[%d]", i), "%q is not a path such as /api/version", path)
@@ -156,6 +158,27 @@ func resultCache(problems *Problems, c ResultCache) {
 	duration(problems, "resultCache.ttl", c.TTL)
 	if c.RedisTimeout <= 0 || c.RedisTimeout > time.Second {
 		problems.add("resultCache.redisTimeout", "%s is not between 0s and 1s: a request waits that long", c.RedisTimeout)
+	}
+}
+
+// aliases checks each alias, and that none stands for another.
+func aliases(problems *Problems, specs []models.Spec) {
+	var all []models.Record
+	for i, spec := range specs {
+		path, spec := fmt.Sprintf("models.aliases[%d]", i), spec.Complete()
+		for _, other := range all {
+			if other.Name == spec.Name {
+				problems.add(path+".name", "%q is listed twice", spec.Name)
+			}
+		}
+		all = append(all, models.Record{Spec: spec})
+	}
+	for i, record := range all {
+		if err := models.Invalid(record.Check(), record.Against(all)); err != nil {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				*problems = append(*problems, fmt.Sprintf("models.aliases[%d].%s", i, line))
+			}
+		}
 	}
 }
 

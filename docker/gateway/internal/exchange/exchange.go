@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/auth"
+	"ollamamax/gateway/internal/models"
 )
 
 var (
@@ -23,11 +24,12 @@ var (
 type Exchange struct {
 	Start     time.Time
 	RequestID string
-	API       string    // route template, the label of metrics
-	Model     string    // as listed, or "" where none is meant, or "unknown"
-	Key       *auth.Key // whose request it is; nil where none was needed or none was let in
-	Node      string    // that answered
-	Cache     string    // what the cache of answers had to do with it; empty: nothing
+	API       string          // route template, the label of metrics
+	Model     string          // as listed, or "" where none is meant, or "unknown"
+	Variant   *models.Variant // that answers for the alias that was asked for; nil: a model was
+	Key       *auth.Key       // whose request it is; nil where none was needed or none was let in
+	Node      string          // that answered
+	Cache     string          // what the cache of answers had to do with it; empty: nothing
 	Retries   int
 	Failed    bool  // the answer broke off after it had begun
 	Left      bool  // the client did not wait for the end

@@ -49,6 +49,9 @@ func (c *conn) Begin(head inference.Head) {
 	if c.x.Node != "" {
 		out = appendField(out, reply.NodeHeader, c.x.Node)
 	}
+	if c.x.Variant != nil {
+		out = appendField(out, reply.ModelHeader, c.x.Variant.Short)
+	}
 	if head.Stream {
 		out = appendField(out, "X-Accel-Buffering", "no")
 	}

@@ -45,8 +45,12 @@ func (c *httpClient) Begin(head Head) {
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		header.Add(textproto.CanonicalMIMEHeaderKey(string(name)), string(bytes.TrimSpace(value)))
 	}
-	if node := exchange.From(c.r.Context()).Node; node != "" {
-		header.Set(reply.NodeHeader, node)
+	x := exchange.From(c.r.Context())
+	if x.Node != "" {
+		header.Set(reply.NodeHeader, x.Node)
+	}
+	if x.Variant != nil {
+		header.Set(reply.ModelHeader, x.Variant.Short)
 	}
 	if head.Stream {
 		header.Set("X-Accel-Buffering", "no")

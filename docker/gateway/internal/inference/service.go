@@ -17,6 +17,7 @@ import (
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/modelname"
+	"ollamamax/gateway/internal/models"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/reply"
 	"ollamamax/gateway/internal/scan"
@@ -44,14 +45,16 @@ type Service struct {
 	shortcut Shortcut
 	forward  func(*Request, Client) error // Forward, bound once
 	pool     *nodes.Pool
+	names    *models.Names
 	metrics  *metrics.Metrics
 	log      *slog.Logger
 	silence  time.Duration // longest wait for a worker's next byte
 }
 
-// New returns a service over pool that takes a shortcut where there is one.
-func New(pool *nodes.Pool, shortcut Shortcut, m *metrics.Metrics, log *slog.Logger, responseTimeout time.Duration) *Service {
-	s := &Service{shortcut: shortcut, pool: pool, metrics: m, log: log, silence: responseTimeout}
+// New returns a service over pool, for its models and what names stand for them, that takes a shortcut where there
+// is one.
+func New(pool *nodes.Pool, names *models.Names, shortcut Shortcut, m *metrics.Metrics, log *slog.Logger, responseTimeout time.Duration) *Service {
+	s := &Service{shortcut: shortcut, pool: pool, names: names, metrics: m, log: log, silence: responseTimeout}
 	s.forward = s.Forward
 	return s
 }
@@ -148,11 +151,34 @@ func (s *Service) Infer(r *Request, c Client) error {
 	if key := r.Exchange.Key; key != nil {
 		r.Want.Key, r.Want.Priority = key.Account, int(key.Priority)
 	}
+	if alias := s.names.Find(r.Want.Model); alias != nil {
+		return s.inName(r, alias, fields, c, s.answer)
+	}
+	return s.answer(r, fields, c)
+}
+
+// answer answers a request for a model.
+func (s *Service) answer(r *Request, fields scan.Fields, c Client) error {
 	s.Label(r.Exchange, r.Want.Model)
 	if served, err := s.shortcut.Serve(r, fields, c, s.forward); served {
 		return err
 	}
 	return s.Forward(r, c)
+}
+
+// Named returns what sends a request whose body says fields to a node that holds its model, or one that its
+// alias stands for.
+func (s *Service) Named(fields scan.Fields) func(*Request, Client) error {
+	forward := func(r *Request, _ scan.Fields, c Client) error {
+		s.Label(r.Exchange, r.Want.Model)
+		return s.Forward(r, c)
+	}
+	return func(r *Request, c Client) error {
+		if alias := s.names.Find(r.Want.Model); alias != nil {
+			return s.inName(r, alias, fields, c, forward)
+		}
+		return forward(r, fields, c)
+	}
 }
 
 // Forward sends a request to a node that holds its model and streams the answer to the client.

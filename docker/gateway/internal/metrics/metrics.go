@@ -29,6 +29,7 @@ type Metrics struct {
 	usageLost  prometheus.Counter
 
 	results
+	aliases *aliases
 
 	AffinityKept, AffinityMoved prometheus.Counter
 
@@ -108,6 +109,7 @@ func New(version string) *Metrics {
 		}),
 	}
 	m.results = newResults(m.registry)
+	m.aliases = newAliases(m.registry)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "ollamamax_build_info",
 		Help: "Always 1; the labels say what runs.",

@@ -48,6 +48,47 @@ func Short(name string) string {
 	return strings.TrimPrefix(canonical, defaultNamespace+"/")
 }
 
+// Valid tells whether name is written as a model's can be: parts of letters, digits and a few signs, within
+// the lengths that Ollama takes.
+func Valid(name string) bool {
+	colon := strings.LastIndexByte(name, ':')
+	tagged := colon > strings.LastIndexByte(name, '/')
+	if tagged {
+		if !part(name[colon+1:], maxPart, "-._") {
+			return false
+		}
+		name = name[:colon]
+	}
+	parts := strings.Split(name, "/")
+	last := len(parts) - 1
+	if last > 2 || !part(parts[last], maxPart, "-._") {
+		return false
+	}
+	if last > 0 && !part(parts[last-1], maxPart, "-_") {
+		return false
+	}
+	return last < 2 || part(parts[0], maxHost, "-._:")
+}
+
+// Lengths of a name's parts.
+const (
+	maxPart = 80
+	maxHost = 350
+)
+
+func part(text string, most int, signs string) bool {
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_':
+		case i > 0 && strings.IndexByte(signs, c) >= 0:
+		default:
+			return false
+		}
+	}
+	return len(text) > 0 && len(text) <= most
+}
+
 // Namespace returns the part that the OpenAI API calls the owner.
 func Namespace(name string) string {
 	canonical := Canonical(name)

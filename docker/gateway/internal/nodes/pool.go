@@ -243,6 +243,24 @@ func (p *Pool) Known(model string) (Model, bool) {
 	return Model{}, false
 }
 
+// Serves tells whether a request for the model would find a node: one that has it and may be given something to
+// do, where it does not keep failing. It may have to wait there.
+func (p *Pool) Serves(model string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	place := p.places[model]
+	if place == nil {
+		return false
+	}
+	now := p.now()
+	for _, l := range place.lanes {
+		if l.node.takes() && l.breaker.State(&p.breaking, now) != breaker.Open {
+			return true
+		}
+	}
+	return false
+}
+
 // Digest is that of a model on the healthy nodes that hold it, or empty where there is none, where they differ
 // and where it says nothing of what runs.
 func (p *Pool) Digest(model string) string {

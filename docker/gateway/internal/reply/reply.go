@@ -16,6 +16,8 @@ const (
 	GatewayHeader = "X-Ollamamax-Gateway"
 	// NodeHeader names the worker, or the workers, that answered.
 	NodeHeader = "X-Ollamamax-Node"
+	// ModelHeader names the model that answered for an alias.
+	ModelHeader = "X-Ollamamax-Model"
 	// RequestIDHeader carries the identity that the edge gave a request, or else this gateway.
 	RequestIDHeader = "X-Request-Id"
 

@@ -60,6 +60,8 @@ type Fields struct {
 	// Model is the first of model, name and source that is not empty, as the client spelt it. It is part of
 	// the body unless it had to be unescaped.
 	Model []byte
+	// at is where the body says so: a string with its quotes.
+	at span
 	// Stream tells whether the answer comes in pieces, by the default of the API where the body is silent.
 	Stream bool
 	// Deterministic tells that the same body always gets the same answer from the same model: its
@@ -86,9 +88,15 @@ var fieldNames = [...]string{
 	"system", "instructions", "prompt", "context", "messages", "input",
 }
 
+// word is a string that a body has, and where.
+type word struct {
+	text []byte
+	at   span
+}
+
 // found is what a body holds, before it is judged.
 type found struct {
-	model, name, source   []byte
+	model, name, source   word
 	stream                bool
 	options               int  // how many there are
 	zeroTemperature, seed bool // of what is read by the worker
@@ -97,6 +105,12 @@ type found struct {
 	context               span // the tokens of the turns before
 	messages              bool // there is one at least
 	systemMessage, first  span // texts of a conversation's first messages
+}
+
+// Rename appends body to to, with the string model, in quotes, in the place of Model: the worker reads that
+// name, and all else as the client wrote it. There must be a Model.
+func (f *Fields) Rename(to, body, model []byte) []byte {
+	return append(append(append(to, body[:f.at.from]...), model...), body[f.at.to:]...)
 }
 
 // Body reads the first JSON value of a body; like the workers, it does not look at what follows. The error
@@ -161,11 +175,11 @@ func (f *found) note(api API, name string, b []byte, from, to int) {
 	value := b[from:to]
 	switch name {
 	case "model":
-		f.model = named(value, f.model)
+		f.model = named(b, from, to, f.model)
 	case "name":
-		f.name = named(value, f.name)
+		f.name = named(b, from, to, f.name)
 	case "source":
-		f.source = named(value, f.source)
+		f.source = named(b, from, to, f.source)
 	case "stream":
 		switch value[0] {
 		case 't', 'f':
@@ -196,9 +210,9 @@ func (f *found) note(api API, name string, b []byte, from, to int) {
 
 func (f *found) judge(api API, body []byte) Fields {
 	fields := Fields{Stream: f.stream}
-	for _, name := range [][]byte{f.model, f.name, f.source} {
-		if len(name) > 0 {
-			fields.Model = name
+	for _, name := range [...]*word{&f.model, &f.name, &f.source} {
+		if len(name.text) > 0 {
+			fields.Model, fields.at = name.text, name.at
 			break
 		}
 	}
@@ -277,15 +291,15 @@ func inner(b []byte, from, to int) span {
 	return span{from, from}
 }
 
-// named returns the string that value is. Null leaves what was said before; any other value is no name.
-func named(value, before []byte) []byte {
-	switch value[0] {
+// named returns the string that b[from:to] is. Null leaves what was said before; any other value is no name.
+func named(b []byte, from, to int, before word) word {
+	switch b[from] {
 	case 'n':
 		return before
 	case '"':
-		return unescape(value)
+		return word{unescape(b[from:to]), span{from, to}}
 	}
-	return nil
+	return word{}
 }
 
 // unescape returns what a quoted string says.

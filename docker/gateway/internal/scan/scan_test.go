@@ -48,6 +48,20 @@ func TestTheModelIsTheFirstNameThatTheBodyHas(t *testing.T) {
 	}
 }
 
+func TestARenamedBodyIsTheSameForAnotherModel(t *testing.T) {
+	for body, renamed := range map[string]string{
+		`{"model":"tiny"}`: `{"model":"other"}`,
+		`{"stream":false , "MODEL" : "a/b:c" ,"prompt":"\u00e9"} more`: `{"stream":false , "MODEL" : "other" ,"prompt":"\u00e9"} more`,
+		`{"model":"a","model":"t\u0069ny","model":null}`:               `{"model":"a","model":"other","model":null}`,
+		`{"name":"second","model":""}`:                                 `{"name":"other","model":""}`,
+	} {
+		fields := read(t, scan.Chat, body)
+		if got := fields.Rename([]byte("> "), []byte(body), []byte(`"other"`)); string(got) != "> "+renamed {
+			t.Errorf("%s: became %s", body, got)
+		}
+	}
+}
+
 func TestABodyThatIsNotJSONIsRefusedInTheStandardLibrarysWords(t *testing.T) {
 	for _, body := range []string{
 		"", "  ", "{", `{"model"`, `{"model":`, `{"model":"tiny"`, `{"model":"tiny",}`, `{model:"tiny"}`, "\xef\xbb\xbf{}",
@@ -302,11 +316,27 @@ func FuzzBody(f *testing.F) {
 		if string(fields.Model) != model {
 			t.Fatalf("model %q, not %q", fields.Model, model)
 		}
+		if model != "" {
+			compareRenamed(t, kind, fields, body)
+		}
 		if fields.Stream != stream && kind != scan.Other {
 			t.Fatalf("stream %v, not %v", fields.Stream, stream)
 		}
 		compareChance(t, kind, fields, body)
 	})
+}
+
+// compareRenamed checks that the worker takes a renamed body for the same request of another model.
+func compareRenamed(t *testing.T, kind scan.API, fields scan.Fields, body []byte) {
+	t.Helper()
+	renamed, err := scan.Body(kind, fields.Rename(nil, body, []byte(`"another"`)))
+	if err != nil || string(renamed.Model) != "another" {
+		t.Fatalf("renamed, the model is %q: %v", renamed.Model, err)
+	}
+	if renamed.Stream != fields.Stream || renamed.Prefix != fields.Prefix || renamed.Commands != fields.Commands ||
+		renamed.Deterministic != fields.Deterministic {
+		t.Fatalf("%+v became %+v", fields, renamed)
+	}
 }
 
 // compareChance checks that no request is called deterministic that the worker would sample.

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"ollamamax/gateway/internal/access"
+	"ollamamax/gateway/internal/aliases"
 	"ollamamax/gateway/internal/answers"
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
@@ -31,8 +34,10 @@ import (
 	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/metricstest"
+	"ollamamax/gateway/internal/models"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/proxy"
+	"ollamamax/gateway/internal/residency"
 	"ollamamax/gateway/internal/server"
 	"ollamamax/gateway/internal/store"
 	"ollamamax/gateway/internal/usage"
@@ -53,6 +58,7 @@ type gateway struct {
 	stopped chan error
 	server  *server.Server
 	keys    *keySource
+	aliases *aliasSource
 }
 
 type lockedBuffer struct {
@@ -91,6 +97,36 @@ func (s *keySource) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
+}
+
+// aliasSource is a database of aliases.
+type aliasSource struct {
+	mu      sync.Mutex
+	records map[string]models.Record
+}
+
+func (s *aliasSource) Aliases(context.Context) ([]models.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.records)), nil
+}
+
+func (s *aliasSource) PutAlias(_ context.Context, spec models.Spec, by string) (models.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records[spec.Name] = models.Record{Spec: spec, Source: models.API, UpdatedAt: time.Now(), UpdatedBy: by}
+	return s.records[spec.Name], nil
+}
+
+func (s *aliasSource) DeleteAlias(_ context.Context, name string) (models.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record, there := s.records[name]
+	if !there {
+		return record, models.ErrNotFound
+	}
+	delete(s.records, name)
+	return record, nil
 }
 
 type noDatabase struct{}
@@ -136,7 +172,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 		change(&cfg)
 	}
 
-	g := &gateway{metrics: metrics.New("test"), log: &lockedBuffer{}, stopped: make(chan error, 1), keys: &keySource{}}
+	g := &gateway{metrics: metrics.New("test"), log: &lockedBuffer{}, stopped: make(chan error, 1), keys: &keySource{}, aliases: &aliasSource{records: map[string]models.Record{}}}
 	log := slog.New(slog.NewJSONHandler(g.log, nil))
 	source := discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, names, log)
 	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, source, func() { g.answers.Changed() })
@@ -144,11 +180,14 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, func(keys []auth.Key) { left.Know(keys) })
 	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log))
 	g.answers = answers.New(cfg, noRedis, g.pool, g.metrics, log)
-	service := inference.New(g.pool, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
+	standing := &models.Names{}
+	service := inference.New(g.pool, standing, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
 	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
+	loader := residency.New(cfg.Workers, g.pool, forwarder, g.metrics, log, func() {})
+	named := aliases.New(standing, g.pool, loader, g.aliases, log, func() {})
 	recorder := access.NewRecorder(g.metrics, g.log, slog.LevelInfo, cfg.Name, entrance.Leave)
 	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
-	routes := api.New(g.pool, service, forwarder, noDatabase{}, g.metrics, cfg.Server.MaxBodyBytes, func() {})
+	routes := api.New(g.pool, standing, service, forwarder, noDatabase{}, g.metrics, cfg.Server.MaxBodyBytes, func() {}, named)
 	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
