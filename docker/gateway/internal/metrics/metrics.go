@@ -121,8 +121,7 @@ func New(version string) *Metrics {
 	}, []string{"result"})
 	m.AffinityKept, m.AffinityMoved = affinity.WithLabelValues("kept"), affinity.WithLabelValues("moved")
 	m.registry.Register(m.requests, m.overhead, m.firstToken, m.tokens, m.retries,
-		m.slotWait, m.refused, affinity, m.Dependency, build, m.limited, m.sharers, m.parts, m.usageRows, m.usageLost,
-		prometheus.Go{}, prometheus.Process{})
+		m.slotWait, m.refused, affinity, m.Dependency, build, m.limited, m.sharers, m.parts, m.usageRows, m.usageLost)
 	return m
 }
 

@@ -1,15 +1,17 @@
-// Package prometheus counts, and tells Prometheus what was counted, in its text format. It is the part of
-// client_golang's interface that the gateway needs, in client_golang's words, without the protobuf runtime
-// that comes with those: see decision 19.
+// Package prometheus gives VictoriaMetrics' small library, which counts and writes Prometheus' text format, what it
+// has not: help texts, labels by their values, and series that are read when Prometheus asks. Its words are those
+// of client_golang, which would bring two megabytes: see decision 19.
 package prometheus
 
 import (
+	"bytes"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
-	"sync/atomic"
+
+	"github.com/VictoriaMetrics/metrics"
 )
 
 // Opts names a metric.
@@ -43,6 +45,26 @@ func NewDesc(name, help string, labels ...string) *Desc {
 	return &Desc{name: name, help: help, labels: labels}
 }
 
+func (d *Desc) mustFit(values []string) {
+	if len(values) != len(d.labels) {
+		panic(fmt.Sprintf("metric %s has the labels %q, not %d", d.name, d.labels, len(values)))
+	}
+}
+
+var labelEscapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
+
+// series is the name of the series of these values, in the order of the labels.
+func (d *Desc) series(values []string) string {
+	if len(values) == 0 {
+		return d.name
+	}
+	pairs := make([]string, len(values))
+	for i, value := range values {
+		pairs[i] = d.labels[i] + `="` + labelEscapes.Replace(value) + `"`
+	}
+	return d.name + "{" + strings.Join(pairs, ",") + "}"
+}
+
 // ValueType is a metric's type, as Prometheus spells it.
 type ValueType string
 
@@ -51,34 +73,19 @@ const (
 	CounterValue   ValueType = "counter"
 	GaugeValue     ValueType = "gauge"
 	histogramValue ValueType = "histogram"
-	summaryValue   ValueType = "summary"
 )
 
-// Metric is one series at the moment of being read.
+// Metric is some of a metric's series at the moment of being read.
 type Metric struct {
-	desc    *Desc
-	kind    ValueType
-	values  []string // of the labels
-	samples []sample
-}
-
-// sample is one line of a metric: most have one, a histogram has one for each bucket.
-type sample struct {
-	suffix       string
-	label, bound string // le or quantile
-	value        float64
+	desc  *Desc
+	kind  ValueType
+	lines string
 }
 
 // NewConstMetric is a series whose value is kept elsewhere. The number of label values has to be the description's.
 func NewConstMetric(desc *Desc, kind ValueType, value float64, values ...string) Metric {
 	desc.mustFit(values)
-	return Metric{desc, kind, values, []sample{{value: value}}}
-}
-
-func (d *Desc) mustFit(values []string) {
-	if len(values) != len(d.labels) {
-		panic(fmt.Sprintf("metric %s has the labels %q, not %d", d.name, d.labels, len(values)))
-	}
+	return Metric{desc, kind, desc.series(values) + " " + strconv.FormatFloat(value, 'g', -1, 64) + "\n"}
 }
 
 // Collector is read whenever Prometheus asks.
@@ -111,108 +118,70 @@ type Histogram interface {
 	Observer
 }
 
-// number is a float64 that is added to without a lock.
-type number struct{ bits atomic.Uint64 }
+// family is all series of a metric.
+type family struct {
+	desc *Desc
+	kind ValueType
+	set  *metrics.Set
+}
 
-func (n *number) Inc() { n.Add(1) }
+func newFamily(opts Opts, kind ValueType, labels ...string) family {
+	return family{NewDesc(opts.Name, opts.Help, labels...), kind, metrics.NewSet()}
+}
 
-func (n *number) Add(delta float64) {
-	for {
-		old := n.bits.Load()
-		if n.bits.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+delta)) {
-			return
-		}
+// Collect implements Collector.
+func (f family) Collect() []Metric {
+	var lines bytes.Buffer
+	f.set.WritePrometheus(&lines)
+	if lines.Len() == 0 {
+		return nil
 	}
+	return []Metric{{f.desc, f.kind, lines.String()}}
 }
 
-func (n *number) Set(value float64) { n.bits.Store(math.Float64bits(value)) }
-
-func (n *number) get() float64 { return math.Float64frombits(n.bits.Load()) }
-
-// scalar is a counter or a gauge.
+// scalar is a counter or a gauge: the library's gauge adds fractions without a lock, which its counter does not.
 type scalar struct {
-	number
-	desc   *Desc
-	kind   ValueType
-	values []string
+	family
+	*metrics.Gauge
 }
 
-func (s *scalar) Collect() []Metric {
-	return []Metric{NewConstMetric(s.desc, s.kind, s.get(), s.values...)}
+func newScalar(f family, values ...string) scalar {
+	return scalar{f, f.set.NewGauge(f.desc.series(values), nil)}
 }
 
 // NewCounter makes a counter without labels.
-func NewCounter(opts CounterOpts) Counter {
-	return &scalar{desc: NewDesc(opts.Name, opts.Help), kind: CounterValue}
-}
+func NewCounter(opts CounterOpts) Counter { return newScalar(newFamily(opts, CounterValue)) }
 
 // NewGauge makes a gauge without labels.
-func NewGauge(opts GaugeOpts) Gauge {
-	return &scalar{desc: NewDesc(opts.Name, opts.Help), kind: GaugeValue}
-}
-
-type gaugeFunc struct {
-	desc  *Desc
-	value func() float64
-}
-
-func (g gaugeFunc) Collect() []Metric {
-	return []Metric{NewConstMetric(g.desc, GaugeValue, g.value())}
-}
+func NewGauge(opts GaugeOpts) Gauge { return newScalar(newFamily(opts, GaugeValue)) }
 
 // NewGaugeFunc makes a gauge that is asked for its value when it is read.
 func NewGaugeFunc(opts GaugeOpts, value func() float64) Collector {
-	return gaugeFunc{NewDesc(opts.Name, opts.Help), value}
+	f := newFamily(opts, GaugeValue)
+	f.set.NewGauge(opts.Name, value)
+	return f
 }
 
 type histogram struct {
-	desc   *Desc
-	values []string
-	bounds []float64
-	counts []atomic.Uint64 // one more than bounds: +Inf
-	sum    number
+	family
+	counts *metrics.PrometheusHistogram
 }
 
-func newHistogram(desc *Desc, bounds []float64, values []string) *histogram {
-	return &histogram{desc: desc, values: values, bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+1)}
+func newHistogram(f family, bounds []float64, values ...string) histogram {
+	return histogram{f, f.set.NewPrometheusHistogramExt(f.desc.series(values), bounds)}
 }
+
+func (h histogram) Observe(value float64) { h.counts.Update(value) }
 
 // NewHistogram makes a histogram without labels.
 func NewHistogram(opts HistogramOpts) Histogram {
-	return newHistogram(NewDesc(opts.Name, opts.Help), opts.Buckets, nil)
+	return newHistogram(newFamily(Opts{opts.Name, opts.Help}, histogramValue), opts.Buckets)
 }
-
-func (h *histogram) Observe(value float64) {
-	i := 0
-	for i < len(h.bounds) && value > h.bounds[i] { // so few that halving them is slower
-		i++
-	}
-	h.counts[i].Add(1)
-	h.sum.Add(value)
-}
-
-// Collect gives buckets and count that agree; the sum may have a value more or less that was observed meanwhile.
-func (h *histogram) Collect() []Metric {
-	samples := make([]sample, 0, len(h.counts)+2)
-	count := uint64(0)
-	for i := range h.counts {
-		count += h.counts[i].Load()
-		bound := "+Inf"
-		if i < len(h.bounds) {
-			bound = format(h.bounds[i])
-		}
-		samples = append(samples, sample{"_bucket", "le", bound, float64(count)})
-	}
-	samples = append(samples, sample{suffix: "_sum", value: h.sum.get()}, sample{suffix: "_count", value: float64(count)})
-	return []Metric{{h.desc, histogramValue, h.values, samples}}
-}
-
-func format(value float64) string { return strconv.FormatFloat(value, 'g', -1, 64) }
 
 // Vec is a metric's series, one for each combination of its labels' values that was asked for.
 type Vec[S Collector] struct {
-	desc   *Desc
-	begin  func(values []string) S
+	family
+	begin  func(f family, values []string) S
 	mu     sync.RWMutex
 	series map[string]S
 }
@@ -228,24 +197,22 @@ type (
 
 // NewCounterVec makes a counter with labels.
 func NewCounterVec(opts CounterOpts, labels []string) *CounterVec {
-	desc := NewDesc(opts.Name, opts.Help, labels...)
-	return newVec(desc, func(values []string) Counter { return &scalar{desc: desc, kind: CounterValue, values: values} })
+	return newVec(newFamily(opts, CounterValue, labels...), func(f family, values []string) Counter { return newScalar(f, values...) })
 }
 
 // NewGaugeVec makes a gauge with labels.
 func NewGaugeVec(opts GaugeOpts, labels []string) *GaugeVec {
-	desc := NewDesc(opts.Name, opts.Help, labels...)
-	return newVec(desc, func(values []string) Gauge { return &scalar{desc: desc, kind: GaugeValue, values: values} })
+	return newVec(newFamily(opts, GaugeValue, labels...), func(f family, values []string) Gauge { return newScalar(f, values...) })
 }
 
 // NewHistogramVec makes a histogram with labels.
 func NewHistogramVec(opts HistogramOpts, labels []string) *HistogramVec {
-	desc := NewDesc(opts.Name, opts.Help, labels...)
-	return newVec(desc, func(values []string) Histogram { return newHistogram(desc, opts.Buckets, values) })
+	return newVec(newFamily(Opts{opts.Name, opts.Help}, histogramValue, labels...),
+		func(f family, values []string) Histogram { return newHistogram(f, opts.Buckets, values...) })
 }
 
-func newVec[S Collector](desc *Desc, begin func([]string) S) *Vec[S] {
-	return &Vec[S]{desc: desc, begin: begin, series: map[string]S{}}
+func newVec[S Collector](f family, begin func(family, []string) S) *Vec[S] {
+	return &Vec[S]{family: f, begin: begin, series: map[string]S{}}
 }
 
 // key appends what the series of these values is filed under.
@@ -270,7 +237,7 @@ func (v *Vec[S]) WithLabelValues(values ...string) S {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if known, ok = v.series[string(name)]; !ok {
-		known = v.begin(slices.Clone(values))
+		known = v.begin(v.family, slices.Clone(values))
 		v.series[string(name)] = known
 	}
 	return known
@@ -281,15 +248,5 @@ func (v *Vec[S]) DeleteLabelValues(values ...string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.series, string(key(nil, values)))
-}
-
-// Collect reads all series.
-func (v *Vec[S]) Collect() []Metric {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	var all []Metric
-	for _, series := range v.series {
-		all = append(all, series.Collect()...)
-	}
-	return all
+	v.set.UnregisterMetric(v.desc.series(values))
 }

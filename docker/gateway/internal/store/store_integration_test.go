@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,83 +67,6 @@ func TestMigrationsGoForwardAndBackAndTwoAtOnceAgree(t *testing.T) {
 		if err := migrations.Run(direct, version, discard()); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// Releases before migrated with golang-migrate, whose notes this one reads on in.
-func TestASchemaThatGolangMigrateMadeIsTakenOver(t *testing.T) {
-	direct := storetest.Connection(t, realparts.Database)
-	if err := migrations.Run(direct, migrations.None, discard()); err != nil {
-		t.Fatal(err)
-	}
-	conn, err := pgx.ConnectConfig(t.Context(), direct)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
-	execute := func(sql string) {
-		t.Helper()
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	execute(`DROP TABLE schema_version`)
-	execute(`CREATE TABLE IF NOT EXISTS "public"."schema_version" (version bigint not null primary key, dirty boolean not null)`)
-	for i, name := range []string{"00001_api_keys", "00002_inventory", "00003_metrics"} {
-		sql, err := os.ReadFile("../migrations/sql/" + name + ".up.sql")
-		if err != nil {
-			t.Fatal(err)
-		}
-		execute(string(sql))
-		execute(`TRUNCATE "public"."schema_version"`)
-		execute(fmt.Sprintf(`INSERT INTO "public"."schema_version" (version, dirty) VALUES (%d, false)`, i+1))
-	}
-	execute(`INSERT INTO api_keys (name, kind, digest, source) VALUES ('kept', 'secret', sha256('kept'), 'user')`)
-	if err := migrations.Run(direct, migrations.Latest, discard()); err != nil {
-		t.Fatal(err)
-	}
-	var version, kept int
-	err = conn.QueryRow(t.Context(), `SELECT (SELECT max(version) FROM schema_version WHERE NOT dirty), (SELECT count(*) FROM api_keys WHERE priority = 'normal')`).Scan(&version, &kept)
-	if err != nil || version < 5 || kept != 1 {
-		t.Errorf("version %d with %d keys (%v)", version, kept, err)
-	}
-	execute(`UPDATE schema_version SET dirty = true`)
-	if err := migrations.Run(direct, migrations.Latest, discard()); err == nil || !strings.Contains(err.Error(), "dirty = false") {
-		t.Errorf("what was left half done is taken for whole: %v", err)
-	}
-	execute(`UPDATE schema_version SET dirty = false`)
-}
-
-func TestAMigrationThatFailsLeavesTheSchemaAsItWas(t *testing.T) {
-	direct := storetest.Connection(t, realparts.Database)
-	for _, version := range []int64{migrations.None, 3} {
-		if err := migrations.Run(direct, version, discard()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	conn, err := pgx.ConnectConfig(t.Context(), direct)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
-	// Migration 4 adds columns and then makes this table.
-	if _, err := conn.Exec(t.Context(), `CREATE TABLE usage ()`); err != nil {
-		t.Fatal(err)
-	}
-	if err := migrations.Run(direct, migrations.Latest, discard()); err == nil || !strings.Contains(err.Error(), "00004_limits_and_usage.up.sql") {
-		t.Fatal(err)
-	}
-	var version, added int
-	err = conn.QueryRow(t.Context(), `SELECT (SELECT version FROM schema_version),
-		(SELECT count(*) FROM information_schema.columns WHERE table_name = 'api_keys' AND column_name = 'tenant')`).Scan(&version, &added)
-	if err != nil || version != 3 || added != 0 {
-		t.Errorf("version %d, and %d of the columns (%v)", version, added, err)
-	}
-	if _, err := conn.Exec(t.Context(), `DROP TABLE usage`); err != nil {
-		t.Fatal(err)
-	}
-	if err := migrations.Run(direct, migrations.Latest, discard()); err != nil {
-		t.Error(err)
 	}
 }
 
