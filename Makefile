@@ -8,7 +8,7 @@ JSON ?=
 EXPORT ?=
 WORKLOADS ?=
 ROUNDS ?= 5
-TIERS = $(addprefix tests/,stacks components policies engine templates images ops bench gateway cloud kubernetes second_opinion e2e)
+TIERS = $(addprefix tests/,stacks components policies engine templates ops bench images cloud gateway kubernetes second_opinion e2e)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2
@@ -57,8 +57,8 @@ smoke: ## one completion over HTTP/3: protocol, node, time to first token
 outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
 	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets) $(if $(SIMULATE),--simulate)
 
-test: setup control-plane ## run the tests, fast tiers first
-	@.venv/bin/pytest $(TIERS)
+test: setup control-plane ## run the tests in two processes, fast tiers first
+	@.venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(TIERS)
 
 test-long: setup control-plane ## run the campaigns that take longer
 	@.venv/bin/pytest -m long $(TIERS)

@@ -9,7 +9,11 @@ import pytest
 hypothesis.settings.register_profile("any-machine", deadline=None)
 hypothesis.settings.load_profile("any-machine")  # a busy machine is slow, and nothing is wrong with the code
 
+TESTS = Path(__file__).parent
 Golden = Callable[[Path, str], None]
+
+TOGETHER = {"cloud", "e2e", "gateway", "kubernetes"}
+"""Tiers whose files share what takes long to bring up, or are steps of one story."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,6 +22,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the golden files anew instead of comparing with them",
     )
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each process of a parallel run whole files, or whole tiers."""
+    for item in items:
+        tier, *_ = item.path.relative_to(TESTS).parts
+        item.add_marker(pytest.mark.xdist_group(tier if tier in TOGETHER else str(item.path)))
 
 
 @pytest.fixture
