@@ -6,7 +6,7 @@ import subprocess
 import docker
 import pytest
 
-from tests.containers import build
+from tests.containers import REPOSITORY, build
 from tests.gateway.conftest import SOURCES, Go, Parts
 
 IMAGE_LIMIT = 15 * 1024 * 1024
@@ -53,6 +53,14 @@ def test_the_gateway_works_with_real_ollama_postgresql_pgbouncer_and_redis(go: G
         parts=parts,
     )
     assert status == 0, output
+
+
+def test_every_module_in_the_program_has_its_licence_recorded(go: Go) -> None:
+    status, output = go("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", ".")
+    assert status == 0, output
+    page = (REPOSITORY / "docs" / "licences.md").read_text()
+    recorded = set(re.findall(r"^\| `([^`]+\.[^`]+/[^`]+)` \| \S", page, re.MULTILINE))
+    assert recorded == set(output.split()) - {"ollamamax/gateway"}
 
 
 def test_the_image_is_small_and_unprivileged_and_starts_by_itself(client: docker.DockerClient) -> None:
