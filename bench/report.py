@@ -1,14 +1,15 @@
 """What a benchmark found, as a table and as a chart."""
 
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
-from bench.workloads import DIRECT, GATEWAY, GOGC, NGINX, Workload
+from bench.workloads import DIRECT, GATEWAY, GOGC, NGINX, PLAIN, UNCACHED, Workload
 
 WIDTH, LABEL, BAR, ROW = 900, 380, 420, 22
-COLOURS = {NGINX: "#9aa5b1", GATEWAY: "#2f6f9f", **dict.fromkeys(GOGC, "#7fb0d0")}
+COLOURS = {NGINX: "#9aa5b1", GATEWAY: "#2f6f9f", **dict.fromkeys((*GOGC, PLAIN), "#7fb0d0")}
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Round:
 
     cost_us: float
     """CPU per request or token; 0 where no process stands between client and backend."""
+    busy: float
+    """Share of its core that the process used."""
     per_s: float
     """Requests or tokens a second."""
     p50_ms: float
@@ -52,16 +55,16 @@ class Found:
 def table(found: Sequence[Found]) -> str:
     """Return the results as Markdown."""
     lines = [
-        "| Workload | Target | CPU µs | per | a second | p50 ms | p99 ms | MiB | errors "
+        "| Workload | Target | CPU µs | per | core % | a second | p50 ms | p99 ms | MiB | errors "
         "| × nginx (min–max) | aim |",
-        "|---|---|--:|---|--:|--:|--:|--:|--:|---|---|",
+        "|---|---|--:|---|--:|--:|--:|--:|--:|--:|---|---|",
     ]
     for one in found:
-        lines += [_line(one, target) for target in one.rounds]
+        lines += [_line(one, target, found) for target in one.rounds]
     return "\n".join(lines) + "\n"
 
 
-def _line(one: Found, target: str) -> str:
+def _line(one: Found, target: str, found: Sequence[Found]) -> str:
     workload = one.workload
     ratio = ""
     if target == GATEWAY and one.ratios:
@@ -72,33 +75,99 @@ def _line(one: Found, target: str) -> str:
         target,
         f"{cost:.1f}" if cost else "–",
         "token" if workload.per_token else "request",
+        f"{100 * one.median(target, 'busy'):.0f}" if cost else "–",
         f"{one.median(target, 'per_s'):.0f}",
         f"{one.median(target, 'p50_ms'):.2f}",
         f"{one.median(target, 'p99_ms'):.2f}",
         f"{max(r.resident_mib for r in one.rounds[target]):.0f}" if cost else "–",
         f"{sum(r.errors for r in one.rounds[target])}",
         ratio,
-        _verdict(one) if target == GATEWAY else "",
+        _verdict(one, found) if target == GATEWAY else "",
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _verdict(one: Found) -> str:
+def _verdict(one: Found, found: Sequence[Found]) -> str:
     """Say whether the gateway does what is aimed at."""
-    aims: list[tuple[str, float, float]] = []
+    verdicts = []
+
+    def most(unit: str, value: float, limit: float) -> None:
+        verdicts.append(f"≤ {limit:g} {unit}: {'met' if value <= limit else 'missed'} ({value:.2f})")
+
     workload = one.workload
     if workload.aim is not None:
-        aims.append(("× nginx", statistics.median(one.ratios), workload.aim))
+        most("× nginx", statistics.median(one.ratios), workload.aim)
+    if workload.p99_ms is not None:
+        most("ms p99", one.median(GATEWAY, "p99_ms"), workload.p99_ms)
     if workload.added_p99_ms is not None:
         added = one.median(GATEWAY, "p99_ms") - one.median(DIRECT, "p99_ms")
-        aims.append(("ms added to p99", added, workload.added_p99_ms))
+        most("ms added to p99", added, workload.added_p99_ms)
     if workload.cpu_percent is not None:
-        used = one.median(GATEWAY, "cost_us") * one.median(GATEWAY, "per_s") / 1e6 * 100 / 2
-        aims.append(("% of two cores", used, workload.cpu_percent))
-    return ", ".join(
-        f"≤ {most:g} {unit}: {'met' if value <= most else 'missed'} ({value:.2f})"
-        for unit, value, most in aims
+        most("% of two cores", one.median(GATEWAY, "busy") * 100 / 2, workload.cpu_percent)
+    for other in found:
+        if workload.cheaper is not None and other.workload == UNCACHED:
+            times = other.median(GATEWAY, "cost_us") / one.median(GATEWAY, "cost_us")
+            met = "met" if times >= workload.cheaper else "missed"
+            verdicts.append(f"≥ {workload.cheaper:g} × as many as uncached: {met} ({times:.2f})")
+    return ", ".join(verdicts)
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is counted in every round."""
+
+    title: str
+    digits: int = 0
+    most: float | None = None
+    """The most that the gateway may have in any round."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What happened in the rounds of one scenario."""
+
+    workload: str
+    title: str
+    columns: Sequence[Column]
+    rows: dict[tuple[str, str], list[Sequence[float]]] = field(default_factory=dict)
+    """By case and target."""
+
+    def add(self, case: str, target: str, *values: float) -> None:
+        """Note a round: a value for each column."""
+        self.rows.setdefault((case, target), []).append(values)
+        said = ", ".join(
+            f"{column.title} {value:.{column.digits}f}"
+            for column, value in zip(self.columns, values, strict=True)
+        )
+        print(f"  {case} {target}: {said}", file=sys.stderr, flush=True)
+
+
+def counted_table(counted: Counted) -> str:
+    """Return what a scenario counted as Markdown: medians, and least and most where rounds differ."""
+    titles = " | ".join(column.title for column in counted.columns)
+    lines = [
+        f"**{counted.workload.upper()}** {counted.title}",
+        "",
+        f"| | Target | {titles} | aim |",
+        f"|---|---|{'--:|' * len(counted.columns)}---|",
+    ]
+    for (case, target), rounds in counted.rows.items():
+        by_column = list(zip(counted.columns, zip(*rounds, strict=True), strict=True))
+        cells = [_cell(column, values) for column, values in by_column]
+        aims = [
+            f"{column.title} ≤ {column.most:g}: {'met' if max(values) <= column.most else 'missed'}"
+            for column, values in by_column
+            if column.most is not None and target == GATEWAY
+        ]
+        lines.append(f"| {case} | {target} | {' | '.join(cells)} | {', '.join(aims)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(column: Column, values: Sequence[float]) -> str:
+    least, middle, most = (
+        f"{value:.{column.digits}f}" for value in (min(values), statistics.median(values), max(values))
     )
+    return middle if least == most else f"{middle} ({least}–{most})"
 
 
 def chart(found: Sequence[Found]) -> str:

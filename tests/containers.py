@@ -25,7 +25,7 @@ def build(folder: str, *options: str) -> str:
     context = REPOSITORY / "docker" / folder
     name = naming.image_name(folder, naming.content_hash(context, "tests"))
     if options:
-        name = f"ollamamax-{folder}-{options[-1]}:tests"
+        name = f"ollamamax-{folder}-{options[-1].replace('=', '-').lower()}:tests"
     done = subprocess.run(
         [*builder(), "--quiet", *options, "--tag", name, str(context)],
         env={**os.environ, "DOCKER_BUILDKIT": "1"},

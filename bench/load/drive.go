@@ -14,37 +14,39 @@ import (
 	"time"
 )
 
-const (
-	patience = 30 * time.Second // for a whole answer
-	distinct = 100              // requests that are repeated
-	smallest = 100 << 10        // of large prompts, bytes
-	largest  = 1 << 20
-	sizes    = 8 // of large prompts
-	bodySize = 200
-)
+// patience is how long a client waits for a whole answer.
+const patience = 60 * time.Second
 
 // plan is what to send.
 type plan struct {
 	address, key, model string
+	kind                func(p *plan, n int64) request
 	stream              bool
-	large, repeated     float64
-	clients             int
+	share               float64
+	models              int
+	clients, each       int
+	row                 int64 // requests with numbers in a row that one client sends
 	rate                float64
-	length              time.Duration
+	length, leave       time.Duration
 	seed                int64
 }
 
 // result is what came of it. Times are in milliseconds.
 type result struct {
-	Requests int            `json:"requests"` // answered with 200, whole
-	Tokens   int            `json:"tokens"`   // lines of streams
-	Statuses map[string]int `json:"statuses"` // of other answers
-	Cut      int            `json:"cut"`      // streams that end without their last message, and say so
-	Failed   int            `json:"failed"`   // anything else
-	Reason   string         `json:"reason"`   // of the first that failed
-	Seconds  float64        `json:"seconds"`
-	P50      float64        `json:"p50_ms"`
-	P99      float64        `json:"p99_ms"`
+	Requests int             `json:"requests"` // answered with 200, whole
+	Tokens   int             `json:"tokens"`   // lines of streams
+	Statuses map[string]int  `json:"statuses"` // of other answers
+	Reported int             `json:"reported"` // answers that end early, and say so
+	Silent   int             `json:"silent"`   // that end early, and don't
+	Failed   int             `json:"failed"`   // requests that nothing was answered to
+	Reason   string          `json:"reason"`   // of the first that was silent or failed
+	Left     map[int64]int64 `json:"left"`     // when who sent a request left, in nanoseconds since 1970
+	Seconds  float64         `json:"seconds"`
+	P50      float64         `json:"p50_ms"`
+	P99      float64         `json:"p99_ms"`
+	FirstP50 float64         `json:"first_p50_ms"` // until a stream's first piece
+	FirstP99 float64         `json:"first_p99_ms"`
+	Pace     float64         `json:"pace"` // a stream's tokens a second, from its first on: the median
 }
 
 // client is one connection and what it has seen.
@@ -52,14 +54,20 @@ type client struct {
 	p     *plan
 	conn  net.Conn
 	in    *bufio.Reader
+	until time.Time // deadline of the connection
 	body  bytes.Buffer
 	line  []byte
 	seen  result
-	times []time.Duration
+
+	times, firsts []time.Duration
+	paces         []float64
 }
 
-// errCut is a stream that ended early and said so in its last message.
-var errCut = errors.New("the stream says that it is cut")
+// Answers that end early: whole is what HTTP's framing says of them.
+var (
+	errReported = errors.New("the answer says that it is cut")
+	errSilent   = errors.New("the answer is cut and does not say so")
+)
 
 func drive(p plan) (result, error) {
 	probe, err := net.DialTimeout("tcp", p.address, time.Second)
@@ -74,7 +82,7 @@ func drive(p plan) (result, error) {
 	clients := make([]*client, p.clients)
 	var all sync.WaitGroup
 	for i := range clients {
-		c := &client{p: &p, seen: result{Statuses: map[string]int{}}}
+		c := &client{p: &p, seen: result{Statuses: map[string]int{}, Left: map[int64]int64{}}}
 		clients[i] = c
 		all.Go(func() { c.run(started, &number) })
 	}
@@ -83,12 +91,14 @@ func drive(p plan) (result, error) {
 }
 
 func sum(clients []*client, took time.Duration) result {
-	total := result{Statuses: map[string]int{}, Seconds: took.Seconds()}
-	var times []time.Duration
+	total := result{Statuses: map[string]int{}, Left: map[int64]int64{}, Seconds: took.Seconds()}
+	var times, firsts []time.Duration
+	var paces []float64
 	for _, c := range clients {
 		total.Requests += c.seen.Requests
 		total.Tokens += c.seen.Tokens
-		total.Cut += c.seen.Cut
+		total.Reported += c.seen.Reported
+		total.Silent += c.seen.Silent
 		total.Failed += c.seen.Failed
 		if total.Reason == "" {
 			total.Reason = c.seen.Reason
@@ -96,69 +106,102 @@ func sum(clients []*client, took time.Duration) result {
 		for status, n := range c.seen.Statuses {
 			total.Statuses[status] += n
 		}
-		times = append(times, c.times...)
+		for n, when := range c.seen.Left {
+			total.Left[n] = when
+		}
+		times, firsts, paces = append(times, c.times...), append(firsts, c.firsts...), append(paces, c.paces...)
 	}
-	total.P50, total.P99 = at(times, 0.5), at(times, 0.99)
+	total.P50, total.P99 = milliseconds(times, 0.5), milliseconds(times, 0.99)
+	total.FirstP50, total.FirstP99 = milliseconds(firsts, 0.5), milliseconds(firsts, 0.99)
+	total.Pace = at(paces, 0.5)
 	return total
 }
 
-// at returns a quantile in milliseconds.
-func at(times []time.Duration, share float64) float64 {
-	if len(times) == 0 {
+func milliseconds(times []time.Duration, share float64) float64 {
+	return float64(at(times, share)) / float64(time.Millisecond)
+}
+
+// at returns a quantile.
+func at[T time.Duration | float64](values []T, share float64) T {
+	if len(values) == 0 {
 		return 0
 	}
-	slices.Sort(times)
-	return float64(times[int(share*float64(len(times)-1))]) / float64(time.Millisecond)
+	slices.Sort(values)
+	return values[int(share*float64(len(values)-1))]
 }
 
 func (c *client) run(started time.Time, number *atomic.Int64) {
-	defer func() {
-		if c.conn != nil {
-			_ = c.conn.Close()
+	defer c.hangUp()
+	var n int64
+	for sent := 0; c.p.each == 0 || sent < c.p.each; sent++ {
+		if n++; n%c.p.row == 0 || sent == 0 {
+			n = (number.Add(1) - 1) * c.p.row
 		}
-	}()
-	for {
-		n := number.Add(1)
 		due := time.Now()
 		if c.p.rate > 0 {
 			// Counted from when it was due: a server that is late does not slow the load down.
 			due = started.Add(time.Duration(float64(n-c.p.seed) / c.p.rate * float64(time.Second)))
 			time.Sleep(time.Until(due))
 		}
-		if due.Sub(started) > c.p.length {
+		if due.Sub(started) >= c.p.length {
 			return
 		}
-		err := c.ask(n, due)
-		switch {
-		case err == nil:
+		if c.p.leave > 0 {
+			c.walkOut(n)
 			continue
-		case errors.Is(err, errCut):
-			c.seen.Cut++
-		default:
-			c.seen.Failed++
-			if c.seen.Reason == "" {
-				c.seen.Reason = err.Error()
-			}
-			time.Sleep(10 * time.Millisecond) // a server that is away is not asked in a tight loop
 		}
-		if c.conn != nil {
-			_ = c.conn.Close()
-			c.conn = nil
+		if err := c.ask(n, due); err != nil {
+			c.note(err)
+			c.hangUp()
 		}
 	}
 }
 
-// ask sends one request and reads its answer.
-func (c *client) ask(n int64, due time.Time) error {
+func (c *client) hangUp() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
+}
+
+func (c *client) note(err error) {
+	switch {
+	case errors.Is(err, errReported):
+		c.seen.Reported++
+		return
+	case errors.Is(err, errSilent):
+		c.seen.Silent++
+	default:
+		c.seen.Failed++
+		time.Sleep(10 * time.Millisecond) // a server that is away is not asked in a tight loop
+	}
+	if c.seen.Reason == "" {
+		c.seen.Reason = err.Error()
+	}
+}
+
+// send sends a request, over a new connection where there is none.
+func (c *client) send(r request) error {
 	if c.conn == nil {
 		conn, err := net.DialTimeout("tcp", c.p.address, patience)
 		if err != nil {
 			return err
 		}
-		c.conn, c.in = conn, bufio.NewReaderSize(conn, 16<<10)
+		c.conn, c.in, c.until = conn, bufio.NewReaderSize(conn, 16<<10), time.Time{}
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(patience))
-	if _, err := c.conn.Write(c.p.request(n)); err != nil {
+	// Its timer is not moved with every request: that would be a good part of what one costs here.
+	if now := time.Now(); c.until.Sub(now) < patience {
+		c.until = now.Add(patience + patience/8)
+		_ = c.conn.SetDeadline(c.until)
+	}
+	_, err := c.conn.Write(r.wire)
+	return err
+}
+
+// ask sends the n-th request and reads its answer.
+func (c *client) ask(n int64, due time.Time) error {
+	r := c.p.kind(c.p, n)
+	if err := c.send(r); err != nil {
 		return err
 	}
 	h, err := readHead(c.in, c.line)
@@ -167,71 +210,65 @@ func (c *client) ask(n int64, due time.Time) error {
 	}
 	c.line = h.first
 	c.body.Reset()
-	pieces, err := c.rest(h)
-	if err != nil {
-		return err
+	first, err := c.rest(h)
+	now := time.Now()
+	lines := bytes.TrimRight(c.body.Bytes(), "\n")
+	last := lines[bytes.LastIndexByte(lines, '\n')+1:]
+	status, _, _ := strings.Cut(strings.TrimPrefix(string(h.first), "HTTP/1.1 "), " ")
+	switch {
+	case status != "200" && err == nil:
+		c.seen.Statuses[status]++
+	case bytes.Contains(last, []byte(r.ends)) && err == nil:
+		c.seen.Requests++
+		c.times = append(c.times, now.Sub(due))
+		if h.chunked {
+			c.stream(due, first, now)
+		}
+	case bytes.Contains(last, []byte(`"error"`)):
+		return errReported
+	default:
+		return fmt.Errorf("%w: %d bytes, error %v", errSilent, c.body.Len(), err)
 	}
 	if h.close {
-		_ = c.conn.Close()
-		c.conn = nil
+		c.hangUp()
 	}
-	status, _, _ := strings.Cut(strings.TrimPrefix(string(h.first), "HTTP/1.1 "), " ")
-	if status != "200" {
-		c.seen.Statuses[status]++
-		return nil
-	}
-	if !bytes.Contains(c.body.Bytes()[max(0, c.body.Len()-400):], []byte(`"done":true`)) {
-		if bytes.Contains(c.body.Bytes(), []byte(`"error"`)) {
-			return errCut
-		}
-		return fmt.Errorf("an answer of %d bytes is not whole", c.body.Len())
-	}
-	c.seen.Requests++
-	c.seen.Tokens += pieces
-	c.times = append(c.times, time.Since(due))
 	return nil
 }
 
-// rest reads an answer's body and returns how many lines a stream has.
-func (c *client) rest(h head) (int, error) {
+// stream notes what a stream was like.
+func (c *client) stream(due, first, last time.Time) {
+	tokens := bytes.Count(c.body.Bytes(), []byte("\n"))
+	c.seen.Tokens += tokens
+	c.firsts = append(c.firsts, first.Sub(due))
+	c.paces = append(c.paces, float64(tokens-1)/last.Sub(first).Seconds())
+}
+
+// rest reads an answer's body and returns when its first piece was there.
+func (c *client) rest(h head) (first time.Time, err error) {
 	if !h.chunked {
 		_, err := io.CopyN(&c.body, c.in, int64(max(h.length, 0)))
-		return 0, err
+		return time.Now(), err
 	}
 	for {
 		size, err := readChunk(c.in, &c.body)
-		if err != nil {
-			return 0, err
+		if err != nil || size == 0 {
+			return first, err
 		}
-		if size == 0 {
-			return bytes.Count(c.body.Bytes(), []byte("\n")), nil
+		if first.IsZero() {
+			first = time.Now()
 		}
 	}
 }
 
-var filler = strings.Repeat("x", largest)
-
-// request returns the n-th request.
-func (p *plan) request(n int64) []byte {
-	// A fixed sequence of shares, so that every target gets the same.
-	turn := float64(n%100) / 100
-	options, number := "", n
-	if p.repeated >= 0 {
-		options = `,"options":{"temperature":0}`
-		if turn < p.repeated {
-			number = n % distinct
-		}
+// walkOut sends the n-th request, reads for a while, and leaves.
+func (c *client) walkOut(n int64) {
+	if err := c.send(c.p.kind(c.p, n)); err != nil {
+		c.note(err)
+		c.hangUp()
+		return
 	}
-	begin := fmt.Sprintf(`{"model":"%s","stream":%t%s,"prompt":"%012d `, p.model, p.stream, options, number)
-	size := bodySize
-	if turn < p.large {
-		size = smallest + int(n%sizes)*(largest-smallest)/sizes
-	}
-	text := filler[:max(0, size-len(begin)-len(`"}`))]
-	key := ""
-	if p.key != "" {
-		key = "Authorization: Bearer " + p.key + "\r\n"
-	}
-	return fmt.Appendf(nil, "POST /api/generate HTTP/1.1\r\nHost: bench\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s%s\"}",
-		key, len(begin)+len(text)+2, begin, text)
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.p.leave + c.p.leave*time.Duration(n%100)/100))
+	_, _ = io.Copy(io.Discard, c.conn) // until then
+	c.seen.Left[n] = time.Now().UnixNano()
+	c.hangUp()
 }

@@ -1,0 +1,17 @@
+"""Workloads that count what happens rather than what it costs, one a file."""
+
+from collections.abc import Callable, Mapping
+
+from bench.report import Counted
+from bench.scenarios import conversations, faults, flights, leaving, loads, ollama
+from bench.stage import Stage
+
+SCENARIOS: Mapping[str, Callable[[Stage, int], Counted]] = {
+    "w5": flights.count,
+    "w6": loads.count,
+    "w7": conversations.count,
+    "w9": faults.count,
+    "w10": leaving.count,
+    "ollama": ollama.count,
+}
+"""By the name of their workload: each takes the number of rounds."""
