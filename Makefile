@@ -14,7 +14,7 @@ OPS = .venv/bin/python -m ops
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check second-opinion bench docs
+.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ second-opinion: setup ## have checkov, kube-score and kubeconform judge the stac
 
 bench: setup ## measure the gateway against nginx; WORKLOADS=w1,w4 only those, ROUNDS=5 of each
 	@.venv/bin/python -m bench --rounds $(ROUNDS) $(if $(WORKLOADS),--workloads $(WORKLOADS))
+
+profile: setup ## record what the gateway's compiler is to optimise for
+	@.venv/bin/python -m bench.profile
 
 docs: ## write the generated pages of docs/
 	@.venv/bin/python -m ops.settings_page docs/settings.md && .venv/bin/python -m ops.policies_page docs/policies.md
