@@ -8,7 +8,7 @@ from html import escape
 
 from bench.workloads import DIRECT, GATEWAY, GOGC, NGINX, PLAIN, UNCACHED, Workload
 
-WIDTH, LABEL, BAR, ROW = 900, 380, 420, 22
+WIDTH, TITLE, LABEL, BAR, ROW, GAP = 900, 330, 410, 420, 20, 10
 COLOURS = {NGINX: "#9aa5b1", GATEWAY: "#2f6f9f", **dict.fromkeys((*GOGC, PLAIN), "#7fb0d0")}
 
 
@@ -171,26 +171,62 @@ def _cell(column: Column, values: Sequence[float]) -> str:
 
 
 def chart(found: Sequence[Found]) -> str:
-    """Return CPU per request or token as bars, SVG; lines mark the least and the most of the rounds."""
-    rows = [(one, target) for one in found for target in one.rounds if one.median(target, "cost_us")]
-    most = max((max(r.cost_us for r in one.rounds[target]) for one, target in rows), default=1.0)
-    height = ROW * len(rows) + 40
-    drawn = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+    """Return CPU per request or token as bars, SVG; each workload has a scale of its own."""
+    most: dict[tuple[str, bool], float] = {}
+    for one in found:
+        most[_scale(one)] = max(most.get(_scale(one), 0), _most(one))
+    drawn: list[str] = []
+    y = 48
+    for one in found:
+        drawn += _bars(one, y, most[_scale(one)])
+        y += ROW * len(_measured(one)) + GAP
+    begin = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" '
         f'font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        '<text x="8" y="18" font-weight="bold">CPU per request or token, µs: median, least and most</text>',
-    ]
-    for number, (one, target) in enumerate(rows):
+        f'<rect width="{WIDTH}" height="{y}" fill="white"/>',
+        '<text x="8" y="18" font-weight="bold">CPU per request or token, µs</text>',
+        '<text x="8" y="35">Bars: medians of the rounds; lines: least and most; dashes: what is aimed at. '
+        "Each workload has a scale of its own.</text>",
+    )
+    return "\n".join([*begin, *drawn, "</svg>"]) + "\n"
+
+
+def _measured(one: Found) -> Sequence[str]:
+    return [target for target in one.rounds if one.median(target, "cost_us")]
+
+
+def _scale(one: Found) -> tuple[str, bool]:
+    return one.workload.name, one.workload.per_token
+
+
+def _aim(one: Found) -> float:
+    return one.workload.aim * one.median(NGINX, "cost_us") if one.workload.aim is not None else 0
+
+
+def _most(one: Found) -> float:
+    return max(_aim(one), *(r.cost_us for target in _measured(one) for r in one.rounds[target]))
+
+
+def _bars(one: Found, top: int, most: float) -> Sequence[str]:
+    workload, targets = one.workload, _measured(one)
+    unit = " (a token)" if workload.per_token else ""
+    title = escape(f"{workload.name.upper()} {workload.title}{unit}")
+    drawn = [f'<text x="{TITLE}" y="{top + 13}" text-anchor="end">{title}</text>']
+    for number, target in enumerate(targets):
         costs = [r.cost_us for r in one.rounds[target]]
-        y = 32 + number * ROW
+        y = top + number * ROW
         least, middle, highest = (v / most * BAR for v in (min(costs), statistics.median(costs), max(costs)))
-        label = escape(f"{one.workload.name.upper()} {one.workload.title}: {target}")
         drawn += [
-            f'<text x="{LABEL - 8}" y="{y + 13}" text-anchor="end">{label}</text>',
-            f'<rect x="{LABEL}" y="{y}" width="{middle:.1f}" height="{ROW - 5}" fill="{COLOURS[target]}"/>',
+            f'<text x="{LABEL - 8}" y="{y + 13}" text-anchor="end">{escape(target)}</text>',
+            f'<rect x="{LABEL}" y="{y}" width="{middle:.1f}" height="{ROW - 3}" fill="{COLOURS[target]}"/>',
             f'<line x1="{LABEL + least:.1f}" x2="{LABEL + highest:.1f}" '
-            f'y1="{y + 8}" y2="{y + 8}" stroke="black"/>',
-            f'<text x="{LABEL + highest + 6:.1f}" y="{y + 13}">{statistics.median(costs):.1f}</text>',
+            f'y1="{y + 9}" y2="{y + 9}" stroke="black"/>',
+            f'<text x="{LABEL + BAR + 8}" y="{y + 13}">{statistics.median(costs):.1f}</text>',
         ]
-    return "\n".join([*drawn, "</svg>"]) + "\n"
+    if aim := _aim(one):
+        x = LABEL + aim / most * BAR
+        drawn.append(
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top - 3}" y2="{top + ROW * len(targets)}" '
+            'stroke="#b03a2e" stroke-dasharray="3 3"/>'
+        )
+    return drawn

@@ -40,7 +40,8 @@ class Workload:
 
 def _streams(clients: int) -> Workload:
     options = ("--stream", "--clients", str(clients))
-    return Workload("w4", f"{clients} streams of 64 tokens", options, per_token=True, aim=1.35)
+    title = f"{clients} stream{'s' if clients > 1 else ''} of 64 tokens"
+    return Workload("w4", title, options, per_token=True, aim=1.35)
 
 
 def _paced(share: float, added_p99_ms: float | None = None) -> Workload:
