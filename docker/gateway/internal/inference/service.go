@@ -250,7 +250,7 @@ func (s *Service) acquire(r *Request, failed *nodes.Lease) (nodes.Lease, error) 
 }
 
 func overloaded(status int) bool {
-	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable
+	return status == http.StatusTooManyRequests || status == http.StatusBadGateway || status == http.StatusServiceUnavailable
 }
 
 func notSent(err error) bool {

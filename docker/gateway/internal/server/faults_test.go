@@ -20,7 +20,7 @@ import (
 func TestARequestThatAWorkerFailsBeforeItAnswersIsRepeatedOnAnother(t *testing.T) {
 	for name, fault := range map[string]workertest.Fault{
 		"reset": workertest.Reset, "headers only": workertest.HeadersOnly,
-		"503": workertest.Overloaded, "502": workertest.BadGateway,
+		"503": workertest.Overloaded, "429": workertest.Limited, "502": workertest.BadGateway,
 	} {
 		t.Run(name, func(t *testing.T) {
 			first, second, workers := two(t)

@@ -34,6 +34,8 @@ const (
 	MidLine
 	// Overloaded answers 503.
 	Overloaded
+	// Limited answers 429.
+	Limited
 	// BadGateway answers 502.
 	BadGateway
 	// Broken answers 500.
@@ -361,6 +363,9 @@ func (w *Worker) answer(out http.ResponseWriter, r *http.Request, body []byte, f
 		panic(http.ErrAbortHandler)
 	case Overloaded:
 		http.Error(out, `{"error":"server busy"}`, http.StatusServiceUnavailable)
+		return
+	case Limited:
+		http.Error(out, `{"error":"too many requests"}`, http.StatusTooManyRequests)
 		return
 	case BadGateway:
 		http.Error(out, `{"error":"bad gateway"}`, http.StatusBadGateway)
