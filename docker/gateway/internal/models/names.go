@@ -137,17 +137,25 @@ func (a *Alias) Choose(point uint64, serves func(model string) bool) *Variant {
 	return chosen
 }
 
-// First returns the first variant, in the order in which they are written, whose model can be served, or else
-// the first of all: what a name stands for where it must stand for one model.
+// First returns the first variant with a share, in the order in which they are written, whose model can be
+// served, or else the first of these: what a name stands for where it must stand for one model.
 func (a *Alias) First(serves func(model string) bool) *Variant {
-	for _, list := range [...][]*Variant{a.variants, a.fallbacks} {
-		for _, v := range list {
-			if serves(v.Model) {
-				return v
-			}
+	var first *Variant
+	for _, v := range a.variants {
+		switch {
+		case v.weight == 0:
+		case serves(v.Model):
+			return v
+		case first == nil:
+			first = v
 		}
 	}
-	return a.variants[0]
+	for _, v := range a.fallbacks {
+		if serves(v.Model) {
+			return v
+		}
+	}
+	return first
 }
 
 // at returns the variant in whose part of the weights a point lies. The points' scale does not depend on the

@@ -112,13 +112,13 @@ func TestAModelThatCantBeServedIsReplacedByTheOtherTargetsThenByTheFallbacksInTh
 }
 
 func TestWhatANameStandsForAloneIsTheFirstThatIsServed(t *testing.T) {
-	a := alias(t, []string{"f0"}, 0, 10)
-	for want, served := range map[string]func(string) bool{"v0": all, "v1": only("m1", "f0"), "f0:latest": only("f0")} {
+	a := alias(t, []string{"f0"}, 0, 10, 10)
+	for want, served := range map[string]func(string) bool{"v1": all, "v2": only("m0", "m2", "f0"), "f0:latest": only("m0", "f0")} {
 		if got := a.First(served); got.Name != want {
 			t.Errorf("%s, not %s", got.Name, want)
 		}
 	}
-	if got := a.First(only()); got.Name != "v0" {
+	if got := a.First(only()); got.Name != "v1" {
 		t.Errorf("where none is: %s", got.Name)
 	}
 }

@@ -41,6 +41,8 @@ func lockAliases(ctx context.Context, tx pgx.Tx) ([]models.Record, error) {
 // PutAlias writes an alias that has been checked by itself. The error is a models.InvalidError where the other
 // aliases are in its way, and models.ErrStack where it is the stack's.
 func (s *Store) PutAlias(ctx context.Context, spec models.Spec, by string) (models.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var written models.Record
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		there, err := lockAliases(ctx, tx)
@@ -72,25 +74,24 @@ func (s *Store) PutAlias(ctx context.Context, spec models.Spec, by string) (mode
 // DeleteAlias removes an alias and returns what it was. The error is models.ErrNotFound where there is none, and
 // models.ErrStack where it is the stack's.
 func (s *Store) DeleteAlias(ctx context.Context, name string) (models.Record, error) {
-	var gone models.Record
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+aliasColumns+` FROM model_aliases WHERE name = $1 FOR UPDATE`, name)
-		if err != nil {
-			return err
-		}
-		gone, err = pgx.CollectExactlyOneRow(rows, scanAlias)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			return models.ErrNotFound
-		case err != nil:
-			return err
-		case gone.Source == models.Stack:
-			return models.ErrStack
-		}
-		_, err = tx.Exec(ctx, `DELETE FROM model_aliases WHERE name = $1`, name)
-		return err
-	})
-	return gone, err
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `DELETE FROM model_aliases WHERE name = $1 AND source <> $2 RETURNING `+aliasColumns, name, models.Stack)
+	if err != nil {
+		return models.Record{}, err
+	}
+	gone, err := pgx.CollectExactlyOneRow(rows, scanAlias)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return gone, err
+	}
+	var there bool
+	if err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM model_aliases WHERE name = $1)`, name).Scan(&there); err != nil {
+		return gone, err
+	}
+	if there {
+		return gone, models.ErrStack
+	}
+	return gone, models.ErrNotFound
 }
 
 // SyncStackAliases makes the stack's aliases exactly these, which have been checked by themselves and against

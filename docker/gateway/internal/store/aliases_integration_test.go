@@ -114,21 +114,3 @@ func TestTheStacksAliasesFollowItsSettingsAndNothingElse(t *testing.T) {
 		t.Errorf("a deployment that failed changed aliases: %s", left)
 	}
 }
-
-func TestAliasesTakeAsManyStatementsAsOneWould(t *testing.T) {
-	s, count := storetest.Open(t, 5, 5)
-	statements := func(aliases int) (read, write int64) {
-		for i := range aliases {
-			if _, err := s.PutAlias(t.Context(), stands(fmt.Sprint("a", i), "m"), "ci"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		read = count.During(func() { list(t, s) })
-		write = count.During(func() { _, _ = s.PutAlias(t.Context(), stands("a0", "n"), "ci") })
-		return read, write
-	}
-	fewRead, fewWrite := statements(1)
-	if read, write := statements(20); read != fewRead || write != fewWrite || read != 1 {
-		t.Errorf("%d and %d statements for one alias, %d and %d for twenty", fewRead, fewWrite, read, write)
-	}
-}
