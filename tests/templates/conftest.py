@@ -10,6 +10,7 @@ from docker.models.containers import Container
 
 from components import cache, database, edge, gateway, monitoring, pool
 from components.service import CONFIG_DIR, USER, Outside, Peer, Service, Store, VaultSecret
+from stacks.gateway import AliasSettings, AliasTargetSettings, GatewaySettings
 from stacks.settings import Settings
 from tests.containers import build, secrets
 from tests.identity import Identity, certify
@@ -30,8 +31,13 @@ def identity() -> Identity:
 
 @pytest.fixture(scope="session")
 def services() -> Mapping[str, Service]:
-    """Return every service that has templates, by name, as the default settings describe it."""
-    settings = Settings(target="docker")
+    """Return every service that has templates, by name, as the default settings and aliases describe it."""
+    targets = (AliasTargetSettings(model="tiny", weight=9, variant="old"), AliasTargetSettings(model="new"))
+    aliases = (
+        AliasSettings(name="chat", targets=targets, fallbacks=("small",)),
+        AliasSettings(name="tiny", fallbacks=("small", "smaller")),
+    )
+    settings = Settings(target="docker", gateway=GatewaySettings(aliases=aliases))
     gateway_args = _gateway(settings, Peer("postgres", 5432), Peer("redis", 6379))
     described = (
         edge_service(settings.edge),
