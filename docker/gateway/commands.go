@@ -22,6 +22,7 @@ import (
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/bus"
+	"ollamamax/gateway/internal/cluster"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/discovery"
 	"ollamamax/gateway/internal/fleet"
@@ -29,11 +30,13 @@ import (
 	"ollamamax/gateway/internal/gate"
 	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/limits"
+	"ollamamax/gateway/internal/live"
 	"ollamamax/gateway/internal/logs"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/migrations"
 	"ollamamax/gateway/internal/models"
 	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/openapi"
 	"ollamamax/gateway/internal/proxy"
 	"ollamamax/gateway/internal/residency"
 	"ollamamax/gateway/internal/server"
@@ -237,7 +240,7 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), workers, log, writer)
 	var running sync.WaitGroup
 	for _, part := range []func(context.Context){
-		g.keys.Run, g.bus.Run, g.pool.Run, g.residency.Run, g.fleet.Run, g.aliases.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run,
+		g.keys.Run, g.bus.Run, g.pool.Run, g.residency.Run, g.fleet.Run, g.aliases.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run, g.live.Run,
 	} {
 		running.Go(func() { part(parts) })
 	}
@@ -288,6 +291,8 @@ type gateway struct {
 	recorder  *recorder
 	meter     *usage.Meter
 	exchange  *limits.Exchange
+	live      *live.Hub
+	routes    *api.API
 	server    *server.Server
 }
 
@@ -332,6 +337,7 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers d
 		g.recorder.Changed()
 		g.answers.Changed()
 		g.residency.Wake()
+		g.live.Changed()
 	})
 	g.recorder.snapshot = g.pool.Snapshot
 	g.fleet = fleet.New(cfg.Name, g.pool, cached, log, inventoryChanged)
@@ -342,13 +348,16 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers d
 	modelsChanged := func() { g.bus.Publish(bus.Models) }
 	g.residency = residency.New(cfg.Workers, g.pool, forwarder, g.metrics, log, modelsChanged)
 	g.aliases = aliases.New(names, g.pool, g.residency, database, log, func() { g.bus.Publish(bus.Aliases) })
-	routes := api.New(g.pool, names, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, modelsChanged, g.fleet, g.aliases,
+	platform := cluster.New(cfg.Name, version, g.pool, names, g.metrics, func() bool { return g.server.Draining() })
+	g.live = live.New(cfg.Live, cfg.Server.WriteTimeout, cfg.Name, g.metrics, entrance.Holds, platform.Sources()...)
+	g.routes = api.New(g.pool, names, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, modelsChanged, g.fleet, g.aliases,
 		accounts.New(database, func() {
 			g.keys.Invalidate()
 			g.bus.Publish(bus.Keys)
-		}))
+		}), platform, g.live, openapi.Routes{})
 	recorder := access.NewRecorder(g.metrics, lines, cfg.Log.SlogLevel(), cfg.Name, entrance.Leave)
 	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
-	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
+	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), g.routes.Handler()))
+	g.server.OnClosing(g.live.Close)
 	return g
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/openapitest"
 	"ollamamax/gateway/internal/realparts"
 	"ollamamax/gateway/internal/store"
 )
@@ -177,6 +178,7 @@ func ask(t *testing.T, key, method, url, body string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	openapitest.Check(t, method, request.URL.Path, response.StatusCode, text)
 	return response.StatusCode, string(text)
 }
 

@@ -42,6 +42,9 @@ func (r *Recorder) Record(x *exchange.Exchange, e Entry) {
 	r.metrics.Request(x.API, x.Model, e.Status, overhead)
 	if x.FirstByte > 0 {
 		r.metrics.FirstToken(x.API, x.Model, x.FirstByte)
+		if took := total - x.FirstByte; x.CompletionTokens > 1 && took > 0 {
+			r.metrics.Speed(x.Model, x.CompletionTokens-1, took) // the first came at the beginning
+		}
 	}
 	if v := x.Variant; v != nil {
 		r.metrics.Alias(v.Alias, v.Name, e.Status, total)

@@ -16,6 +16,7 @@ import (
 	"ollamamax/gateway/internal/accounts"
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/openapitest"
 	"ollamamax/gateway/internal/store"
 	"ollamamax/gateway/internal/storetest"
 	"ollamamax/gateway/internal/usage"
@@ -81,6 +82,7 @@ func (p *platform) ask(t *testing.T, by auth.Key, method, target, body string) (
 	r := httptest.NewRequestWithContext(exchange.With(t.Context(), x), method, target, strings.NewReader(body))
 	w := httptest.NewRecorder()
 	p.mux.ServeHTTP(w, r)
+	openapitest.Check(t, method, target, w.Code, w.Body.Bytes())
 	var a answer
 	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil {
 		t.Fatalf("%s %s: %d %s: %v", method, target, w.Code, w.Body, err)

@@ -64,17 +64,8 @@ func Public(paths []string) func(*http.Request) bool {
 	}
 }
 
-// Handler returns the router. A route that Ollama has and this list has not passes through to a worker.
-func (a *API) Handler() http.Handler {
-	mux := http.NewServeMux()
-	route := func(pattern string, handler http.HandlerFunc) {
-		_, path, _ := strings.Cut(pattern, " ")
-		label := strings.TrimSuffix(path, "{$}")
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			exchange.From(r.Context()).API = label
-			handler(w, r)
-		})
-	}
+// Routes names all routes. A route that Ollama has and this list has not passes through to a worker.
+func (a *API) Routes(route func(pattern string, handler http.HandlerFunc)) {
 	route("GET /{$}", greet)
 	for path := range inference.Routes {
 		route("POST "+path, a.infer)
@@ -100,6 +91,19 @@ func (a *API) Handler() http.Handler {
 	for _, other := range a.others {
 		other.Routes(route)
 	}
+}
+
+// Handler returns the router.
+func (a *API) Handler() http.Handler {
+	mux := http.NewServeMux()
+	a.Routes(func(pattern string, handler http.HandlerFunc) {
+		_, path, _ := strings.Cut(pattern, " ")
+		label := strings.TrimSuffix(path, "{$}")
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			exchange.From(r.Context()).API = label
+			handler(w, r)
+		})
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern == "" {
 			// Not found here, or found for another method: the worker knows how to say so. The router's own

@@ -25,6 +25,13 @@ type Source interface {
 }
 
 const (
+	// LivePath is the route of the WebSocket.
+	LivePath = "/ws"
+	// LiveProtocol is what is spoken on it.
+	LiveProtocol = "ollamamax.v1"
+	// offered comes before a key among the protocols that a browser's WebSocket offers: it can set no header.
+	offered = "bearer."
+
 	loadTimeout = 3 * time.Second
 	// freshFor is how long a reload answers for unknown keys, which bounds what guessing costs the
 	// database to one query in this time.
@@ -225,7 +232,7 @@ func (k *Keyring) Authorize(now time.Time, method, path, query string, header fu
 		return nil, notValid
 	case decision == undecided:
 		return nil, notToTell
-	case !key.Expires.IsZero() && !now.Before(key.Expires):
+	case key.ended(now):
 		return nil, expired
 	}
 	if needed := Needs(method, path); !key.Scopes.Allows(needed) {
@@ -246,7 +253,11 @@ func (k *Keyring) shown(
 	case strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(token) != "":
 		return digestOf(strings.TrimSpace(token)), false, nil
 	case authorization == "":
-		if secret := header("X-Api-Key"); secret != "" {
+		secret := header("X-Api-Key")
+		if secret == "" && path == LivePath {
+			secret = amongProtocols(header("Sec-Websocket-Protocol"))
+		}
+		if secret != "" {
 			return digestOf(secret), false, nil
 		}
 		return digest, false, notShown
@@ -256,6 +267,27 @@ func (k *Keyring) shown(
 		return digest, false, &reply.Refusal{Status: http.StatusUnauthorized, Message: err.Error()}
 	}
 	return s.key, true, nil
+}
+
+// amongProtocols returns the key that is offered as a protocol, if any is.
+func amongProtocols(list string) string {
+	for protocol := range strings.SplitSeq(list, ",") {
+		if secret, found := strings.CutPrefix(strings.TrimSpace(protocol), offered); found {
+			return secret
+		}
+	}
+	return ""
+}
+
+// Holds tells whether a key that let a request in would let it in still. A signature is good for as long as its
+// key is.
+func (k *Keyring) Holds(now time.Time, key *Key, method, path string, header func(name string) string) bool {
+	digest, signed := key.Digest, key.Kind == PublicKey
+	if !signed {
+		digest, _, _ = k.shown(now, method, path, "", header) // which was shown once
+	}
+	found := k.find(now, signed, digest)
+	return found != nil && !found.ended(now) && found.Scopes.Allows(Needs(method, path))
 }
 
 // digestOf is SHA-256 of a secret, without a copy of one of usual length on the heap.

@@ -34,6 +34,9 @@ type Key struct {
 	Expires       time.Time // zero: never
 }
 
+// ended tells whether the key is good no longer.
+func (k *Key) ended(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
+
 // Limits bound what a key uses. Zero is no limit.
 type Limits struct {
 	RequestsPerMinute int64

@@ -72,7 +72,7 @@ func Needs(method, path string) Scope {
 		}
 	case http.MethodGet, http.MethodHead:
 		switch path {
-		case "/", "/api/version":
+		case "/", "/api/version", "/api/v1/openapi.json":
 			return 0
 		case "/api/tags", "/api/ps", "/v1/models":
 			return ModelsRead
@@ -90,7 +90,7 @@ func Needs(method, path string) Scope {
 	switch {
 	case under(path, "/api/blobs"), under(path, "/api/v1/models"):
 		return ModelsWrite
-	case under(path, "/api/v1/nodes"), under(path, "/api/v1/cluster"), path == "/ws":
+	case under(path, "/api/v1/nodes"), under(path, "/api/v1/cluster"), path == LivePath:
 		return Nodes
 	case under(path, "/api/v1/keys"):
 		return Keys

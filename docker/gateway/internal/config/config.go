@@ -24,6 +24,7 @@ type Config struct {
 	Models      Models      `yaml:"models"`
 	Auth        Auth        `yaml:"auth"`
 	Usage       Usage       `yaml:"usage"`
+	Live        Live        `yaml:"live"`
 	Log         Log         `yaml:"log"`
 }
 
@@ -172,6 +173,15 @@ type Usage struct {
 	BufferRows    int           `yaml:"bufferRows"`    // kept in memory while the database is away
 }
 
+// Live bounds what clients of /ws are sent.
+type Live struct {
+	Flush   time.Duration `yaml:"flush"`   // between two frames to a client
+	Batch   int           `yaml:"batch"`   // messages of one frame
+	Buffer  int           `yaml:"buffer"`  // messages that a client may be behind
+	Clients int           `yaml:"clients"` // of one gateway
+	Origins []string      `yaml:"origins"` // of pages of other hosts that may connect
+}
+
 // Log sets what is logged.
 type Log struct {
 	Level string `yaml:"level"` // debug, info, warn or error
@@ -233,6 +243,7 @@ func Default() Config {
 		EmbedBatch: EmbedBatch{MaxWait: 5 * time.Millisecond, MaxInputs: 64},
 		Auth:       Auth{SignatureWindow: time.Minute, RefreshInterval: 10 * time.Second},
 		Usage:      Usage{FlushInterval: 10 * time.Second, KeepDays: 90, BufferRows: 100_000},
+		Live:       Live{Flush: 16 * time.Millisecond, Batch: 100, Buffer: 8192, Clients: 2000},
 		Log:        Log{Level: "info"},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -23,6 +24,9 @@ const (
 	minCacheBytes = 1 << 20
 	// maxEmbedWait is the most that a request for embeddings waits for others: a person notices more.
 	maxEmbedWait = 100 * time.Millisecond
+	// maxLiveBatch and maxLiveBuffer, in messages of a few hundred bytes, are what a client can be expected to take
+	// at once and what memory there is for.
+	maxLiveBatch, maxLiveBuffer = 1000, 1 << 20
 )
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
@@ -135,6 +139,7 @@ func validate(c Config, decoded Problems) Problems {
 	if c.Usage.BufferRows < 1 {
 		all.add("usage.bufferRows", "%d is less than 1", c.Usage.BufferRows)
 	}
+	live(&all, c.Live)
 	if _, err := c.Log.level(); err != nil {
 		all.add("log.level", "%q is not debug, info, warn or error", c.Log.Level)
 	}
@@ -178,6 +183,24 @@ func aliases(problems *Problems, specs []models.Spec) {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
 				*problems = append(*problems, fmt.Sprintf("models.aliases[%d].%s", i, line))
 			}
+		}
+	}
+}
+
+func live(problems *Problems, c Live) {
+	if c.Flush < time.Millisecond || c.Flush > time.Second {
+		problems.add("live.flush", "%s is not between 1ms and 1s", c.Flush)
+	}
+	if c.Batch < 1 || c.Batch > maxLiveBatch {
+		problems.add("live.batch", "%d is not between 1 and %d", c.Batch, maxLiveBatch)
+	}
+	if c.Buffer < c.Batch || c.Buffer > maxLiveBuffer {
+		problems.add("live.buffer", "%d is not between live.batch (%d) and %d", c.Buffer, c.Batch, maxLiveBuffer)
+	}
+	atLeast(problems, "live.clients", c.Clients, 1)
+	for i, origin := range c.Origins {
+		if at, err := url.Parse(origin); err != nil || at.Host == "" || origin != at.Scheme+"://"+at.Host {
+			problems.add(fmt.Sprintf("live.origins[%d]", i), "%q is not an origin such as https://console.example.com", origin)
 		}
 	}
 }

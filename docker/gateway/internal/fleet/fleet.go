@@ -122,7 +122,7 @@ func (f *Fleet) nodes(ctx context.Context) []node {
 
 func view(s nodes.State) *here {
 	return &here{
-		Takes: s.Up && !s.Drained && !s.Leaving && s.Ejected == 0, Leaving: s.Leaving, Ejected: s.Ejected.Seconds(),
+		Takes: s.Takes(), Leaving: s.Leaving, Ejected: s.Ejected.Seconds(),
 		InFlight: s.InFlight, Slots: s.Slots, Loaded: s.Loaded, Breakers: s.Breakers,
 	}
 }

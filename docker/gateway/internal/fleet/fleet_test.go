@@ -19,6 +19,7 @@ import (
 	"ollamamax/gateway/internal/fleet"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/openapitest"
 	"ollamamax/gateway/internal/store"
 	"ollamamax/gateway/internal/workertest"
 )
@@ -124,6 +125,7 @@ func build(t *testing.T) (*fleet.Fleet, *nodes.Pool, *database, func(method, pat
 	return f, pool, d, func(method, path string) (int, answer, string) {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+		openapitest.Check(t, method, path, w.Code, w.Body.Bytes())
 		var a answer
 		if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil {
 			t.Fatalf("%s: %v", w.Body, err)

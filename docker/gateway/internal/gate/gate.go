@@ -41,6 +41,11 @@ func (g *Gate) Enter(
 	return key, standing, nil
 }
 
+// Holds tells whether a request that came in with a key still would.
+func (g *Gate) Holds(now time.Time, key *auth.Key, r *http.Request) bool {
+	return g.keys.Holds(now, key, r.Method, r.URL.Path, r.Header.Get)
+}
+
 // Leave accounts for a request that came in, once it has been answered with status.
 func (g *Gate) Leave(x *exchange.Exchange, status int) {
 	if x.Key == nil {

@@ -39,7 +39,8 @@ var fields = map[string]field{
 	"connection": connection, "transfer-encoding": transferEncoding,
 	"keep-alive": ended, "proxy-authenticate": ended, "proxy-authorization": ended, "proxy-connection": ended,
 	"te": ended, "trailer": ended,
-	"authorization": authorization, "x-api-key": apiKey, "x-request-id": requestID, "cookie": ended,
+	"sec-websocket-protocol": ended, // which may hold a key
+	"authorization":          authorization, "x-api-key": apiKey, "x-request-id": requestID, "cookie": ended,
 	"origin":           ended, // the gateway decides who may ask; Ollama would refuse all but localhost
 	"accept-encoding":  ended, // answers pass byte for byte
 	"content-encoding": contentEncoding, "expect": unusual, "upgrade": unusual,
@@ -55,7 +56,7 @@ var byLength = func() (lists [longestField + 1][]namedField) {
 }()
 
 // longestField is the length of the longest name in fields.
-const longestField = len("proxy-authorization")
+const longestField = len("sec-websocket-protocol")
 
 type namedField struct {
 	name string

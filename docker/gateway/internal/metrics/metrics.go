@@ -17,6 +17,7 @@ type Metrics struct {
 	requests   *prometheus.CounterVec
 	overhead   *prometheus.HistogramVec
 	firstToken *prometheus.HistogramVec
+	speed      *prometheus.HistogramVec
 	tokens     *prometheus.CounterVec
 	retries    prometheus.Counter
 	slotWait   *prometheus.HistogramVec
@@ -35,8 +36,10 @@ type Metrics struct {
 
 	answers series[answered, noted]
 	spends  series[spent, prometheus.Counter]
+	speeds  series[string, prometheus.Observer]
 
 	sample Sample // totals for the database's metrics table
+	spread spread // of what requests took
 }
 
 // Sample is a set of running totals since the process started.
@@ -47,6 +50,8 @@ type Sample struct {
 	PromptTokens     atomic.Int64
 	CompletionTokens atomic.Int64
 }
+
+var overheadBuckets = [...]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 15}
 
 // New registers everything under the prefix ollamamax_.
 func New(version string) *Metrics {
@@ -59,13 +64,18 @@ func New(version string) *Metrics {
 		overhead: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "ollamamax_overhead_seconds",
 			Help:    "Time that the gateway adds: all of a request less the waits for client and worker.",
-			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 15},
+			Buckets: overheadBuckets[:],
 		}, []string{"api"}),
 		firstToken: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "ollamamax_time_to_first_token_seconds",
 			Help:    "From the arrival of a streamed request to the first byte of its answer.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300},
 		}, []string{"api", "model"}),
+		speed: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "ollamamax_tokens_per_second",
+			Help:    "Tokens of a streamed answer over the time from its first byte to its end: how fast a client sees them come.",
+			Buckets: []float64{1, 2.5, 5, 10, 20, 30, 50, 75, 100, 150, 250, 500, 1000},
+		}, []string{"model"}),
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ollamamax_tokens_total",
 			Help: "Tokens of finished requests as the workers report them, and those sent to a client that left; kind is prompt or completion.",
@@ -120,7 +130,7 @@ func New(version string) *Metrics {
 		Help: "Requests with a prefix, by whether they went to its own node (kept) or, to spread the load, to another (moved).",
 	}, []string{"result"})
 	m.AffinityKept, m.AffinityMoved = affinity.WithLabelValues("kept"), affinity.WithLabelValues("moved")
-	m.registry.Register(m.requests, m.overhead, m.firstToken, m.tokens, m.retries,
+	m.registry.Register(m.requests, m.overhead, m.firstToken, m.speed, m.tokens, m.retries,
 		m.slotWait, m.refused, affinity, m.Dependency, build, m.limited, m.sharers, m.parts, m.usageRows, m.usageLost)
 	return m
 }
@@ -133,6 +143,7 @@ func (m *Metrics) Request(api, model string, code int, overhead time.Duration) {
 	to := m.answers.of(answered{api, model, code}, m.noted)
 	to.requests.Inc()
 	to.overhead.Observe(overhead.Seconds())
+	m.spread.add(overhead.Seconds())
 	m.sample.Requests.Add(1)
 	if code >= 500 {
 		m.sample.Failures.Add(1)
@@ -142,6 +153,11 @@ func (m *Metrics) Request(api, model string, code int, overhead time.Duration) {
 // FirstToken records how long a streamed answer took to begin.
 func (m *Metrics) FirstToken(api, model string, after time.Duration) {
 	m.firstToken.WithLabelValues(api, model).Observe(after.Seconds())
+}
+
+// Speed records how fast a streamed answer came, once it had begun.
+func (m *Metrics) Speed(model string, tokens int64, took time.Duration) {
+	m.speeds.of(model, func(model string) prometheus.Observer { return m.speed.WithLabelValues(model) }).Observe(float64(tokens) / took.Seconds())
 }
 
 // Tokens counts a finished request's tokens.

@@ -316,8 +316,16 @@ type State struct {
 	Breakers map[string]string // states of those that are not closed, by model as listed
 }
 
+// Takes tells whether the node is given requests.
+func (s *State) Takes() bool { return s.Up && !s.Drained && !s.Leaving && s.Ejected == 0 }
+
 // Snapshot returns every node, sorted by name, its models sorted too.
-func (p *Pool) Snapshot() []State {
+func (p *Pool) Snapshot() []State { return p.states(true) }
+
+// Look is Snapshot without the models that the nodes hold, which are many.
+func (p *Pool) Look() []State { return p.states(false) }
+
+func (p *Pool) states(withModels bool) []State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
@@ -331,10 +339,12 @@ func (p *Pool) Snapshot() []State {
 		for _, pin := range node.pins {
 			state.Pinned[modelname.Short(pin.model)] = node.state(pin)
 		}
-		for _, model := range node.models {
-			state.Models = append(state.Models, model)
+		if withModels {
+			for _, model := range node.models {
+				state.Models = append(state.Models, model)
+			}
+			slices.SortFunc(state.Models, func(a, b Model) int { return strings.Compare(a.Canonical, b.Canonical) })
 		}
-		slices.SortFunc(state.Models, func(a, b Model) int { return strings.Compare(a.Canonical, b.Canonical) })
 		for model, l := range node.lanes {
 			if l.loaded {
 				state.Loaded = append(state.Loaded, modelname.Short(model))
@@ -347,4 +357,34 @@ func (p *Pool) Snapshot() []State {
 		states = append(states, state)
 	}
 	return states
+}
+
+// Placed is where a model is at one moment.
+type Placed struct {
+	Model             // on one of the nodes
+	Nodes, Loaded int // that hold it, and that have it in memory
+	InFlight      int // requests that hold a slot of it
+	Waiting       int // requests that wait for one
+}
+
+// Models returns every model that some node holds, sorted by name.
+func (p *Pool) Models() []Placed {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]Placed, 0, len(p.places))
+	for _, place := range p.places {
+		if len(place.lanes) == 0 {
+			continue
+		}
+		model := Placed{Model: place.lanes[0].node.models[place.model], Nodes: len(place.lanes), Waiting: place.waiting.Len()}
+		for _, l := range place.lanes {
+			model.InFlight += l.inUse
+			if l.loaded {
+				model.Loaded++
+			}
+		}
+		all = append(all, model)
+	}
+	slices.SortFunc(all, func(a, b Placed) int { return strings.Compare(a.Canonical, b.Canonical) })
+	return all
 }

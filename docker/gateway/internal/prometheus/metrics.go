@@ -98,6 +98,7 @@ type Counter interface {
 	Collector
 	Inc()
 	Add(delta float64)
+	Get() float64
 }
 
 // Gauge goes up and down.
@@ -105,6 +106,7 @@ type Gauge interface {
 	Collector
 	Set(value float64)
 	Add(delta float64)
+	Get() float64
 }
 
 // Observer takes values one by one.

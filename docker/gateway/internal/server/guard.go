@@ -84,6 +84,9 @@ func (w *rollingWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
+// Unwrap lets a WebSocket take the connection over.
+func (w *rollingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 // FlushError lets http.ResponseController flush through this writer.
 func (w *rollingWriter) FlushError() error {
 	w.extend()
@@ -140,7 +143,8 @@ func unhex(c byte) byte {
 
 // edgeHeaders are added by the edge, so they do not count against the client.
 var edgeHeaders = map[string]bool{
-	"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Real-Ip": true, reply.RequestIDHeader: true,
+	"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true, "X-Real-Ip": true,
+	reply.RequestIDHeader: true,
 }
 
 // headBytes is the size of a request's head as the client wrote it: request line, headers, empty line.

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -25,6 +26,7 @@ import (
 	"ollamamax/gateway/internal/answers"
 	"ollamamax/gateway/internal/api"
 	"ollamamax/gateway/internal/auth"
+	"ollamamax/gateway/internal/cluster"
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/discovery"
 	"ollamamax/gateway/internal/eventually"
@@ -32,10 +34,12 @@ import (
 	"ollamamax/gateway/internal/gate"
 	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/limits"
+	"ollamamax/gateway/internal/live"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/metricstest"
 	"ollamamax/gateway/internal/models"
 	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/openapitest"
 	"ollamamax/gateway/internal/proxy"
 	"ollamamax/gateway/internal/residency"
 	"ollamamax/gateway/internal/server"
@@ -53,6 +57,7 @@ type gateway struct {
 	metrics *metrics.Metrics
 	pool    *nodes.Pool
 	answers *answers.Answers
+	live    *live.Hub
 	log     *lockedBuffer
 	stop    context.CancelFunc // what SIGTERM does
 	stopped chan error
@@ -80,8 +85,9 @@ func (b *lockedBuffer) String() string {
 
 // keySource is a database of one key that can go away.
 type keySource struct {
-	mu  sync.Mutex
-	err error
+	mu     sync.Mutex
+	err    error
+	scopes auth.Scope // of the key; none: admin
 }
 
 func (s *keySource) Keys(context.Context) ([]auth.Key, error) {
@@ -90,7 +96,13 @@ func (s *keySource) Keys(context.Context) ([]auth.Key, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	return []auth.Key{{Name: "tests", Kind: auth.Secret, Digest: sha256.Sum256([]byte(key)), Scopes: auth.Admin}}, nil
+	return []auth.Key{{Name: "tests", Kind: auth.Secret, Digest: sha256.Sum256([]byte(key)), Scopes: cmp.Or(s.scopes, auth.Admin)}}, nil
+}
+
+func (s *keySource) limit(scopes auth.Scope) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scopes = scopes
 }
 
 func (s *keySource) fail(err error) {
@@ -175,7 +187,10 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	g := &gateway{metrics: metrics.New("test"), log: &lockedBuffer{}, stopped: make(chan error, 1), keys: &keySource{}, aliases: &aliasSource{records: map[string]models.Record{}}}
 	log := slog.New(slog.NewJSONHandler(g.log, nil))
 	source := discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, names, log)
-	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, source, func() { g.answers.Changed() })
+	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, source, func() {
+		g.answers.Changed()
+		g.live.Changed()
+	})
 	left := limits.New(g.metrics.Limited)
 	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, func(keys []auth.Key) { left.Know(keys) })
 	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log))
@@ -187,8 +202,11 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	named := aliases.New(standing, g.pool, loader, g.aliases, log, func() {})
 	recorder := access.NewRecorder(g.metrics, g.log, slog.LevelInfo, cfg.Name, entrance.Leave)
 	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
-	routes := api.New(g.pool, standing, service, forwarder, noDatabase{}, g.metrics, cfg.Server.MaxBodyBytes, func() {}, named)
+	platform := cluster.New(cfg.Name, "test", g.pool, standing, g.metrics, func() bool { return g.server.Draining() })
+	g.live = live.New(cfg.Live, cfg.Server.WriteTimeout, cfg.Name, g.metrics, entrance.Holds, platform.Sources()...)
+	routes := api.New(g.pool, standing, service, forwarder, noDatabase{}, g.metrics, cfg.Server.MaxBodyBytes, func() {}, named, platform, g.live)
 	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
+	g.server.OnClosing(g.live.Close)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -202,6 +220,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	running.Go(func() { g.pool.Run(parts) })
 	running.Go(func() { g.answers.Run(parts) })
 	running.Go(func() { keyring.Run(parts) })
+	running.Go(func() { g.live.Run(parts) })
 	go func() { g.stopped <- g.server.Serve(serving, listener) }()
 	t.Cleanup(func() {
 		stop()
@@ -238,6 +257,7 @@ func (g *gateway) ask(t *testing.T, method, path, body string) (int, string) {
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
+	openapitest.Check(t, method, path, response.StatusCode, text)
 	return response.StatusCode, string(text)
 }
 

@@ -34,13 +34,14 @@ type Server struct {
 	front    *front.Front
 	http     *http.Server
 	draining atomic.Bool
+	closing  func()                  // called when nothing more is accepted
 	abandon  context.CancelCauseFunc // ends every request under way on the side of net/http
 }
 
 // New wraps api, which serves requests that have passed the limits and are not the front's.
 func New(name string, settings config.Server, f *front.Front, recorder *access.Recorder, log *slog.Logger, api http.Handler) *Server {
 	requests, abandon := context.WithCancelCause(context.Background())
-	s := &Server{settings: settings, name: name, recorder: recorder, log: log, front: f, abandon: abandon}
+	s := &Server{settings: settings, name: name, recorder: recorder, log: log, front: f, abandon: abandon, closing: func() {}}
 	s.http = &http.Server{
 		Handler:                      s.around(api),
 		ReadHeaderTimeout:            settings.ReadHeaderTimeout,
@@ -57,6 +58,10 @@ func New(name string, settings config.Server, f *front.Front, recorder *access.R
 	}
 	return s
 }
+
+// OnClosing has f called once no more connections are accepted, so that those that carry no request which would
+// end by itself are ended. It must come before Serve, and f must not block.
+func (s *Server) OnClosing(f func()) { s.closing = f }
 
 // Draining tells whether the server is about to stop.
 func (s *Server) Draining() bool { return s.draining.Load() }
@@ -88,6 +93,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer timer.Stop()
 	<-timer.C
 	_ = listener.Close() // whoever comes now is refused
+	s.closing()
 	if err := s.shutdown(deadline); err != nil {
 		s.log.Warn("requests cut off: they took longer than server.drainTimeout", "error", err)
 		s.abandon(exchange.ErrStopping)

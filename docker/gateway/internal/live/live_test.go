@@ -1,0 +1,591 @@
+package live_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"ollamamax/gateway/internal/auth"
+	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
+	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/live"
+	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/metricstest"
+)
+
+// world is what clients follow.
+type world struct {
+	hub     *live.Hub
+	server  *httptest.Server
+	metrics *metrics.Metrics
+	revoked atomic.Bool
+	roomy   atomic.Bool // connections to come have the usual buffers
+	reads   atomic.Int64
+
+	mu     sync.Mutex
+	things map[string]map[string]int // topic → key → value
+}
+
+var topics = []string{"letters", "numbers"}
+
+// begin runs a hub, whose connections have buffers of a few kilobytes so that a slow client is soon seen.
+func begin(t *testing.T, alter ...func(*config.Live)) *world {
+	t.Helper()
+	return beginWith(t, time.Second, alter...)
+}
+
+// beginWith says for how long a client may take nothing in.
+func beginWith(t *testing.T, timeout time.Duration, alter ...func(*config.Live)) *world {
+	t.Helper()
+	w := &world{metrics: metrics.New("test"), things: map[string]map[string]int{}}
+	settings := config.Default().Live
+	for _, change := range alter {
+		change(&settings)
+	}
+	var sources []live.Source
+	for _, name := range topics {
+		w.things[name] = map[string]int{}
+		sources = append(sources, live.Source{Topic: name, Read: func(time.Time, bool) ([]live.Thing, bool) { return w.read(name), true }})
+	}
+	holds := func(time.Time, *auth.Key, *http.Request) bool { return !w.revoked.Load() }
+	w.hub = live.New(settings, timeout, "gateway-1", w.metrics, holds, sources...)
+	mux := http.NewServeMux()
+	w.hub.Routes(func(pattern string, handler http.HandlerFunc) {
+		mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
+			handler(rw, r.WithContext(exchange.With(r.Context(), &exchange.Exchange{Key: &auth.Key{Name: "tests"}})))
+		})
+	})
+	w.server = httptest.NewUnstartedServer(mux)
+	w.server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if !w.roomy.Load() {
+			_ = c.(*net.TCPConn).SetWriteBuffer(4096)
+		}
+		return ctx
+	}
+	w.server.Start()
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { w.hub.Run(ctx) })
+	t.Cleanup(func() { stop(); running.Wait(); w.server.Close() })
+	return w
+}
+
+func (w *world) read(topic string) []live.Thing {
+	w.reads.Add(1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []live.Thing
+	for _, key := range slices.Sorted(maps.Keys(w.things[topic])) {
+		all = append(all, live.Thing{Key: key, Value: map[string]int{"n": w.things[topic][key]}})
+	}
+	return all
+}
+
+// set changes things of a topic, all at once.
+func (w *world) set(topic string, values map[string]int) {
+	w.mu.Lock()
+	maps.Copy(w.things[topic], values)
+	w.mu.Unlock()
+	w.hub.Changed()
+}
+
+// tell is set, and waits until a look at everything has begun after it.
+func (w *world) tell(t *testing.T, topic string, values map[string]int) {
+	t.Helper()
+	reads := w.reads.Load()
+	w.set(topic, values)
+	eventually.True(t, "it is told", func() bool {
+		w.hub.Changed()
+		return w.reads.Load() >= reads+2*int64(len(topics))
+	})
+}
+
+func (w *world) remove(topic, key string) {
+	w.mu.Lock()
+	delete(w.things[topic], key)
+	w.mu.Unlock()
+	w.hub.Changed()
+}
+
+// value is that of a metric without labels.
+func (w *world) value(t *testing.T, name string) float64 {
+	t.Helper()
+	return metricstest.Sum(t, w.metrics.Handler(), name)
+}
+
+type message struct {
+	Type, Topic, Key, Gateway, Error string
+	Topics                           []string
+	Count                            int
+	Value                            struct{ N int }
+}
+
+func (m message) String() string {
+	switch m.Type {
+	case "snapshot":
+		return fmt.Sprintf("snapshot of %s: %d", strings.Join(m.Topics, " "), m.Count)
+	case "state":
+		return fmt.Sprintf("%s %s %d", m.Topic, m.Key, m.Value.N)
+	case "gone":
+		return m.Topic + " " + m.Key + " gone"
+	case "dropped":
+		return fmt.Sprintf("dropped %d", m.Count)
+	}
+	return m.Type + " " + m.Error
+}
+
+// follower is a client.
+type follower struct {
+	conn  *websocket.Conn
+	queue []message
+}
+
+// small is a dialer of connections that take little in while nobody reads.
+var small = &http.Transport{DialContext: (&net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
+}}).DialContext, DisableKeepAlives: true}
+
+var usual = &http.Transport{DisableKeepAlives: true}
+
+func (w *world) follow(t testing.TB) *follower {
+	t.Helper()
+	transport := small
+	if w.roomy.Load() {
+		transport = usual
+	}
+	conn, response, err := websocket.Dial(t.Context(), w.server.URL+"/ws", &websocket.DialOptions{
+		Subprotocols: []string{auth.LiveProtocol, "bearer.x"}, HTTPClient: &http.Client{Transport: transport},
+	})
+	if err != nil {
+		t.Fatalf("%v: %v", response, err)
+	}
+	if conn.Subprotocol() != auth.LiveProtocol {
+		t.Errorf("protocol %q", conn.Subprotocol())
+	}
+	conn.SetReadLimit(1 << 20)
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	return &follower{conn: conn}
+}
+
+// frame reads the messages of a frame.
+func (f *follower) frame(ctx context.Context) ([]message, error) {
+	_, text, err := f.conn.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var messages []message
+	return messages, json.Unmarshal(text, &messages)
+}
+
+// wants reads as many messages as are wanted, and compares.
+func (f *follower) wants(t *testing.T, wanted ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for len(f.queue) < len(wanted) {
+		messages, err := f.frame(ctx)
+		if err != nil {
+			t.Fatalf("%v after %v, not %v", err, f.queue, wanted)
+		}
+		f.queue = append(f.queue, messages...)
+	}
+	var got []string
+	for _, m := range f.queue[:len(wanted)] {
+		got = append(got, m.String())
+	}
+	if !slices.Equal(got, wanted) {
+		t.Fatalf("got %q\nnot %q", got, wanted)
+	}
+	f.queue = f.queue[len(wanted):]
+}
+
+func (f *follower) says(t *testing.T, text string) {
+	t.Helper()
+	if err := f.conn.Write(t.Context(), websocket.MessageText, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ends reads to the end, and returns how the gateway closed the connection.
+func (f *follower) ends(t *testing.T) websocket.CloseError {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for {
+		if _, err := f.frame(ctx); err != nil {
+			var closed websocket.CloseError
+			if !errors.As(err, &closed) {
+				t.Fatalf("not closed: %v", err)
+			}
+			return closed
+		}
+	}
+}
+
+func TestAClientGetsWhatThereIsAndThenWhatChanges(t *testing.T) {
+	w := begin(t)
+	w.set("letters", map[string]int{"b": 2, "a": 1})
+	w.set("numbers", map[string]int{"one": 1})
+	f := w.follow(t)
+	f.wants(t, "snapshot of letters numbers: 3", "letters a 1", "letters b 2", "numbers one 1")
+	w.set("letters", map[string]int{"b": 2, "a": 3}) // one of which is as it was
+	f.wants(t, "letters a 3")
+	w.remove("letters", "a")
+	f.wants(t, "letters a gone")
+	w.hub.Changed() // though nothing has
+	w.set("numbers", map[string]int{"two": 2})
+	f.wants(t, "numbers two 2")
+	late := w.follow(t)
+	late.wants(t, "snapshot of letters numbers: 3", "letters b 2", "numbers one 1", "numbers two 2")
+}
+
+func TestAClientFollowsTheTopicsThatItAsksFor(t *testing.T) {
+	w := begin(t)
+	w.set("letters", map[string]int{"a": 1})
+	w.set("numbers", map[string]int{"one": 1})
+	f := w.follow(t)
+	f.wants(t, "snapshot of letters numbers: 2", "letters a 1", "numbers one 1")
+	f.says(t, `{"subscribe":["numbers"]}`)
+	f.wants(t, "snapshot of numbers: 1", "numbers one 1")
+	w.set("letters", map[string]int{"a": 2})
+	w.set("numbers", map[string]int{"one": 2})
+	f.wants(t, "numbers one 2")
+	f.says(t, `{"subscribe":["numbers","weather"]}`)
+	f.wants(t, `error subscribe: "weather" is no topic: there are letters, numbers`)
+	for _, odd := range []string{`{"unsubscribe":[]}`, `[]`, `{`, `{"subscribe":null}`} {
+		f.says(t, odd)
+		f.wants(t, `error not a message such as {"subscribe": ["nodes", "rates"]}`)
+	}
+	f.says(t, `{"subscribe":[]}`)
+	f.wants(t, "snapshot of : 0")
+	w.set("numbers", map[string]int{"one": 3})
+	f.says(t, `{"subscribe":["letters"]}`)
+	f.wants(t, "snapshot of letters: 1", "letters a 2")
+	f.says(t, strings.Repeat(" ", 5000))
+	if closed := f.ends(t); closed.Code != websocket.StatusMessageTooBig {
+		t.Errorf("closed with %v", closed)
+	}
+}
+
+func TestAFrameHasABatchAtMostAndComesNoSoonerThanTheFlush(t *testing.T) {
+	const flush = 40 * time.Millisecond
+	w := begin(t, func(c *config.Live) { c.Batch, c.Flush = 10, flush })
+	values := map[string]int{}
+	for i := range 95 {
+		values[fmt.Sprintf("%03d", i)] = i
+	}
+	w.set("letters", values)
+	f := w.follow(t)
+	began := time.Now()
+	check := func(total int) {
+		frames, got := 0, 0
+		for ; got < total; frames++ {
+			messages, err := f.frame(t.Context())
+			if err != nil || len(messages) > 10 {
+				t.Fatalf("%d messages, %v", len(messages), err)
+			}
+			got += len(messages)
+		}
+		if took := time.Since(began); took < time.Duration(frames-2)*flush {
+			t.Errorf("%d frames in %s", frames, took)
+		}
+	}
+	check(96)
+	for key := range values {
+		values[key] += 1000
+	}
+	began = time.Now()
+	w.set("letters", values)
+	check(95)
+}
+
+func TestNothingIsReadWhileNobodyIsThere(t *testing.T) {
+	w := begin(t)
+	f := w.follow(t)
+	f.wants(t, "snapshot of letters numbers: 0")
+	if w.reads.Load() == 0 {
+		t.Fatal("nothing was read for a client")
+	}
+	_ = f.conn.CloseNow()
+	eventually.True(t, "the client is gone", func() bool { return w.value(t, "ollamamax_live_clients") == 0 })
+	time.Sleep(2 * 250 * time.Millisecond) // a look may have been due
+	before := w.reads.Load()
+	w.set("letters", map[string]int{"a": 1})
+	time.Sleep(2 * 250 * time.Millisecond)
+	if after := w.reads.Load(); after != before {
+		t.Errorf("%d reads for nobody", after-before)
+	}
+	w.follow(t).wants(t, "snapshot of letters numbers: 1", "letters a 1")
+}
+
+func TestASlowClientIsToldHowMuchItMissedAndGetsWhatThereIs(t *testing.T) {
+	const keys = 40
+	w := beginWith(t, 10*time.Second, func(c *config.Live) { c.Buffer, c.Batch, c.Flush = 64, 32, time.Millisecond })
+	slow := w.follow(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	last, missed, told := 0, 0, 0
+	take := func() {
+		messages, err := slow.frame(ctx)
+		if err != nil {
+			t.Fatalf("%d of %d, %d missed, %v by the metric: %v", last, told, missed, w.value(t, "ollamamax_live_dropped_total"), err)
+		}
+		for i, m := range messages {
+			switch {
+			case m.Type == "state" && m.Value.N < last:
+				t.Fatalf("%v after %d", m, last)
+			case m.Type == "state":
+				last = m.Value.N
+			case m.Type == "dropped":
+				missed += m.Count
+				if next := messages[i+1]; next.Type != "snapshot" || next.Count != keys {
+					t.Errorf("then %v", next)
+				}
+			}
+		}
+	}
+	for w.value(t, "ollamamax_live_dropped_total") == 0 {
+		told++
+		values := map[string]int{}
+		for i := range keys {
+			values[fmt.Sprint(i)] = told
+		}
+		w.tell(t, "letters", values)
+		if told%8 == 0 { // so slow, but not stalled
+			take()
+		}
+	}
+	for last < told || float64(missed) != w.value(t, "ollamamax_live_dropped_total") {
+		take()
+	}
+	if missed == 0 || missed > told*keys {
+		t.Errorf("%d missed of %d", missed, told*keys)
+	}
+}
+
+func TestWhatIsMissedOfOtherTopicsIsNotCounted(t *testing.T) {
+	w := begin(t, func(c *config.Live) { c.Buffer, c.Batch = 16, 8 })
+	f := w.follow(t)
+	f.wants(t, "snapshot of letters numbers: 0")
+	f.says(t, `{"subscribe":["letters"]}`)
+	f.wants(t, "snapshot of letters: 0")
+	many := map[string]int{}
+	for i := range 24 {
+		many[fmt.Sprint(i)] = i
+	}
+	w.set("letters", map[string]int{"a": 1, "b": 1})
+	f.wants(t, "letters a 1", "letters b 1")
+	w.tell(t, "numbers", many) // more at once than the ring holds
+	w.set("letters", map[string]int{"a": 2})
+	f.wants(t, "letters a 2")
+	w.set("letters", many)
+	f.wants(t, "dropped 24", "snapshot of letters: 26")
+	if dropped := w.value(t, "ollamamax_live_dropped_total"); dropped != 24 {
+		t.Errorf("the metric says %v", dropped)
+	}
+}
+
+func TestClientsAreRefusedWhoAreTooManyOrNoWebSocketsOrOfAnotherSite(t *testing.T) {
+	w := begin(t, func(c *config.Live) { c.Clients, c.Origins = 1, []string{"https://console.example.com"} })
+	host := strings.TrimPrefix(w.server.URL, "http://")
+	ask := func(headers map[string]string) (int, string) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.server.URL+"/ws", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range headers {
+			request.Header.Set(name, value)
+		}
+		response, err := small.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		if response.StatusCode == http.StatusSwitchingProtocols {
+			return response.StatusCode, ""
+		}
+		text, _ := io.ReadAll(response.Body)
+		return response.StatusCode, string(text)
+	}
+	upgrade := func(headers ...string) map[string]string {
+		all := map[string]string{
+			"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+		}
+		for i := 0; i < len(headers); i += 2 {
+			all[headers[i]] = headers[i+1]
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		headers map[string]string
+		status  int
+		says    string
+	}{
+		"plain":                   {nil, 426, "connect to it as one"},
+		"no origin":               {upgrade(), 101, ""},
+		"this site":               {upgrade("Origin", "http://"+host), 101, ""},
+		"this site, as the edge":  {upgrade("Origin", "https://edge:8443", "X-Forwarded-Host", "edge:8443"), 101, ""},
+		"another port":            {upgrade("Origin", "https://edge:9443", "X-Forwarded-Host", "edge:8443"), 403, "gateway.live.origins"},
+		"another site":            {upgrade("Origin", "https://evil.example.com"), 403, "pages of https://evil.example.com may not connect"},
+		"a sandboxed page":        {upgrade("Origin", "null"), 403, "gateway.live.origins"},
+		"a site of the settings":  {upgrade("Origin", "https://console.example.com"), 101, ""},
+		"not one, but begins so":  {upgrade("Origin", "https://console.example.com.evil.com"), 403, ""},
+		"another protocol's form": {upgrade("Sec-WebSocket-Version", "8"), 400, "only 13"},
+	} {
+		eventually.True(t, "the one before is gone", func() bool { return w.value(t, "ollamamax_live_clients") == 0 })
+		if status, text := ask(c.headers); status != c.status || !strings.Contains(text, c.says) {
+			t.Errorf("%s: %d %s", name, status, text)
+		}
+	}
+	eventually.True(t, "nobody is there", func() bool { return w.value(t, "ollamamax_live_clients") == 0 })
+	f := w.follow(t)
+	f.wants(t, "snapshot of letters numbers: 0")
+	if status, text := ask(upgrade()); status != 503 || !strings.Contains(text, "gateway.live.clients") {
+		t.Errorf("one too many: %d %s", status, text)
+	}
+	if refused := w.value(t, "ollamamax_live_refused_total"); refused != 1 {
+		t.Errorf("%v refused", refused)
+	}
+}
+
+func TestAClientWhoseKeyIsGoodNoLongerIsTurnedOut(t *testing.T) {
+	w := begin(t)
+	f := w.follow(t)
+	f.wants(t, "snapshot of letters numbers: 0")
+	w.revoked.Store(true)
+	began := time.Now()
+	if closed := f.ends(t); closed.Code != websocket.StatusPolicyViolation || closed.Reason != "the API key is good no longer" {
+		t.Errorf("closed with %v", closed)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("after %s", took)
+	}
+}
+
+func TestAGatewayThatStopsSaysSo(t *testing.T) {
+	w := begin(t)
+	f := w.follow(t)
+	f.wants(t, "snapshot of letters numbers: 0")
+	w.hub.Close()
+	if closed := f.ends(t); closed.Code != websocket.StatusGoingAway {
+		t.Errorf("closed with %v", closed)
+	}
+	if closed := w.follow(t).ends(t); closed.Code != websocket.StatusGoingAway {
+		t.Errorf("one that came later: %v", closed)
+	}
+}
+
+func TestAClientThatAnswersNoPingIsGone(t *testing.T) {
+	w := begin(t)
+	w.hub.PingEvery(100 * time.Millisecond)
+	_ = w.follow(t) // which reads nothing, and so answers nothing
+	eventually.True(t, "it is gone", func() bool { return w.value(t, "ollamamax_live_stalled_total") == 1 })
+	alive := w.follow(t)
+	go func() { _, _ = alive.frame(t.Context()); _, _ = alive.frame(t.Context()) }()
+	time.Sleep(500 * time.Millisecond)
+	if clients := w.value(t, "ollamamax_live_clients"); clients != 1 {
+		t.Errorf("one that answers: %v", clients)
+	}
+}
+
+// heap is what is in use.
+func heap() uint64 {
+	runtime.GC()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return memory.HeapInuse + memory.StackInuse
+}
+
+// numbers are the values of the states in a frame, which is not decoded: a thousand clients would be busy with
+// nothing else.
+func numbers(text []byte) (all []int) {
+	for {
+		var found bool
+		if _, text, found = bytes.Cut(text, []byte(`"value":{"n":`)); !found {
+			return all
+		}
+		digits, _, _ := bytes.Cut(text, []byte{'}'})
+		n, _ := strconv.Atoi(string(digits))
+		all = append(all, n)
+	}
+}
+
+func TestAThousandClientsOfWhomFiftyTakeNothingIn(t *testing.T) {
+	const clients, stalled, rounds, keys = 1000, 50, 12, 20
+	w := beginWith(t, 5*time.Second, func(c *config.Live) { c.Buffer = 1000 })
+	goroutines, before := runtime.NumGoroutine(), heap()
+	var all []*follower
+	for i := range clients {
+		w.roomy.Store(i >= stalled)
+		all = append(all, w.follow(t))
+	}
+	var readers sync.WaitGroup
+	var done atomic.Int64
+	for _, f := range all[stalled:] {
+		readers.Go(func() {
+			last := 0
+			for {
+				_, text, err := f.conn.Read(context.Background())
+				switch {
+				case err != nil && last < rounds:
+					t.Errorf("after round %d: %v", last, err)
+					return
+				case err != nil:
+					return
+				case bytes.Contains(text, []byte(`"type":"dropped"`)):
+					t.Errorf("%s", text)
+				}
+				for _, n := range numbers(text) {
+					if n < last {
+						t.Errorf("%d after %d", n, last)
+					}
+					if n == rounds && last < rounds {
+						done.Add(1)
+					}
+					last = n
+				}
+			}
+		})
+	}
+	eventually.True(t, "all are there", func() bool { return w.value(t, "ollamamax_live_clients") == clients })
+	for round := 1; round <= rounds; round++ {
+		values := map[string]int{}
+		for i := range keys {
+			values[strings.Repeat(fmt.Sprint(i), 100)] = round
+		}
+		w.tell(t, "letters", values)
+	}
+	told := time.Now()
+	eventually.True(t, "all others have what was told last", func() bool { return done.Load() == clients-stalled })
+	t.Logf("%s after the last change all have it; %d KiB a client, both ends", time.Since(told), (heap()-before)/clients/1024)
+	eventually.True(t, "those that take nothing in are gone", func() bool { return w.value(t, "ollamamax_live_stalled_total") == stalled })
+	if left := w.value(t, "ollamamax_live_clients"); left != clients-stalled {
+		t.Errorf("%v are left", left)
+	}
+	for _, f := range all {
+		_ = f.conn.CloseNow()
+	}
+	readers.Wait()
+	eventually.True(t, "nothing of them is left", func() bool {
+		return w.value(t, "ollamamax_live_clients") == 0 && runtime.NumGoroutine() <= goroutines+5
+	})
+}
