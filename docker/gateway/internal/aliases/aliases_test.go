@@ -15,6 +15,7 @@ import (
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/models"
 	"ollamamax/gateway/internal/nodes"
+	"ollamamax/gateway/internal/openapitest"
 )
 
 var errAway = errors.New("connection refused")
@@ -79,9 +80,11 @@ func open(records ...models.Record) *platform {
 func (p *platform) ask(t *testing.T, method, name, body string) (int, string) {
 	t.Helper()
 	x := &exchange.Exchange{Key: &auth.Key{Name: "ci"}}
-	request := httptest.NewRequestWithContext(exchange.With(t.Context(), x), method, "/api/v1/models/aliases/"+name, strings.NewReader(body))
+	path := "/api/v1/models/aliases/" + name
+	request := httptest.NewRequestWithContext(exchange.With(t.Context(), x), method, path, strings.NewReader(body))
 	answer := httptest.NewRecorder()
 	p.mux.ServeHTTP(answer, request)
+	openapitest.Check(t, method, path, answer.Code, answer.Body.Bytes())
 	return answer.Code, answer.Body.String()
 }
 
