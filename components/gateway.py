@@ -43,6 +43,10 @@ class Workers:
     """Requests of one model that each serves at once."""
     loaded_models: int
     """Models that each keeps in memory."""
+    memory_mib: int = 0
+    """Memory that those may take, MiB; 0: not known."""
+    preload: Sequence[str] = ()
+    """Those that each always has there."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class GatewayArgs:
     cache_password: pulumi.Input[str]
     """Of the cache, where it is a service."""
     api_key: pulumi.Input[str]
+    workers_pull: bool = False
+    """Whether each worker has a store of its own, into which it gets a model that it lacks."""
     public_paths: Sequence[str] = ()
     """GETs that need no key."""
 
@@ -147,6 +153,7 @@ def _config(
         port=PORT,
         admin_port=ADMIN_PORT,
         workers=args.workers,
+        workers_pull=args.workers_pull,
         longest_silence_s=args.longest_silence_s,
         database_host=database.host,
         database_port=database.to.port,

@@ -9,8 +9,9 @@ from components.certificates import Certificates
 from components.credentials import Credentials
 from components.ground import GroundArgs, Names, lay
 from components.service import Peer, Store
-from stacks import budgets
+from stacks import budgets, capacity
 from stacks.budgets.timeouts import longest_silence_s
+from stacks.kubernetes import GpuPoolSettings
 from stacks.settings import Settings
 
 MEBIBYTE = 1024 * 1024
@@ -59,6 +60,7 @@ class Platform(pulumi.ComponentResource):
                 settings=settings.gateway,
                 workers=workers,
                 longest_silence_s=settings.longest_generation_s,
+                workers_pull=self._one_machine,
                 worker_services=services,
                 database=at_database,
                 pool=Peer(pool.NAME, pool.PORT),
@@ -215,7 +217,7 @@ class Platform(pulumi.ComponentResource):
             after=placed.replicas,
             opts=self._child,
         )
-        workers = [gateway.Workers(host, *worker.at_once(settings.worker)) for host in hosts]
+        workers = [_reached(host, settings) for host in hosts]
         return workers, [service], loaded.jobs
 
     def _on_cluster(self) -> tuple[Sequence[gateway.Workers], Sequence[Peer], Sequence[pulumi.Resource]]:
@@ -247,10 +249,21 @@ class Platform(pulumi.ComponentResource):
         for args in described:
             name = worker.describe(args).name
             placed = worker.Worker(name, args, self._target, self._child, after=filled.jobs).placed
-            workers.append(gateway.Workers(f"{name}:{worker.PORT}", *worker.at_once(args.settings)))
+            of_gpus = args.settings if isinstance(args, worker.WorkerPoolArgs) else None
+            workers.append(_reached(f"{name}:{worker.PORT}", settings, of_gpus))
             services.append(Peer(name, worker.PORT))
             serving += placed.replicas
         return workers, services, serving
+
+
+def _reached(host: str, settings: Settings, of_gpus: GpuPoolSettings | None = None) -> gateway.Workers:
+    """Return what the gateways need to know of workers, which belong to a pool of GPU nodes or to none."""
+    if of_gpus is None:
+        memory_mib, preload = settings.worker.resources.memory_mib, capacity.preloaded(settings)
+    else:
+        memory_mib, preload = capacity.least_gpu_mib(of_gpus), of_gpus.models
+    slots, loaded_models = worker.at_once(of_gpus or settings.worker)
+    return gateway.Workers(host, slots, loaded_models, memory_mib, preload)
 
 
 def _names(settings: Settings) -> Names:

@@ -25,6 +25,12 @@ def most_gateways_path(s: Settings) -> str:
     return "gateway.autoscaling.maxReplicas" if s.gateway.autoscaling else "gateway.replicas"
 
 
+def preloaded(s: Settings) -> tuple[str, ...]:
+    """Return which models the workers without a GPU always have in memory."""
+    worker = s.worker
+    return s.models[: worker.max_loaded_models] if worker.preload is None else worker.preload
+
+
 def known_types(pool: GpuPoolSettings) -> dict[str, GpuInstance]:
     """Return those of a pool's instance types whose hardware is known, by name."""
     return {name: INSTANCE_TYPES[name] for name in pool.instance_types if name in INSTANCE_TYPES}
@@ -42,6 +48,12 @@ def gpu_share_mib(pool: GpuPoolSettings, kind: GpuInstance) -> int:
     if pool.sharing.mode == "mig" and kind.gpu.slices:
         return kind.gpu.slice_mib(pool.sharing.slices)
     return kind.gpu.memory_mib // pool.sharing.slices
+
+
+def least_gpu_mib(pool: GpuPoolSettings) -> int:
+    """Return how much GPU memory a worker has on any of the pool's instance types, MiB; 0: not known."""
+    kinds = known_types(pool)
+    return min((gpu_share_mib(pool, kind) for kind in kinds.values()), default=0)
 
 
 def nodes(pool: GpuPoolSettings, kind: GpuInstance, workers: int) -> int:

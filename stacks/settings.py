@@ -48,6 +48,10 @@ class WorkerSettings(Block):
     max_loaded_models: Annotated[int, Field(ge=1, le=100)] = 3
     """Models that one server keeps loaded (OLLAMA_MAX_LOADED_MODELS): what Ollama does by itself without a
     GPU. Fewer where they don't fit its memory."""
+    preload: tuple[ModelName, ...] | None = None
+    """Which of the stack's ``models`` a server always has in its memory: loaded by the gateways as soon as it
+    is up, and again where it has lost one (report: preload). None: the first ones, ``maxLoadedModels`` at
+    most; an empty list: none, each is loaded when it is first asked for."""
     max_queue: Annotated[int, Field(ge=1, le=10_000)] = 512
     """Requests that one server lets wait before it answers 503 (OLLAMA_MAX_QUEUE)."""
     keep_alive_s: Seconds = 1800

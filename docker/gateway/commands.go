@@ -246,7 +246,7 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	}
 	admin := server.NewAdmin(g.metrics.Handler(), []server.Readiness{
 		{Missing: "keys have not been read from the database yet", Holds: g.keys.Loaded},
-		{Missing: "drained workers have not been read from the database yet", Holds: g.fleet.Loaded},
+		{Missing: "what workers are told has not been read from the database yet", Holds: g.fleet.Loaded},
 		{Missing: "model aliases have not been read from the database yet", Holds: g.aliases.Loaded},
 		{Missing: "no worker is healthy", Holds: func() bool { return len(g.pool.Healthy()) > 0 }},
 		{Missing: "the gateway is draining", Holds: func() bool { return !g.server.Draining() }},
@@ -346,11 +346,12 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers d
 	service := inference.New(g.pool, names, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
 	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
 	modelsChanged := func() { g.bus.Publish(bus.Models) }
-	g.residency = residency.New(cfg.Workers, g.pool, forwarder, g.metrics, log, modelsChanged)
+	g.residency = residency.New(cfg, g.pool, forwarder, database, g.metrics, log,
+		residency.Told{Pulled: modelsChanged, Pinned: g.fleet.Changed})
 	g.aliases = aliases.New(names, g.pool, g.residency, database, log, func() { g.bus.Publish(bus.Aliases) })
 	platform := cluster.New(cfg.Name, version, g.pool, names, g.metrics, func() bool { return g.server.Draining() })
 	g.live = live.New(cfg.Live, cfg.Server.WriteTimeout, cfg.Name, g.metrics, entrance.Holds, platform.Sources()...)
-	g.routes = api.New(g.pool, names, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, modelsChanged, g.fleet, g.aliases,
+	g.routes = api.New(g.pool, names, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, modelsChanged, g.fleet, g.residency, g.aliases,
 		accounts.New(database, func() {
 			g.keys.Invalidate()
 			g.bus.Publish(bus.Keys)

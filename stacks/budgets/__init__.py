@@ -46,6 +46,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
 )
 MODEL_CHECKS: tuple[Callable[[Settings, models.Catalogue], Iterator[str]], ...] = (
     memory.models_in_memory,
+    memory.preloaded_models,
     gpus.models_on_gpus,
     autoscaling.worker_memory,
     spending.spending,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stacks import hardware, models
+from stacks import capacity, hardware, models
 from stacks.settings import Settings
 
 
@@ -80,3 +80,25 @@ def models_in_memory(s: Settings, catalogue: models.Catalogue) -> Iterator[str]:
                 f"worker.resources.memoryMib ({worker.resources.memory_mib}): raise it, or lower "
                 f"worker.contextLength ({worker.context_length}) or worker.parallel ({worker.parallel})"
             )
+
+
+def preloaded_models(s: Settings, catalogue: models.Catalogue) -> Iterator[str]:
+    """Without a GPU, what a worker always has in memory is there, and fits together."""
+    worker, kept = s.worker, capacity.preloaded(s)
+    if s.gpu_pools:
+        return
+    for name in sorted(set(kept) - set(s.models)):
+        yield f"worker.preload: {name} is not among models ({', '.join(s.models)}): add it there"
+    if len(kept) > worker.max_loaded_models:
+        yield (
+            f"worker.preload lists {len(kept)} models, more than worker.maxLoadedModels "
+            f"({worker.max_loaded_models}): raise that, or list fewer"
+        )
+    known = [model for name in kept if (model := models.find(catalogue, name))]
+    sizes = [model.loaded_mib(worker.context_length, worker.parallel) for model in known]
+    if len(sizes) > 1 and sum(sizes) > worker.resources.memory_mib:
+        yield (
+            f"worker.preload ({', '.join(kept)}): {' + '.join(map(str, sizes))} = {sum(sizes)} MiB is more "
+            f"than worker.resources.memoryMib ({worker.resources.memory_mib}): raise it, or list fewer: what "
+            "the list leaves out is loaded when it is asked for"
+        )

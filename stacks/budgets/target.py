@@ -17,7 +17,7 @@ STACK_NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
 """What RDS, ElastiCache, S3 and ECR all take."""
 LABEL_VALUE = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 """What Kubernetes takes for a label's value."""
-OF_A_POOL = {"replicas", "resources", "parallel", "max_loaded_models", "context_length"}
+OF_A_POOL = {"replicas", "resources", "parallel", "max_loaded_models", "preload", "context_length"}
 """Settings of workers that each GPU pool has of its own."""
 OF_NODES = {"management", "capacity", "reservations", "zones", "disruption"}
 """Settings of a GPU pool about making its nodes."""

@@ -147,6 +147,11 @@ def test_production_preloads_the_reports_models(prod: Simulated) -> None:
         for word in found.container(name)["readinessProbe"]["exec"]["command"]
     ]
     assert {"llama2:7b", "codellama:7b", "mistral:7b"} <= set(ready)
+    workers = found.gateway["workers"]
+    chat, code = workers["limits"]
+    assert (chat["preload"], code["preload"]) == (["llama2:7b", "mistral:7b"], ["codellama:7b"])
+    assert min(chat["memory"], code["memory"]) > 20 * 1024**3, "of the pool's smallest GPU"
+    assert not workers["pull"], "its workers read a store that a job fills"
 
 
 def test_the_database_takes_what_the_pools_may_open(deployed: Deployed) -> None:

@@ -42,7 +42,17 @@ def test_the_report_reaches_the_gateways_configuration(local: Graph) -> None:
     }
     assert found["workers"] == {
         "hosts": ["worker-1:11434", "worker-2:11434"],
-        "limits": [{"host": f"worker-{n}:11434", "slots": 4, "loadedModels": 3} for n in (1, 2)],
+        "limits": [
+            {
+                "host": f"worker-{n}:11434",
+                "slots": 4,
+                "loadedModels": 3,
+                "memory": 6144 * 1024 * 1024,
+                "preload": ["smollm2:135m"],
+            }
+            for n in (1, 2)
+        ],
+        "pull": True,
         "discovery": "dns",
         "resolveInterval": "5s",
         "healthInterval": "2s",
@@ -83,12 +93,20 @@ def test_a_gateway_asks_through_the_pool_and_the_migrations_ask_postgresql_itsel
 
 
 def test_a_gateway_knows_every_worker(plan: Plan) -> None:
-    graph = plan(worker={"replicas": 3, "parallel": 6, "maxLoadedModels": 2})
+    names = ["tiny", "all-minilm:22m", "smollm2:135m"]
+    graph = plan(
+        models=names,
+        worker={"replicas": 3, "parallel": 6, "maxLoadedModels": 2, "resources": {"memoryMib": 4096, "cpus": 1}},
+    )
     found = config(graph)["workers"]
     assert found["hosts"] == ["worker-1:11434", "worker-2:11434", "worker-3:11434"]
-    assert found["limits"] == [{"host": host, "slots": 6, "loadedModels": 2} for host in found["hosts"]], (
-        "as many as the worker serves at once"
+    knows = {"slots": 6, "loadedModels": 2, "memory": 4 * 1024**3, "preload": names[:2]}
+    assert found["limits"] == [{"host": host} | knows for host in found["hosts"]], (
+        "as many as the worker serves at once, and has room for"
     )
+    for preload in ([], names[2:]):
+        chosen = config(plan(models=names, worker={"preload": preload}))["workers"]["limits"]
+        assert [limit["preload"] for limit in chosen] == [preload, preload]
     assert graph.container("worker-1").env["OLLAMA_NUM_PARALLEL"] == "6"
     assert graph.container("worker-1").env["OLLAMA_MAX_LOADED_MODELS"] == "2"
 

@@ -326,7 +326,10 @@ def test_a_changed_source_changes_its_image_and_its_containers(
                 *("migrations-1", "migrations-files"),
             },
         ),
-        ({"models": ["tiny"]}, {"models-1"}),
+        (  # which of them a worker always has in memory, too
+            {"models": ["tiny"]},
+            {*("models-1", "gateway-1", "gateway-2", "gateway-files"), *("migrations-1", "migrations-files")},
+        ),
         ({"monitoring": {"retentionHours": 24}}, {"prometheus-1"}),
         ({"database": {"workMemMib": 8}}, {"postgres-1", "postgres-files"}),
     ],

@@ -3,12 +3,8 @@
 package accounts
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -53,8 +49,6 @@ func (a *Accounts) Routes(route func(pattern string, handler http.HandlerFunc)) 
 	route("GET /api/v1/usage", a.usage)
 }
 
-const maxBody = 64 << 10
-
 // problem is an error that the caller can do something about.
 type problem struct {
 	status int
@@ -95,25 +89,17 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // decode reads a body into value, strictly. An empty one leaves value as it is.
 func decode(body []byte, value any) error {
-	if len(body) == 0 {
-		return nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(value); err != nil {
-		return invalid(fmt.Errorf("the request body: %w", err))
-	}
-	if decoder.More() {
-		return invalid(errors.New("the request body goes on after its first value"))
+	if err := reply.Decode(body, value); err != nil {
+		return invalid(err)
 	}
 	return nil
 }
 
 // read returns a request's body.
 func read(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	body, err := reply.Order(r)
 	if err != nil {
-		return nil, invalid(fmt.Errorf("the request body: %w", err))
+		return nil, invalid(err)
 	}
 	return body, nil
 }

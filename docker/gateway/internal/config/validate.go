@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/models"
 	"ollamamax/gateway/internal/sshkey"
 )
@@ -264,16 +263,10 @@ func memory(problems *Problems, path string, bytes int64, preload []string, most
 	if most > 0 && len(preload) > most {
 		problems.add(path+".preload", "lists %d models, more than %s.loadedModels (%d)", len(preload), path, most)
 	}
-	seen := map[string]bool{}
 	for i, model := range preload {
-		name := modelname.Canonical(model)
-		switch at := fmt.Sprintf("%s.preload[%d]", path, i); {
-		case name == "":
-			problems.add(at, "%q is no model's name", model)
-		case seen[name]:
-			problems.add(at, "%q is listed twice", model)
+		if model == "" {
+			problems.add(fmt.Sprintf("%s.preload[%d]", path, i), "%q is no model's name", model)
 		}
-		seen[name] = true
 	}
 }
 

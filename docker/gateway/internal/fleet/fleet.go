@@ -24,30 +24,46 @@ type Database interface {
 	ListNodes(ctx context.Context) ([]store.Node, error)
 	DrainedNodes(ctx context.Context) ([]string, error)
 	SetDrained(ctx context.Context, name string, drained bool) error
+	PinnedModels(ctx context.Context) (map[string][]string, error)
 }
 
-// Fleet serves the routes, and keeps the pool's drained nodes as the database has them.
+// Fleet serves the routes, and keeps what the pool's nodes are told as the database has it: to be drained, and to
+// keep models in memory.
 type Fleet struct {
 	*follow.Follower
 	gateway  string
 	pool     *nodes.Pool
 	database Database
-	changed  func() // a node was drained, or taken in again
+	changed  func() // a node was told something
 }
 
 // New returns the fleet that the gateway of this name sees. changed is called after every change.
 func New(gateway string, pool *nodes.Pool, database Database, log *slog.Logger, changed func()) *Fleet {
 	f := &Fleet{gateway: gateway, pool: pool, database: database, changed: changed}
-	f.Follower = follow.New("drained nodes", f.load, log)
+	f.Follower = follow.New("what nodes are told", f.load, log)
 	return f
+}
+
+// Changed has what was written to the database hold here at once, and tells the other gateways.
+func (f *Fleet) Changed(ctx context.Context) {
+	f.changed()
+	if err := f.Read(ctx); err != nil {
+		f.Invalidate() // it holds as soon as it can be read
+	}
 }
 
 func (f *Fleet) load(ctx context.Context) error {
 	names, err := f.database.DrainedNodes(ctx)
-	if err == nil {
-		f.pool.SetDrained(names)
+	if err != nil {
+		return err
 	}
-	return err
+	f.pool.SetDrained(names)
+	models, err := f.database.PinnedModels(ctx)
+	if err != nil {
+		return err
+	}
+	f.pool.SetPinned(models)
+	return nil
 }
 
 // Routes names all routes.
@@ -75,6 +91,7 @@ type here struct {
 	InFlight int               `json:"in_flight"`
 	Slots    int               `json:"slots"` // of each model; 0: no limit
 	Loaded   []string          `json:"loaded"`
+	Pinned   map[string]string `json:"pinned"`   // resident, loading, or why it is not, by model
 	Breakers map[string]string `json:"breakers"` // those that are not closed, by model
 }
 
@@ -123,7 +140,7 @@ func (f *Fleet) nodes(ctx context.Context) []node {
 func view(s nodes.State) *here {
 	return &here{
 		Takes: s.Takes(), Leaving: s.Leaving, Ejected: s.Ejected.Seconds(),
-		InFlight: s.InFlight, Slots: s.Slots, Loaded: s.Loaded, Breakers: s.Breakers,
+		InFlight: s.InFlight, Slots: s.Slots, Loaded: s.Loaded, Pinned: s.Pinned, Breakers: s.Breakers,
 	}
 }
 
@@ -147,10 +164,7 @@ func (f *Fleet) command(w http.ResponseWriter, r *http.Request) {
 		reply.Error(w, r, http.StatusServiceUnavailable, "the database does not answer")
 		return
 	}
-	f.changed()
-	if err := f.Read(r.Context()); err != nil {
-		f.Invalidate() // what was written holds as soon as it can be read
-	}
+	f.Changed(r.Context())
 	for _, n := range f.nodes(r.Context()) {
 		if n.Name == name {
 			reply.JSON(w, http.StatusOK, n)

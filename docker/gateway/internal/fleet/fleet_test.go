@@ -30,6 +30,7 @@ type database struct {
 	away    bool
 	names   []string
 	drained []string
+	pinned  map[string][]string
 }
 
 var errAway = errors.New("connection refused")
@@ -54,6 +55,15 @@ func (d *database) DrainedNodes(context.Context) ([]string, error) {
 		return nil, errAway
 	}
 	return slices.Clone(d.drained), nil
+}
+
+func (d *database) PinnedModels(context.Context) (map[string][]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.away {
+		return nil, errAway
+	}
+	return d.pinned, nil
 }
 
 func (d *database) SetDrained(_ context.Context, name string, drained bool) error {
@@ -186,5 +196,22 @@ func TestWhatAnotherGatewayDrainsIsDrainedHereAndStaysSoWhileTheDatabaseIsAway(t
 	}
 	if len(pool.Taking()) != 1 {
 		t.Error("a drained node is taken in again because the database is away")
+	}
+}
+
+func TestWhatNodesAreToKeepInMemoryIsReadAndListed(t *testing.T) {
+	f, _, d, ask := build(t)
+	d.mu.Lock()
+	d.pinned = map[string][]string{"pods/a": {"tiny:latest", "big:7b"}}
+	d.mu.Unlock()
+	f.Changed(t.Context())
+	_, _, text := ask("GET", "/api/v1/nodes")
+	if want := `"pinned":{"big:7b":"loading","tiny:latest":"loading"}`; !strings.Contains(text, want) {
+		t.Errorf("%s is not in %s", want, text)
+	}
+	d.set(true)
+	f.Invalidate()
+	if _, _, text := ask("GET", "/api/v1/nodes"); !strings.Contains(text, `"big:7b":"loading"`) {
+		t.Errorf("without the database: %s", text)
 	}
 }

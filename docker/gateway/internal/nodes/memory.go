@@ -18,7 +18,8 @@ const forever = 365 * 24 * time.Hour
 // well, and one that a request is under way for: it is there, or about to be.
 func (n *Node) setLoaded(list []resident, asked time.Duration) {
 	for model, l := range n.lanes {
-		i := slices.IndexFunc(list, func(r resident) bool { return r.model == model })
+		digest := n.models[model].Digest
+		i := slices.IndexFunc(list, func(r resident) bool { return r.model == model || (digest != "" && r.digest == digest) })
 		listed := i >= 0 && l.evicted < asked
 		l.loaded = l.inUse > 0 || (l.loaded && l.used >= asked) || listed
 		if listed {
@@ -172,6 +173,7 @@ func (n *Node) post(ctx context.Context, path string, body any) (status int, err
 		return 0, err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	request.Header["Idempotency-Key"] = nil // not sent: it has a connection that the node has closed replaced
 	response, err := n.Transport.RoundTrip(request)
 	if err != nil {
 		return 0, err

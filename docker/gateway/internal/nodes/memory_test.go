@@ -188,3 +188,21 @@ func TestWhatCanNotBeLoadedIsTriedAgainLater(t *testing.T) {
 		t.Errorf("it was tried again after %s", after)
 	}
 }
+
+func TestAModelOfTwoNamesIsInMemoryUnderBoth(t *testing.T) {
+	worker, pool := scarce(t, 2, func(w *config.Workers) { w.Preload = []string{"a", "b"} })
+	worker.SetDigest("one")
+	pool.Refresh(t.Context())
+	for range 2 {
+		for _, job := range pool.Due() {
+			job.Done(pool.Load(t.Context(), job.Node, modelname.Canonical(job.Model), true, 0))
+		}
+	}
+	if err := pool.Unload(t.Context(), pool.Healthy()[0], modelname.Canonical("b")); err != nil { // as Ollama, which lists one name
+		t.Fatal(err)
+	}
+	pool.Refresh(t.Context())
+	if pinned := pool.Snapshot()[0].Pinned; pinned["a:latest"] != "resident" || !slices.Contains(pool.Snapshot()[0].Loaded, "b:latest") {
+		t.Errorf("%v", pool.Snapshot()[0])
+	}
+}

@@ -108,7 +108,8 @@ func (n *Node) fetchModels(ctx context.Context) (map[string]Model, error) {
 
 // resident is a model that a node says it has in memory, or is loading.
 type resident struct {
-	model   string // canonical
+	model   string // canonical: of several names for one model, the one that it was loaded by
+	digest  string
 	bytes   int64
 	expires time.Time // when it goes unless it is used
 }
@@ -122,6 +123,7 @@ func (n *Node) fetchLoaded(ctx context.Context) ([]resident, error) {
 	var list struct {
 		Models []struct {
 			Name      string    `json:"name"`
+			Digest    string    `json:"digest"`
 			Size      int64     `json:"size"`
 			SizeVRAM  int64     `json:"size_vram"` // 0 without a GPU
 			ExpiresAt time.Time `json:"expires_at"`
@@ -132,7 +134,7 @@ func (n *Node) fetchLoaded(ctx context.Context) ([]resident, error) {
 	}
 	all := make([]resident, len(list.Models))
 	for i, model := range list.Models {
-		all[i] = resident{modelname.Canonical(model.Name), cmp.Or(model.SizeVRAM, model.Size), model.ExpiresAt}
+		all[i] = resident{modelname.Canonical(model.Name), model.Digest, cmp.Or(model.SizeVRAM, model.Size), model.ExpiresAt}
 	}
 	return all, nil
 }

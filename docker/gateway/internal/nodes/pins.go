@@ -22,8 +22,8 @@ var (
 	ErrNotHeld = errors.New("the node does not hold the model")
 	// ErrNoMemory means that nothing on a node can make way for a model.
 	ErrNoMemory = errors.New("the node's memory is taken by models that are in use")
-	// errNotTaking means that a node takes nothing new.
-	errNotTaking = errors.New("the node is down, drained or about to leave")
+	// ErrNotTaking means that a node takes nothing new.
+	ErrNotTaking = errors.New("the node is down, drained or about to leave")
 )
 
 // pin is a model that a node is to have in memory. Guarded by Pool.mu.
@@ -100,19 +100,21 @@ func (p *Pool) Due() []Job {
 	return jobs
 }
 
-// Done says what came of a job, with its error or nil.
-func (j Job) Done(err error) {
+// Done says what came of a job, with its error or nil, and returns whether that is another outcome than last time.
+func (j Job) Done(err error) (news bool) {
 	p := j.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	j.Node.bringing = false
 	if err == nil {
 		j.pin.failures, j.pin.problem = 0, ""
-		return
+		return true
 	}
 	j.pin.due = p.now() + min(lastRetry, firstRetry<<min(j.pin.failures, 10))
 	j.pin.failures++
+	news = j.pin.problem != err.Error()
 	j.pin.problem = err.Error()
+	return news
 }
 
 // Load has a node load a model that it holds, for good or for as long as it keeps an unused one, and returns
@@ -120,13 +122,13 @@ func (j Job) Done(err error) {
 func (p *Pool) Load(ctx context.Context, node *Node, model string, keep bool, idle time.Duration) error {
 	p.mu.Lock()
 	now := p.now()
-	l := node.lanes[model]
-	if l == nil || !node.takes() {
+	l, takes := node.lanes[model], node.takes()
+	if l == nil || !takes {
 		p.mu.Unlock()
-		if l == nil {
+		if takes {
 			return ErrNotHeld
 		}
-		return errNotTaking
+		return ErrNotTaking
 	}
 	way, open := node.way(l, nil)
 	if l.loaded {
@@ -218,11 +220,44 @@ func (p *Pool) Resident(model string) bool {
 	return place != nil && slices.ContainsFunc(place.lanes, func(l *lane) bool { return l.node.takes() && l.hot() })
 }
 
+// Named returns the nodes of these names, and the first name that is no node's.
+func (p *Pool) Named(names []string) (some []*Node, unknown string) {
+	for _, name := range names {
+		found := p.where(func(n *Node) bool { return n.Name == name })
+		if len(found) == 0 {
+			return nil, name
+		}
+		some = append(some, found...)
+	}
+	return some, ""
+}
+
+// Having returns the nodes that have a model in memory, sorted by name.
+func (p *Pool) Having(model string) []*Node {
+	return p.where(func(n *Node) bool { return n.lanes[model] != nil && n.lanes[model].loaded })
+}
+
 // Pinned returns the nodes that are to have a model in memory and take requests, sorted by name.
 func (p *Pool) Pinned(model string) []*Node {
 	return p.where(func(n *Node) bool {
 		return n.takes() && slices.ContainsFunc(n.pins, func(pin *pin) bool { return pin.model == model })
 	})
+}
+
+// PinnedBy returns the names of the nodes on which a model is pinned by the settings, and by SetPinned.
+func (p *Pool) PinnedBy(model string) (settings, others []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	is := func(name string) bool { return modelname.Canonical(name) == model }
+	for _, node := range p.nodes {
+		if slices.ContainsFunc(node.preload, is) {
+			settings = append(settings, node.Name)
+		}
+		if slices.ContainsFunc(p.pinned[node.Name], is) {
+			others = append(others, node.Name)
+		}
+	}
+	return settings, others
 }
 
 // Placement is one model and where it is.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -71,16 +72,13 @@ func (p *Proxy) All(w http.ResponseWriter, r *http.Request, targets []*nodes.Nod
 
 // Pull has every target get a model from its registry. It calls show with each line of the progress of all, one
 // at a time, and returns what kept which node from getting it.
-func (p *Proxy) Pull(ctx context.Context, targets []*nodes.Node, model string, show func(line []byte)) (failed map[string]error, err error) {
+func (p *Proxy) Pull(ctx context.Context, targets []*nodes.Node, model string, show func(line []byte)) map[string]error {
 	body, err := json.Marshal(map[string]string{"model": model})
 	if err != nil {
-		return nil, err
+		panic(err) // texts always encode
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://worker/api/pull", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	failed = map[string]error{}
+	r := (&http.Request{Method: http.MethodPost, URL: &url.URL{Path: "/api/pull"}, Header: http.Header{}}).WithContext(ctx)
+	failed := map[string]error{}
 	for _, o := range p.each(r, targets, body, show) {
 		if o.err != nil {
 			failed[o.node] = o.err
@@ -88,7 +86,7 @@ func (p *Proxy) Pull(ctx context.Context, targets []*nodes.Node, model string, s
 			failed[o.node] = errors.New(errorText(o.body))
 		}
 	}
-	return failed, nil
+	return failed
 }
 
 // each sends the request to every target and calls show with each line of their merged progress.

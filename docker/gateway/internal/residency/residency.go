@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,25 +19,35 @@ import (
 	"ollamamax/gateway/internal/proxy"
 )
 
-// errNoPull is ErrNotHeld where that is the end of it.
-var errNoPull = errors.New("the node does not hold the model, and this stack's workers do not pull")
+// Database remembers what is pinned on request.
+type Database interface {
+	SetPinned(ctx context.Context, nodes []string, model string, pinned bool) error
+}
+
+// Told is called to tell this and the other gateways what has changed.
+type Told struct {
+	Pulled func()                // a node has got a model that it did not hold
+	Pinned func(context.Context) // the database's pins are others
+}
 
 // Residency loads models.
 type Residency struct {
+	gateway  string
 	pool     *nodes.Pool
 	proxy    *proxy.Proxy
 	settings config.Workers
+	database Database
 	log      *slog.Logger
-	changed  func() // a node has got a model
+	told     Told
 	kick     chan struct{}
 	results  *prometheus.CounterVec
 }
 
-// New returns what loads models on the nodes of a pool. changed is called after a node has got a model that it
-// did not hold.
-func New(settings config.Workers, pool *nodes.Pool, p *proxy.Proxy, m *metrics.Metrics, log *slog.Logger, changed func()) *Residency {
+// New returns what loads models on the nodes of a pool, for the gateway of this configuration.
+func New(cfg config.Config, pool *nodes.Pool, p *proxy.Proxy, database Database, m *metrics.Metrics, log *slog.Logger, told Told) *Residency {
 	r := &Residency{
-		pool: pool, proxy: p, settings: settings, log: log, changed: changed, kick: make(chan struct{}, 1),
+		gateway: cfg.Name, pool: pool, proxy: p, settings: cfg.Workers, database: database, log: log, told: told,
+		kick: make(chan struct{}, 1),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ollamamax_preload_total",
 			Help: "Loads of models that no request has asked for, by result (loaded or failed).",
@@ -75,15 +87,14 @@ func (r *Residency) Wake() {
 }
 
 func (r *Residency) do(ctx context.Context, job nodes.Job) {
-	began := time.Now()
-	err := r.bring(ctx, job.Node, job.Model, true, r.settings.SpreadAfter)
-	job.Done(err)
+	o := r.bringAll(ctx, load{[]*nodes.Node{job.Node}, job.Model, true, r.settings.SpreadAfter}, func([]byte) {})[0]
+	news := job.Done(o.err)
 	switch {
-	case ctx.Err() != nil:
-	case err == nil:
-		r.log.Info("model preloaded", "node", job.Node.Name, "model", job.Model, "took", time.Since(began).String())
+	case ctx.Err() != nil || !news:
+	case o.err == nil:
+		r.log.Info("model preloaded", "node", o.Node, "model", job.Model, "seconds", o.Seconds)
 	default:
-		r.log.Warn("model not preloaded: it is tried again", "node", job.Node.Name, "model", job.Model, "error", err)
+		r.log.Warn("model not preloaded: it is tried again", "node", o.Node, "model", job.Model, "error", o.err)
 	}
 	r.Wake() // its node may lack another
 }
@@ -102,46 +113,72 @@ func (r *Residency) Preload(ctx context.Context, model string) error {
 	if len(targets) == 0 {
 		return nodes.ErrNoNode
 	}
-	failed := make([]error, len(targets))
-	var wait sync.WaitGroup
-	for i, node := range targets {
-		wait.Go(func() { failed[i] = r.bring(ctx, node, model, keep, 0) })
-	}
-	wait.Wait()
-	for _, err := range failed {
-		if err == nil {
+	var problems []string
+	for _, o := range r.bringAll(ctx, load{targets, model, keep, 0}, func([]byte) {}) {
+		if o.err == nil {
 			return nil
 		}
+		problems = append(problems, o.Node+": "+o.err.Error())
 	}
-	return errors.Join(failed...)
+	return errors.New(strings.Join(problems, "; "))
 }
 
-// bring has a model in a node's memory, where others that have been idle for so long make way for it.
-func (r *Residency) bring(ctx context.Context, node *nodes.Node, model string, keep bool, idle time.Duration) error {
-	canonical := modelname.Canonical(model)
-	err := r.pool.Load(ctx, node, canonical, keep, idle)
-	if errors.Is(err, nodes.ErrNotHeld) {
-		if err = r.pull(ctx, node, model); err == nil {
-			err = r.pool.Load(ctx, node, canonical, keep, idle)
+// load is a model that nodes are to have in memory, for which others that have been idle for so long make way.
+type load struct {
+	nodes []*nodes.Node
+	model string // as it was given
+	keep  bool
+	idle  time.Duration
+}
+
+// outcome is how that ended on one node.
+type outcome struct {
+	Node     string  `json:"node"`
+	Resident bool    `json:"resident"`
+	Seconds  float64 `json:"seconds"`
+	Error    string  `json:"error,omitempty"`
+
+	err error
+}
+
+// bringAll loads a model on several nodes, after those that lack it have pulled it. It calls show with each line
+// of the progress, one at a time.
+func (r *Residency) bringAll(ctx context.Context, l load, show func(line []byte)) []outcome {
+	began, canonical := time.Now(), modelname.Canonical(l.model)
+	var lacking []*nodes.Node
+	held := r.pool.Holding(canonical)
+	for _, node := range l.nodes {
+		if r.settings.Pull && !slices.Contains(held, node) {
+			lacking = append(lacking, node)
 		}
 	}
-	result := "loaded"
-	if err != nil {
-		result = "failed"
+	notPulled := map[string]error{}
+	if len(lacking) > 0 {
+		notPulled = r.proxy.Pull(ctx, lacking, l.model, show)
+		r.pool.Refresh(ctx)
+		r.told.Pulled()
 	}
-	r.results.WithLabelValues(result).Inc()
-	return err
+	show([]byte(`{"status":"loading model"}`))
+	outcomes := make([]outcome, len(l.nodes))
+	var wait sync.WaitGroup
+	for i, node := range l.nodes {
+		wait.Go(func() {
+			err := notPulled[node.Name]
+			if err == nil {
+				err = r.pool.Load(ctx, node, canonical, l.keep, l.idle)
+			}
+			outcomes[i] = r.count(node, began, err)
+		})
+	}
+	wait.Wait()
+	return outcomes
 }
 
-func (r *Residency) pull(ctx context.Context, node *nodes.Node, model string) error {
-	if !r.settings.Pull {
-		return errNoPull
-	}
-	failed, err := r.proxy.Pull(ctx, []*nodes.Node{node}, model, func([]byte) {})
+func (r *Residency) count(node *nodes.Node, began time.Time, err error) outcome {
+	o, result := outcome{Node: node.Name, Resident: err == nil, Seconds: time.Since(began).Seconds(), err: err}, "loaded"
 	if err != nil {
-		return err
+		o.Error, result = err.Error(), "failed"
 	}
-	r.pool.Refresh(ctx)
-	r.changed()
-	return failed[node.Name]
+	r.results.WithLabelValues(result).Inc()
+	return o
 }

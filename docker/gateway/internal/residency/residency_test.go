@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -27,8 +28,38 @@ import (
 // part is a pool over workers, and what loads models on them.
 type part struct {
 	*residency.Residency
-	pool    *nodes.Pool
-	metrics *metrics.Metrics
+	pool     *nodes.Pool
+	metrics  *metrics.Metrics
+	database *database
+	routes   http.Handler
+}
+
+// database is one that can go away.
+type database struct {
+	mu     sync.Mutex
+	away   bool
+	pinned map[string][]string
+}
+
+func (d *database) SetPinned(_ context.Context, nodes []string, model string, pinned bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.away {
+		return errors.New("connection refused")
+	}
+	for _, node := range nodes {
+		d.pinned[node] = slices.DeleteFunc(d.pinned[node], func(other string) bool { return other == model })
+		if pinned {
+			d.pinned[node] = append(d.pinned[node], model)
+		}
+	}
+	return nil
+}
+
+func (d *database) read() map[string][]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.pinned)
 }
 
 type loopback struct{}
@@ -43,23 +74,30 @@ func (loopback) LookupNetIP(_ context.Context, network, host string) ([]netip.Ad
 
 func start(t *testing.T, workers []*workertest.Worker, change func(*config.Workers)) part {
 	t.Helper()
-	settings := config.Default().Workers
+	cfg := config.Default()
+	cfg.Name = "gateway-under-test"
+	settings := &cfg.Workers
 	settings.HealthInterval, settings.SpreadAfter = 20*time.Millisecond, 50*time.Millisecond
 	for _, worker := range workers {
 		settings.Hosts = append(settings.Hosts, worker.Address)
 	}
-	change(&settings)
+	change(settings)
 	log, m := slog.New(slog.DiscardHandler), metrics.New("test")
 	var r *residency.Residency
-	pool := nodes.NewPool(settings, m, log, discovery.NewNames(settings.Hosts, time.Minute, loopback{}, log), func() { r.Wake() })
-	r = residency.New(settings, pool, proxy.New(pool, log, time.Minute), m, log, func() {})
+	pool := nodes.NewPool(*settings, m, log, discovery.NewNames(settings.Hosts, time.Minute, loopback{}, log), func() { r.Wake() })
+	d := &database{pinned: map[string][]string{}}
+	r = residency.New(cfg, pool, proxy.New(pool, log, time.Minute), d, m, log, residency.Told{
+		Pulled: func() {}, Pinned: func(context.Context) { pool.SetPinned(d.read()) },
+	})
+	mux := http.NewServeMux()
+	r.Routes(func(pattern string, handler http.HandlerFunc) { mux.HandleFunc(pattern, handler) })
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { pool.Run(ctx) })
 	running.Go(func() { r.Run(ctx) })
 	t.Cleanup(func() { cancel(); running.Wait() })
 	eventually.True(t, "all workers are up", func() bool { return len(pool.Healthy()) == len(workers) })
-	return part{r, pool, m}
+	return part{r, pool, m, d, mux}
 }
 
 // becomes waits for what a node says of a model that is to be in its memory.
@@ -148,7 +186,7 @@ func TestAModelThatANodeLacksIsPulledWhereWorkersMay(t *testing.T) {
 	}
 	other, all := one(t, 1, "a:latest")
 	mayNot := start(t, all, wants("b"))
-	mayNot.becomes(t, other, "b:latest", "failed: the node does not hold the model, and this stack's workers do not pull")
+	mayNot.becomes(t, other, "b:latest", "failed: the node does not hold the model")
 	if len(other.Seen()) != 0 {
 		t.Error("a worker was asked to pull")
 	}

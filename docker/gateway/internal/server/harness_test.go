@@ -146,6 +146,9 @@ type noDatabase struct{}
 func (noDatabase) GetModel(context.Context, string) (store.Model, error) {
 	return store.Model{}, store.ErrNotFound
 }
+func (noDatabase) SetPinned(context.Context, []string, string, bool) error {
+	return errors.New("there is no database")
+}
 func (noDatabase) GetMetrics(context.Context, time.Time) ([]store.Sample, error) { return nil, nil }
 
 func noRedis(context.Context) (redis.Conn, error) { return nil, errors.New("there is no Redis") }
@@ -187,9 +190,11 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	g := &gateway{metrics: metrics.New("test"), log: &lockedBuffer{}, stopped: make(chan error, 1), keys: &keySource{}, aliases: &aliasSource{records: map[string]models.Record{}}}
 	log := slog.New(slog.NewJSONHandler(g.log, nil))
 	source := discovery.NewNames(cfg.Workers.Hosts, cfg.Workers.ResolveInterval, names, log)
+	var loads *residency.Residency
 	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, source, func() {
 		g.answers.Changed()
 		g.live.Changed()
+		loads.Wake()
 	})
 	left := limits.New(g.metrics.Limited)
 	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, func(keys []auth.Key) { left.Know(keys) })
@@ -198,13 +203,13 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	standing := &models.Names{}
 	service := inference.New(g.pool, standing, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
 	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
-	loader := residency.New(cfg.Workers, g.pool, forwarder, g.metrics, log, func() {})
-	named := aliases.New(standing, g.pool, loader, g.aliases, log, func() {})
+	loads = residency.New(cfg, g.pool, forwarder, noDatabase{}, g.metrics, log, residency.Told{Pulled: func() {}})
+	named := aliases.New(standing, g.pool, loads, g.aliases, log, func() {})
 	recorder := access.NewRecorder(g.metrics, g.log, slog.LevelInfo, cfg.Name, entrance.Leave)
 	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
 	platform := cluster.New(cfg.Name, "test", g.pool, standing, g.metrics, func() bool { return g.server.Draining() })
 	g.live = live.New(cfg.Live, cfg.Server.WriteTimeout, cfg.Name, g.metrics, entrance.Holds, platform.Sources()...)
-	routes := api.New(g.pool, standing, service, forwarder, noDatabase{}, g.metrics, cfg.Server.MaxBodyBytes, func() {}, named, platform, g.live)
+	routes := api.New(g.pool, standing, service, forwarder, noDatabase{}, g.metrics, cfg.Server.MaxBodyBytes, func() {}, loads, named, platform, g.live)
 	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	g.server.OnClosing(g.live.Close)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -219,6 +224,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	var running sync.WaitGroup
 	running.Go(func() { g.pool.Run(parts) })
 	running.Go(func() { g.answers.Run(parts) })
+	running.Go(func() { loads.Run(parts) })
 	running.Go(func() { keyring.Run(parts) })
 	running.Go(func() { g.live.Run(parts) })
 	go func() { g.stopped <- g.server.Serve(serving, listener) }()

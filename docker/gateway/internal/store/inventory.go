@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -105,6 +106,36 @@ func (s *Store) DrainedNodes(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// PinnedModels returns the models that nodes are to keep in memory, by the nodes' names.
+func (s *Store) PinnedModels(ctx context.Context) (map[string][]string, error) {
+	rows, err := s.pool.Query(ctx, `SELECT name, pinned FROM nodes WHERE pinned <> '{}'`)
+	if err != nil {
+		return nil, err
+	}
+	pinned := map[string][]string{}
+	var name string
+	var models []string
+	_, err = pgx.ForEachRow(rows, []any{&name, &models}, func() error {
+		pinned[name] = slices.Clone(models)
+		return nil
+	})
+	return pinned, err
+}
+
+// SetPinned says whether nodes are to keep a model in memory, or returns ErrNotFound where one is not known.
+func (s *Store) SetPinned(ctx context.Context, names []string, model string, pinned bool) error {
+	id := modelname.Short(model)
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			UPDATE nodes SET pinned = CASE WHEN $3 THEN array_append(array_remove(pinned, $2), $2) ELSE array_remove(pinned, $2) END
+			WHERE name = ANY ($1::text[])`, names, id, pinned)
+		if err == nil && int(tag.RowsAffected()) < len(names) {
+			return ErrNotFound
+		}
+		return err
+	})
 }
 
 // SetDrained says whether a node is to take nothing new, or returns ErrNotFound.

@@ -240,6 +240,7 @@ func (w *Worker) ps(out http.ResponseWriter) {
 	type entry struct {
 		Name      string    `json:"name"`
 		Node      string    `json:"node"`
+		Digest    string    `json:"digest"`
 		Size      int64     `json:"size"`
 		ExpiresAt time.Time `json:"expires_at"`
 	}
@@ -249,10 +250,12 @@ func (w *Worker) ps(out http.ResponseWriter) {
 		if model.kept {
 			expires = expires.AddDate(292, 0, 0)
 		}
-		list["models"] = append(list["models"], entry{model.name, w.Address, Size, expires})
+		list["models"] = append(list["models"], entry{model.name, w.Address, w.digestOf(model.name), Size, expires})
 	}
 	_ = json.NewEncoder(out).Encode(list) // a client that has gone can't be told
 }
+
+func (w *Worker) digestOf(name string) string { return cmp.Or(w.digest, "digest-of-"+name) }
 
 // SetDigest changes what all models of the worker are.
 func (w *Worker) SetDigest(digest string) {
@@ -340,7 +343,7 @@ func (w *Worker) tags(out http.ResponseWriter) {
 		if strings.HasSuffix(name, "-cloud") { // as Ollama's names for those have it
 			remote = "https://ollama.com"
 		}
-		list["models"] = append(list["models"], entry{name, name, cmp.Or(w.digest, "digest-of-"+name), Size / 10, modified, remote})
+		list["models"] = append(list["models"], entry{name, name, w.digestOf(name), Size / 10, modified, remote})
 	}
 	_ = json.NewEncoder(out).Encode(list)
 }
