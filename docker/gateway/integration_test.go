@@ -188,6 +188,7 @@ func TestTheGatewayOnRealParts(t *testing.T) {
 	stop := p.serve(t)
 	t.Run("every kind of request is answered", p.answers)
 	t.Run("errors are the worker's own, byte for byte", p.errorsAlike)
+	t.Run("a pinned model is in memory, and again where a worker has lost it", p.residency)
 	t.Run("copies and deletions reach every node and the database", p.placement)
 	t.Run("a key that is no longer the stack's stops working", p.rotation)
 	if status := stop(); status != 0 {

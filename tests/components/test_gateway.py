@@ -96,7 +96,12 @@ def test_a_gateway_knows_every_worker(plan: Plan) -> None:
     names = ["tiny", "all-minilm:22m", "smollm2:135m"]
     graph = plan(
         models=names,
-        worker={"replicas": 3, "parallel": 6, "maxLoadedModels": 2, "resources": {"memoryMib": 4096, "cpus": 1}},
+        worker={
+            "replicas": 3,
+            "parallel": 6,
+            "maxLoadedModels": 2,
+            "resources": {"memoryMib": 4096, "cpus": 1},
+        },
     )
     found = config(graph)["workers"]
     assert found["hosts"] == ["worker-1:11434", "worker-2:11434", "worker-3:11434"]

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -220,6 +221,35 @@ func TestADrainedNodeStaysSoThroughInventoriesUntilItIsTakenInAgain(t *testing.T
 		list, err := s.ListNodes(t.Context())
 		if err != nil || list[0].Drained != drained || list[1].Drained {
 			t.Errorf("nodes %+v, %v", list, err)
+		}
+	}
+}
+
+func TestWhatANodeKeepsInMemoryStaysThroughInventoriesUntilItIsLetGo(t *testing.T) {
+	s, _ := storetest.Open(t, 5, 5)
+	save(t, s, state("worker-1", "tiny:latest"), state("worker-2"))
+	if err := s.SetPinned(t.Context(), []string{"worker-1", "worker-3"}, "tiny", true); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a node that nobody knows: %v", err)
+	}
+	for _, step := range []struct {
+		nodes  []string
+		model  string
+		pinned bool
+		want   string
+	}{
+		{[]string{"worker-1", "worker-2"}, "Tiny", true, "map[worker-1:[tiny:latest] worker-2:[tiny:latest]]"},
+		{[]string{"worker-2"}, "org/big:7b", true, "map[worker-1:[tiny:latest] worker-2:[tiny:latest org/big:7b]]"},
+		{[]string{"worker-2"}, "tiny", true, "map[worker-1:[tiny:latest] worker-2:[org/big:7b tiny:latest]]"},
+		{[]string{"worker-1", "worker-2"}, "tiny", false, "map[worker-2:[org/big:7b]]"},
+		{[]string{"worker-2"}, "org/big:7b", false, "map[]"},
+	} {
+		if err := s.SetPinned(t.Context(), step.nodes, step.model, step.pinned); err != nil {
+			t.Fatal(err)
+		}
+		save(t, s, nodes.State{Name: "worker-1", Address: "10.0.0.9:11434"}, state("worker-2"))
+		pinned, err := s.PinnedModels(t.Context())
+		if err != nil || fmt.Sprint(pinned) != step.want {
+			t.Errorf("after %+v: %v, %v", step, pinned, err)
 		}
 	}
 }

@@ -1,0 +1,81 @@
+//go:build integration
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// expires is when a worker lets go of tiny; zero where it has not loaded it.
+func expires(t *testing.T, worker string) time.Time {
+	t.Helper()
+	status, text := ask(t, "", "GET", "http://"+worker+"/api/ps", "")
+	var list struct {
+		Models []struct {
+			Name      string
+			ExpiresAt time.Time `json:"expires_at"`
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &list); err != nil || status != 200 {
+		t.Fatalf("ps: %d %s", status, text)
+	}
+	for _, model := range list.Models {
+		if model.Name == "tiny:latest" {
+			return model.ExpiresAt
+		}
+	}
+	return time.Time{}
+}
+
+func (p place) residency(t *testing.T) {
+	everywhere := func(what string, holds func(time.Time) bool) {
+		t.Helper()
+		for _, worker := range p.workers {
+			within(t, worker+": "+what, func() error {
+				if at := expires(t, worker); !holds(at) {
+					return fmt.Errorf("it expires at %s", at)
+				}
+				return nil
+			})
+		}
+	}
+	kept := func(at time.Time) bool { return at.After(time.Now().AddDate(100, 0, 0)) }
+	route := p.url + "/api/v1/models/tiny/"
+	status, text := ask(t, firstKey, "POST", route+"preload", fmt.Sprintf(`{"copies":%d,"keep":true}`, len(p.workers)))
+	if status != 200 || strings.Count(text, `"resident":true`) != len(p.workers) {
+		t.Fatalf("preload: %d %s", status, text)
+	}
+	everywhere("the model is there for good", kept)
+
+	for _, worker := range p.workers { // behind the gateway's back
+		if status, text := ask(t, "", "POST", "http://"+worker+"/api/generate", `{"model":"tiny","prompt":"a","stream":false,"keep_alive":"1m","options":{"num_predict":1}}`); status != 200 {
+			t.Fatalf("%d %s", status, text)
+		}
+	}
+	everywhere("it is there for good again, after somebody had it kept for a minute", kept)
+	for _, worker := range p.workers {
+		if status, text := ask(t, "", "POST", "http://"+worker+"/api/generate", `{"model":"tiny","keep_alive":0}`); status != 200 {
+			t.Fatalf("%d %s", status, text)
+		}
+	}
+	within(t, "the gateway has noticed and loaded it again", func() error {
+		_, text := ask(t, firstKey, "GET", p.admin+"/metrics", "")
+		if want := fmt.Sprintf(`ollamamax_preload_total{result="loaded"} %d`, 3*len(p.workers)); !strings.Contains(text, want) {
+			return fmt.Errorf("no %s", want)
+		}
+		return nil
+	})
+	everywhere("it is there again", kept)
+
+	if status, text := ask(t, firstKey, "GET", p.url+"/api/v1/models", ""); status != 200 || !strings.Contains(text, `"pinned":["worker-1","worker-2"]`) {
+		t.Errorf("models: %d %s", status, text)
+	}
+	if status, text := ask(t, firstKey, "POST", route+"unload", ""); status != 200 {
+		t.Fatalf("unload: %d %s", status, text)
+	}
+	everywhere("it is gone", time.Time.IsZero)
+}
