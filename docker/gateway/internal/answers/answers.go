@@ -50,10 +50,12 @@ type Answers struct {
 	log           *slog.Logger
 }
 
-// flightKey has a number of its own for a request that must not be answered together with others.
+// flightKey has a number of its own for a request that must not be answered together with others. Who could be
+// answered by another model shares no flight with those who wait for this one.
 type flightKey struct {
-	key   cache.Key
-	alone uint64
+	key       cache.Key
+	alone     uint64
+	elsewhere bool
 }
 
 // batchKey has the key of a client too: it is what tokens are counted for, and a batch has one count.
@@ -126,7 +128,7 @@ func (a *Answers) Serve(r *inference.Request, fields scan.Fields, c inference.Cl
 			return true, replay(r, c, answer)
 		}
 	}
-	id := flightKey{key: key}
+	id := flightKey{key: key, elsewhere: r.Want.Elsewhere}
 	if !policy.Read {
 		id.alone = a.alone.Add(1)
 	}

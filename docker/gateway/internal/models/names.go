@@ -137,6 +137,12 @@ func (a *Alias) Choose(point uint64, serves func(model string) bool) *Variant {
 	return chosen
 }
 
+// Others tells whether a model other than chosen's can be served, which Choose would then return.
+func (a *Alias) Others(chosen *Variant, serves func(model string) bool) bool {
+	other := func(v *Variant) bool { return v.Model != chosen.Model && serves(v.Model) }
+	return slices.ContainsFunc(a.variants, func(v *Variant) bool { return v.weight > 0 && other(v) }) || slices.ContainsFunc(a.fallbacks, other)
+}
+
 // First returns the first variant with a share, in the order in which they are written, whose model can be
 // served, or else the first of these: what a name stands for where it must stand for one model.
 func (a *Alias) First(serves func(model string) bool) *Variant {

@@ -104,7 +104,7 @@ func (p *Pool) enqueue(want Want, avoid avoided, why verdict, now time.Duration)
 	case why == refusing:
 		p.metrics.QueueRefused("breaker").Inc()
 		return nil, p.refusal(place, now)
-	case p.patience(why) <= 0:
+	case p.patience(&want, why) <= 0:
 		p.drop(place)
 		return nil, ErrNoNode
 	case again:
@@ -137,7 +137,7 @@ func (p *Pool) enqueue(want Want, avoid avoided, why verdict, now time.Duration)
 
 // wait returns what comes of a request in the queue. One whose client leaves frees its place at once.
 func (p *Pool) wait(ctx context.Context, w *waiter, why verdict) (Lease, error) {
-	timer := time.NewTimer(min(p.patience(why), p.settings.SpreadAfter))
+	timer := time.NewTimer(min(p.patience(&w.want, why), p.settings.SpreadAfter))
 	defer timer.Stop()
 	for {
 		select {
@@ -167,7 +167,7 @@ func (p *Pool) look(w *waiter) time.Duration {
 	waited := now - w.began
 	w.spread = waited >= p.settings.SpreadAfter
 	c, why := p.choose(&w.want, w.place, w.avoid, w.spread, now)
-	left := p.patience(why) - waited
+	left := p.patience(&w.want, why) - waited
 	switch {
 	case why == found:
 		p.leave(w, ended{lease: p.grant(c, now)})
@@ -189,11 +189,14 @@ func (p *Pool) look(w *waiter) time.Duration {
 }
 
 // patience is how long a request waits for what it lacks.
-func (p *Pool) patience(why verdict) time.Duration {
-	if why == absent {
-		return p.settings.WaitForNode
+func (p *Pool) patience(want *Want, why verdict) time.Duration {
+	switch {
+	case why != absent:
+		return p.settings.Queue.MaxWait
+	case want.Elsewhere:
+		return 0
 	}
-	return p.settings.Queue.MaxWait
+	return p.settings.WaitForNode
 }
 
 // serve gives the next that waits for a model a slot, where one is free, and tells whether it did. The

@@ -211,6 +211,26 @@ func TestALightRequestWaitsForNoSlot(t *testing.T) {
 	}
 }
 
+func TestARequestThatAnotherModelCouldAnswerDoesNotWaitForANodeThatIsDown(t *testing.T) {
+	worker := workertest.Start(t, "tiny:latest")
+	pool := fleet(t, []*workertest.Worker{worker}, func(w *config.Workers) { w.WaitForNode = time.Minute })
+	if !pool.Serves(tiny) || pool.Serves(big) {
+		t.Errorf("tiny is served: %v, big, which is nowhere: %v", pool.Serves(tiny), pool.Serves(big))
+	}
+	worker.Stop()
+	eventually.True(t, "down", func() bool { return len(pool.Healthy()) == 0 })
+	if pool.Serves(tiny) {
+		t.Error("a model is served whose node is down")
+	}
+	began := time.Now()
+	if _, err := pool.Acquire(t.Context(), nodes.Want{Model: tiny, Elsewhere: true}, nil); !errors.Is(err, nodes.ErrNoNode) {
+		t.Errorf("%v", err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it waited %v", took)
+	}
+}
+
 func TestASlotOfOneModelIsNoSlotOfAnother(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest", "big:latest")
 	pool := fleet(t, []*workertest.Worker{worker}, func(w *config.Workers) { w.Slots = 1 })

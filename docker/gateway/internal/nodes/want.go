@@ -17,6 +17,8 @@ type Want struct {
 	Key      string // whose request it is
 	Priority int    // Low, Normal or High
 	Light    bool   // answered without the model running: takes no slot
+	// Elsewhere tells that another model could answer: where the nodes of this one are down, it is not waited for.
+	Elsewhere bool
 }
 
 // Classes of requests that wait for a slot. A higher one is served more often, a lower one never starves.

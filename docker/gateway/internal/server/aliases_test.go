@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/workertest"
@@ -177,6 +178,46 @@ func TestFallbacksAnswerWhereNoTargetCan(t *testing.T) {
 	eventually.True(t, "the worker is back", func() bool { return answered("chat") == "200 big:latest" })
 	big.Fail(workertest.Broken)
 	eventually.True(t, "where the model keeps failing, the fallback answers", func() bool { return answered("big") == "200 small:latest" })
+}
+
+func TestUnderLoadNoRequestFailsWhereAFallbackTakesOverFromAWorkerThatDies(t *testing.T) {
+	big, small := workertest.Start(t, "big:latest"), workertest.Start(t, "small:latest")
+	// The gateway learns of it from its requests alone.
+	g := start(t, []*workertest.Worker{big, small}, func(c *config.Config) { c.Workers.HealthInterval = time.Minute })
+	g.put(t, "chat", `{"targets":[{"model":"big"}],"fallbacks":["small"]}`)
+	ctx, stop := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	var answered, slowest atomic.Int64
+	for i := range 8 {
+		wait.Go(func() {
+			for ctx.Err() == nil {
+				// Half of them are deterministic: they share what is being made.
+				began := time.Now()
+				status, text := g.ask(t, "POST", "/api/generate", fmt.Sprintf(`{"model":"chat","prompt":"x","stream":false,"options":{"temperature":%d}}`, i%2))
+				if status != 200 || !strings.Contains(text, `"done":true`) {
+					t.Errorf("%d %s", status, text)
+				}
+				slowest.Store(max(slowest.Load(), int64(time.Since(began))))
+				answered.Add(1)
+			}
+		})
+	}
+	goOn := func() {
+		before := answered.Load()
+		eventually.True(t, "requests go on", func() bool { return answered.Load() > before+100 })
+	}
+	goOn()
+	big.Fail(workertest.Reset) // so that a request under way at the end has answered nothing
+	big.Stop()
+	goOn()
+	stop()
+	wait.Wait()
+	if took := time.Duration(slowest.Load()); took > 3*time.Second {
+		t.Errorf("one waited %v for the worker", took)
+	}
+	if g.value(t, "ollamamax_alias_requests_total", "variant=small:latest", "code=200") == 0 {
+		t.Error("the fallback was never asked")
+	}
 }
 
 func TestAModelsOwnNameCanStandForItAndAnother(t *testing.T) {
