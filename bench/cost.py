@@ -51,12 +51,11 @@ def run(stage: Stage, workloads: Sequence[Workload], rounds: int, seconds: float
 def _targets(stage: Stage, stack: ExitStack, backends: Sequence[str], wanted: set[str]) -> dict[str, Target]:
     ours = stage.gateway.beside("gateway", backends)
     targets = {
-        DIRECT: Target(backends[0], None),
+        DIRECT: Target(backends[0], 0),
         NGINX: stack.enter_context(stage.nginx(backends)),
         GATEWAY: stack.enter_context(ours.serve()),
     }
-    if resident := targets[GATEWAY].pid:
-        print(f"gateway idle: {usage(resident).resident_mib:.0f} MiB", file=sys.stderr)
+    print(f"gateway idle: {usage(targets[GATEWAY].pid).resident_mib:.0f} MiB", file=sys.stderr)
     for name in sorted(GOGC.keys() & wanted):
         other = stage.gateway.beside(name, backends)
         targets[name] = stack.enter_context(other.serve(GOGC=str(GOGC[name])))

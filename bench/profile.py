@@ -45,8 +45,7 @@ def record(profile: Path) -> None:
             if workload.name in RECORDED and GATEWAY in workload.targets and not workload.share_of_peak:
                 print(f"{workload.name}: {workload.title}", file=sys.stderr)
                 measure(stage.load, target, workload, SECONDS, next(stage.seeds))
-        if target.pid:
-            os.kill(target.pid, signal.SIGUSR1)
+        os.kill(target.pid, signal.SIGUSR1)
         deadline = time.monotonic() + WRITTEN_S
         while not recorded.exists():
             if time.monotonic() > deadline:

@@ -21,8 +21,8 @@ class Target:
     """What requests are sent to."""
 
     address: str
-    pid: int | None
-    """The process that is measured; None where the requests go to the backend itself."""
+    pid: int
+    """The process that is measured; 0 where the requests go to the backend itself."""
     key: str = ""
 
 
@@ -52,10 +52,20 @@ class Load:
 
     def start(self, target: Target, seed: int, *options: str) -> "subprocess.Popen[str]":
         """Begin to send requests."""
+        return self._start("drive", target, "--seed", str(seed), *options)
+
+    def watch(self, target: Target, *options: str) -> "subprocess.Popen[str]":
+        """Connect WebSockets; what follows is still to come."""
+        watching = self._start("watch", target, *options)
+        if watching.stdout:
+            watching.stdout.readline()  # "connected"
+        return watching
+
+    def _start(self, command: str, target: Target, *options: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [
-                *("taskset", "--cpu-list", str(OTHER_CORE), str(self.program), "drive"),
-                *("--address", target.address, "--key", target.key, "--seed", str(seed), *options),
+                *("taskset", "--cpu-list", str(OTHER_CORE), str(self.program), command),
+                *("--address", target.address, "--key", target.key, *options),
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -66,11 +76,11 @@ class Load:
         return finished(self.start(target, seed, *options))
 
 
-def finished(driving: "subprocess.Popen[str]") -> dict[str, Any]:
-    """Wait until all requests have been sent and return what came of them."""
-    said, _ = driving.communicate()
-    if driving.returncode:
-        raise BenchError(f"load drive: exit status {driving.returncode}")
+def finished(running: "subprocess.Popen[str]") -> dict[str, Any]:
+    """Wait until all has been sent and return what came of it."""
+    said, _ = running.communicate()
+    if running.returncode:
+        raise BenchError(f"load: exit status {running.returncode}")
     result: dict[str, Any] = json.loads(said)
     return result
 

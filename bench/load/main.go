@@ -1,6 +1,6 @@
 // Command load is the two ends of a benchmark: "mock" stands in for Ollama and does no work, "drive" sends
-// requests and prints what came of them as JSON. Both speak HTTP/1.1 over plain connections, because they
-// share a core: what net/http costs would be most of what is measured.
+// requests and "watch" follows a WebSocket, and both print what came of it as JSON. They speak HTTP/1.1 over
+// plain connections, because they share a core: what net/http costs would be most of what is measured.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const usage = `usage: load mock|drive [OPTION…]     options: load mock --help, load drive --help
+const usage = `usage: load mock|drive|watch [OPTION…]     options: load mock --help, and so on
 `
 
 func main() {
@@ -62,6 +62,20 @@ func run(command string, arguments []string) error {
 			return fmt.Errorf("--send: there is no %q", *send)
 		}
 		result, err := drive(p)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(result)
+	case "watch":
+		var w watching
+		flags.StringVar(&w.address, "address", "127.0.0.1:11500", "`ADDRESS` of a gateway")
+		flags.StringVar(&w.key, "key", "", "API `KEY`")
+		flags.StringVar(&w.node, "node", "", "`NAME` of the node that is drained and taken in again")
+		flags.IntVar(&w.clients, "clients", 1000, "WebSockets")
+		flags.IntVar(&w.stalled, "stalled", 0, "`NUMBER` of them that read nothing")
+		flags.DurationVar(&w.length, "length", 10*time.Second, "`TIME` in which changes are made")
+		_ = flags.Parse(arguments) // it exits by itself
+		result, err := w.watch()
 		if err != nil {
 			return err
 		}

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 
 from bench.report import Counted
-from bench.scenarios import conversations, faults, flights, leaving, loads, ollama
+from bench.scenarios import conversations, faults, flights, leaving, loads, ollama, sockets
 from bench.stage import Stage
 
 SCENARIOS: Mapping[str, Callable[[Stage, int], Counted]] = {
     "w5": flights.count,
     "w6": loads.count,
     "w7": conversations.count,
+    "w8": sockets.count,
     "w9": faults.count,
     "w10": leaving.count,
     "ollama": ollama.count,

@@ -21,7 +21,7 @@ def count(stage: Stage, rounds: int) -> Counted:
         stage.nginx(backends) as nginx,
         stage.gateway.beside("w5", backends).serve() as gateway,
     ):
-        targets = {DIRECT: Target(backends[0], None), NGINX: nginx, GATEWAY: gateway}
+        targets = {DIRECT: Target(backends[0], 0), NGINX: nginx, GATEWAY: gateway}
         for _, target in in_turns(PROXIES, rounds):
             before = counts(backends)["asked"]
             result = stage.load.drive(

@@ -23,7 +23,7 @@ def count(stage: Stage, rounds: int) -> Counted:
         stage.nginx([worker]) as nginx,
         stage.gateway.beside("ollama", [worker]).serve() as gateway,
     ):
-        targets = {DIRECT: Target(worker, None), NGINX: nginx, GATEWAY: gateway}
+        targets = {DIRECT: Target(worker, 0), NGINX: nginx, GATEWAY: gateway}
         for _, target in in_turns(PROXIES, rounds):
             result = stage.load.drive(
                 targets[target],

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,7 +18,7 @@ from bench.__main__ import main
 from bench.machine import BenchError
 from bench.report import Column, Counted, Found, Round, chart, counted_table, table
 from bench.stage import in_turns
-from bench.traffic import Load, Target, ask, build_load, counts, ended
+from bench.traffic import Load, Target, ask, build_load, counts, ended, finished
 from bench.workloads import CACHED, DIRECT, GATEWAY, NGINX, UNCACHED, Workload
 
 ANY_CORE = 0
@@ -36,7 +37,7 @@ def mock(load: Load) -> Iterator[str]:
 
 
 def drive(load: Load, address: str, *options: str) -> dict[str, Any]:
-    return load.drive(Target(address, None), SEED, "--length", "200ms", *options)
+    return load.drive(Target(address, 0), SEED, "--length", "200ms", *options)
 
 
 def test_whole_answers_are_counted(load: Load, mock: str) -> None:
@@ -155,6 +156,42 @@ def test_the_backend_sees_that_a_client_has_left(load: Load, mock: str) -> None:
     left = {int(n): when for n, when in result["left"].items()}
     assert left.keys() == ended([mock]).keys() == {SEED}
     assert ended([mock])[SEED] < left[SEED] + 200_000_000, "long before the answer's own end"
+
+
+class FakeHub(BaseHTTPRequestHandler):
+    """Tells every WebSocket whether the node is drained, when that changes."""
+
+    protocol_version = "HTTP/1.1"
+    sockets: ClassVar[list[socket.socket]] = []
+
+    def do_GET(self) -> None:
+        self.send_response(101)
+        self.end_headers()
+        self.sockets.append(self.connection)
+        self.connection.recv(1)  # until it leaves
+
+    def do_POST(self) -> None:
+        drained = str(self.path.endswith("/drain")).lower()
+        text = f'[{{"type":"state","topic":"nodes","key":"n","value":{{"drained":{drained}}}}}]'.encode()
+        for client in self.sockets:
+            client.sendall(bytes((0x81, len(text))) + text)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_what_websockets_are_told_is_counted(load: Load) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), FakeHub) as server:
+        threading.Thread(target=server.serve_forever).start()
+        target = Target(f"127.0.0.1:{server.server_address[1]}", 0)
+        options = ("--clients", "3", "--stalled", "1", "--node", "n", "--length", "2500ms")
+        seen = finished(load.watch(target, *options))
+        server.shutdown()
+    assert (seen["changes"], seen["told"], seen["messages"], seen["ended"]) == (2, 4, 1, 0)
+    assert 0 < seen["p50_ms"] < 1000
 
 
 def test_a_generator_that_fails_is_an_error(load: Load) -> None:
