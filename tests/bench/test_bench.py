@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -168,7 +168,8 @@ class FakeHub(BaseHTTPRequestHandler):
         self.send_response(101)
         self.end_headers()
         self.sockets.append(self.connection)
-        self.connection.recv(1)  # until it leaves
+        with suppress(ConnectionResetError):  # by the one that has not read all
+            self.connection.recv(1)  # until it leaves
 
     def do_POST(self) -> None:
         drained = str(self.path.endswith("/drain")).lower()
