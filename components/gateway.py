@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pulumi
 
@@ -9,8 +10,10 @@ from components.connections import Connection, outside, peers
 from components.rendering import render_input
 from components.service import (
     ADMINISTRATOR,
+    SECRETS_DIR,
     VAULT_DIR,
     Limits,
+    Outside,
     Peer,
     Placed,
     Port,
@@ -21,6 +24,7 @@ from components.service import (
     Target,
 )
 from stacks.gateway import AliasSettings, GatewaySettings
+from stacks.settings import NodeMemorySettings
 
 NAME = "gateway"
 MIGRATIONS = "migrations"
@@ -29,6 +33,8 @@ PORT = 8080
 ADMIN_PORT = 9090
 STOP_MARGIN_S = 5
 """Time between the end of the drain and the container being killed."""
+TRACING_CA = "tracing-ca.pem"
+HTTP, HTTPS = 80, 443
 MIGRATION_LIMITS = Limits(memory_mib=128, cpus=1.0)
 ADMIN_PASSWORD = "database-admin-password"  # noqa: S105 - the name of a file
 
@@ -72,6 +78,7 @@ class GatewayArgs:
     cache_password: pulumi.Input[str]
     """Of the cache, where it is a service."""
     api_key: pulumi.Input[str]
+    node_memory: NodeMemorySettings
     workers_pull: bool = False
     """Whether each worker has a store of its own, into which it gets a model that it lacks."""
     public_paths: Sequence[str] = ()
@@ -82,6 +89,7 @@ def describe(args: GatewayArgs) -> Service:
     """Return the gateways as a service."""
     settings = args.settings
     connections = _connections(args, args.pool)
+    certificate = settings.tracing.ca_certificate if settings.tracing else None
     return Service(
         name=NAME,
         image=IMAGE,
@@ -91,14 +99,14 @@ def describe(args: GatewayArgs) -> Service:
         command=("serve",),
         env={"GOGC": str(settings.go_gc), "GOMEMLIMIT": f"{settings.go_memory_limit_mib}MiB"},
         config={"gateway.yaml": _config(args, *connections)},
-        secrets=_secrets(*connections),
+        secrets=_secrets(*connections) | ({TRACING_CA: certificate} if certificate else {}),
         ports=(Port(PORT), Port(ADMIN_PORT)),
         # One that only waits for a worker lives: it must not be started again for that.
         probe=Probe(("/ollama-distributed", "healthcheck", "--live")),
         ready=Probe(("/ollama-distributed", "healthcheck")),
         stop=Stop(grace_s=settings.drain_timeout_s + STOP_MARGIN_S),
         talks_to=(*args.worker_services, *peers(connections)),
-        reaches=outside(connections),
+        reaches=(*outside(connections), *_receiver(settings)),
         follows_peers=settings.routing.discovery == "kubernetes",
         fixed_address=True,
         headless=True,
@@ -165,7 +173,18 @@ def _config(
         redis_host=redis.host,
         redis_port=redis.to.port,
         redis_ca=redis.ca_file,
+        node_memory=args.node_memory,
+        tracing_ca=f"{SECRETS_DIR}/{TRACING_CA}",
     )
+
+
+def _receiver(settings: GatewaySettings) -> tuple[Outside, ...]:
+    """Return where the receiver of traces is, if there is one."""
+    if not settings.tracing:
+        return ()
+    address = urlsplit(settings.tracing.endpoint)
+    port = address.port or (HTTPS if address.scheme == "https" else HTTP)
+    return (Outside(tuple(map(str, settings.tracing.networks)), port),)
 
 
 def _secrets(*connections: Connection) -> dict[str, pulumi.Input[str]]:

@@ -69,6 +69,7 @@ class Platform(pulumi.ComponentResource):
                 database_password=self._credentials.database,
                 cache_password=self._credentials.cache,
                 api_key=self._credentials.api_key,
+                node_memory=settings.node_memory,
                 public_paths=cdn.public_paths if cdn else (),
             ),
             target,

@@ -30,6 +30,7 @@ CACHE_TYPE = r"^cache\.[a-z0-9-]+\.[a-z0-9]+$"
 ADDON_VERSION = r"^v[0-9]+(\.[0-9]+)+-eksbuild\.[0-9]+$"
 REPOSITORY = r"^[\w.-]+/[\w.-]+$"
 ENDPOINT = r"^[a-z0-9-]+(\.[a-z0-9-]+)?$"
+HTTP_URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._-]+)*$"
 PATH = r"^/[A-Za-z0-9._/-]+$"
 ZONE_ID = r"^Z[A-Z0-9]{1,31}$"
 CLOUDFLARE_ID = r"^[0-9a-f]{32}$"
@@ -52,6 +53,7 @@ IN_WORDS = {
     ADDON_VERSION: "the version of an EKS add-on, such as v0.8.0-eksbuild.2",
     REPOSITORY: "a repository on GitHub, owner/name",
     ENDPOINT: "the name of an AWS service's endpoint, such as ecr.api",
+    HTTP_URL: "an address without a slash at its end, such as http://collector:4318",
     PATH: "a path, such as /api/version",
     ZONE_ID: "the id of a Route 53 zone, such as Z0123456789ABCDEFGHIJ",
     CLOUDFLARE_ID: "a Cloudflare id, 32 hexadecimal digits",

@@ -1,10 +1,21 @@
 """Settings of the gateway: how it is reached, how it spreads requests, and what it keeps."""
 
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stacks.block import Block, Mebibytes, ModelName, Percent, PublicKey, Resources, Seconds, Variant
+from stacks.block import (
+    HTTP_URL,
+    Block,
+    Mebibytes,
+    ModelName,
+    Percent,
+    PublicKey,
+    Resources,
+    Seconds,
+    Variant,
+)
 from stacks.kubernetes import AutoscalingSettings
 
 
@@ -68,6 +79,35 @@ class UsageSettings(Block):
     buffer_rows: Annotated[int, Field(ge=1000, le=10_000_000)] = 100_000
     """Rows that a gateway keeps while the database is away, one a key, model and day, about 200 bytes each;
     what would need more is dropped and counted."""
+
+
+class MemorySettings(Block):
+    """What a gateway does as its container fills up, in parts of ``resources.memoryMib``.
+
+    It stops once use is 5 % below. Thresholds of the node are in ``nodeMemory``.
+    """
+
+    warn_percent: Percent = 80
+    """Use at which it warns, percent: where the Go runtime collects harder, at ``goMemoryLimitMib``."""
+    shed_percent: Percent = 90
+    """Use at which it forgets the answers that it keeps, percent."""
+    refuse_percent: Percent = 95
+    """Use at which requests for models get 503, percent: the kernel would kill soon."""
+
+
+class TracingSettings(Block):
+    """Traces of requests for OpenTelemetry."""
+
+    endpoint: Annotated[str, Field(pattern=HTTP_URL)]
+    """Receiver of OTLP over HTTP, without ``/v1/traces``: a collector, which knows where traces go."""
+    networks: Annotated[tuple[IPv4Network, ...], Field(min_length=1)] = (IPv4Network("0.0.0.0/0"),)
+    """On a cluster, address ranges in which the receiver is: the gateways are let out to its port there."""
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Part of the requests that are traced, where the client has not decided: a hundredth shows what is
+    usual, and costs nothing."""
+    ca_certificate: str | None = None
+    """Certificate of the authority of an ``https`` receiver, PEM; without, those that every machine
+    trusts."""
 
 
 class QueueSettings(Block):
@@ -216,6 +256,10 @@ class GatewaySettings(Block):
     """What keys use."""
     aliases: tuple[AliasSettings, ...] = ()
     """Names that stand for models. They can't be changed by the API, which has others of its own."""
+    memory: MemorySettings = MemorySettings()
+    """What it does as memory runs short."""
+    tracing: TracingSettings | None = None
+    """Traces; with none, those that clients have begun are handed on to the workers."""
     public_keys: tuple[PublicKey, ...] = ()
     """OpenSSH ed25519 public keys (``~/.ollama/id_ed25519.pub``) that may sign requests in place of an API
     key: what the ``ollama`` command line does with ``OLLAMA_AUTH=1``."""

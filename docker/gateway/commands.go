@@ -32,6 +32,7 @@ import (
 	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/live"
 	"ollamamax/gateway/internal/logs"
+	"ollamamax/gateway/internal/memory"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/migrations"
 	"ollamamax/gateway/internal/models"
@@ -42,6 +43,7 @@ import (
 	"ollamamax/gateway/internal/server"
 	"ollamamax/gateway/internal/sshkey"
 	"ollamamax/gateway/internal/store"
+	"ollamamax/gateway/internal/tracing"
 	"ollamamax/gateway/internal/usage"
 )
 
@@ -237,10 +239,11 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	g := assemble(cfg, database, redisDialer(cfg.Redis, secrets), workers, log, writer)
+	g := assemble(cfg, secrets, database, redisDialer(cfg.Redis, secrets), workers, log, writer)
 	var running sync.WaitGroup
 	for _, part := range []func(context.Context){
 		g.keys.Run, g.bus.Run, g.pool.Run, g.residency.Run, g.fleet.Run, g.aliases.Run, g.answers.Run, g.recorder.Run, g.meter.Run, g.exchange.Run, g.live.Run,
+		g.tracer.Run, g.memory.Run,
 	} {
 		running.Go(func() { part(parts) })
 	}
@@ -293,10 +296,12 @@ type gateway struct {
 	exchange  *limits.Exchange
 	live      *live.Hub
 	routes    *api.API
+	tracer    *tracing.Tracer
+	memory    *memory.Manager
 	server    *server.Server
 }
 
-func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers discovery.Source, log *slog.Logger, lines io.Writer) *gateway {
+func assemble(cfg config.Config, secrets config.Secrets, database *store.Store, dial bus.Dial, workers discovery.Source, log *slog.Logger, lines io.Writer) *gateway {
 	g := &gateway{metrics: metrics.New(version)}
 	left := limits.New(g.metrics.Limited)
 	g.keys = auth.NewKeyring(database, cfg.Auth.RefreshInterval, cfg.Auth.SignatureWindow, log,
@@ -310,8 +315,12 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers d
 		g.pool.SetGateways(gateways)
 	})
 	g.meter = usage.New(cfg.Name, database, left, cfg.Usage, g.metrics, log)
-	entrance := gate.New(g.keys, left, g.meter)
 	var cached *store.Cached
+	g.memory = memory.New(cfg.Memory, func(share float64) {
+		g.answers.Shed(share)
+		cached.Shed()
+	}, g.metrics, log)
+	entrance := gate.New(g.keys, left, g.meter, g.memory)
 	g.bus = bus.New(dial, log, func(topic bus.Topic) {
 		switch topic {
 		case bus.Keys:
@@ -357,8 +366,9 @@ func assemble(cfg config.Config, database *store.Store, dial bus.Dial, workers d
 			g.bus.Publish(bus.Keys)
 		}), platform, g.live, openapi.Routes{})
 	recorder := access.NewRecorder(g.metrics, lines, cfg.Log.SlogLevel(), cfg.Name, entrance.Leave)
-	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
-	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), g.routes.Handler()))
+	g.tracer = tracing.New(cfg.Tracing, secrets.TracingTLS, cfg.Name, version, g.metrics, log)
+	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, g.tracer, log)
+	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, g.tracer, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), g.routes.Handler()))
 	g.server.OnClosing(g.live.Close)
 	return g
 }

@@ -25,7 +25,7 @@ func sample(path string) string {
 }
 
 func TestTheDocumentHasEveryRouteAndNoOther(t *testing.T) {
-	g := assemble(config.Default(), nil, nil, nil, slog.New(slog.DiscardHandler), io.Discard)
+	g := assemble(config.Default(), config.Secrets{}, nil, nil, nil, slog.New(slog.DiscardHandler), io.Discard)
 	served, mux := map[string]bool{}, http.NewServeMux()
 	g.routes.Routes(func(pattern string, _ http.HandlerFunc) {
 		served[pattern] = false

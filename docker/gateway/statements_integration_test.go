@@ -41,7 +41,7 @@ func TestNoRouteAndNoWriterRunsMoreStatementsForAThousandRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Nothing of it runs in the background: all statements are those of the request, and no answer is kept.
-	g := assemble(cfg, s, redisDialer(cfg.Redis, secrets), workers, log, io.Discard)
+	g := assemble(cfg, secrets, s, redisDialer(cfg.Redis, secrets), workers, log, io.Discard)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", cfg.Listen)
 	if err != nil {
 		t.Fatal(err)

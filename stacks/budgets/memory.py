@@ -14,6 +14,12 @@ def memory(s: Settings) -> Iterator[str]:
             f"gateway.goMemoryLimitMib ({s.gateway.go_memory_limit_mib}) must be less than "
             f"gateway.resources.memoryMib ({limit}): the Go runtime must collect before the kernel kills"
         )
+    steps = s.gateway.memory
+    if not steps.warn_percent < steps.shed_percent < steps.refuse_percent:
+        yield (
+            f"gateway.memory: warnPercent ({steps.warn_percent}), shedPercent ({steps.shed_percent}) and "
+            f"refusePercent ({steps.refuse_percent}) must rise in this order"
+        )
     kept = s.gateway.result_cache
     if kept.memory_mib * 2 > s.gateway.go_memory_limit_mib:
         yield (

@@ -1,5 +1,6 @@
 """The gateways and the migrations in the graph."""
 
+from ipaddress import IPv4Network
 from typing import Any
 
 import pulumi
@@ -7,7 +8,8 @@ import yaml
 
 from components import gateway
 from components.service import Outside, Peer, Service, Store, VaultSecret
-from stacks.gateway import GatewaySettings, RoutingSettings
+from stacks.gateway import GatewaySettings, RoutingSettings, TracingSettings
+from stacks.settings import NodeMemorySettings
 from tests.components.conftest import Graph, Plan
 
 FILE = "/etc/ollamamax/gateway.yaml"
@@ -40,6 +42,14 @@ def test_the_report_reaches_the_gateways_configuration(local: Graph) -> None:
         "redisTimeout": "20ms",
         "acrossTenants": False,
     }
+    assert found["memory"] == {
+        "warnPercent": 80,
+        "shedPercent": 90,
+        "refusePercent": 95,
+        "nodeWarning": 4096 * 1024**2,
+        "nodeCritical": 5120 * 1024**2,
+    }
+    assert "tracing" not in found
     assert found["workers"] == {
         "hosts": ["worker-1:11434", "worker-2:11434"],
         "limits": [
@@ -202,6 +212,7 @@ def beside_managed_stores(settings: GatewaySettings | None = None) -> dict[str, 
         database_password="of the role",
         cache_password="",
         api_key="",
+        node_memory=NodeMemorySettings(),
     )
     found: dict[str, Any] = {}
 
@@ -215,6 +226,23 @@ def beside_managed_stores(settings: GatewaySettings | None = None) -> dict[str, 
 
     pulumi.runtime.test(build)()  # type: ignore[no-untyped-call]
     return found
+
+
+def test_traces_go_to_their_receiver_and_the_gateways_are_let_out_to_it() -> None:
+    tracing = TracingSettings(
+        endpoint="https://collector.example.org",
+        networks=(IPv4Network("10.1.0.0/16"),),
+        sample_ratio=0.5,
+        ca_certificate="its authority",
+    )
+    service, file = beside_managed_stores(GatewaySettings(tracing=tracing))["gateway"]
+    assert file["tracing"] == {
+        "endpoint": "https://collector.example.org",
+        "sampleRatio": 0.5,
+        "caFile": "/etc/ollamamax/secrets/tracing-ca.pem",
+    }
+    assert service.secrets["tracing-ca.pem"] == "its authority"
+    assert Outside(("10.1.0.0/16",), 443) in service.reaches
 
 
 def test_a_managed_store_is_reached_beyond_the_platform_and_no_service_stands_for_it() -> None:

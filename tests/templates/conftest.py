@@ -93,6 +93,7 @@ def _gateway(settings: Settings, database: Peer | Store, cache: Peer | Store) ->
         database_password="",
         cache_password="",
         api_key="",
+        node_memory=settings.node_memory,
     )
 
 

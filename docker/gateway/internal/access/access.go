@@ -8,6 +8,7 @@ import (
 
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/tracing"
 )
 
 // StatusClientGone is what metrics and logs call a request whose client left; it is never sent.
@@ -51,6 +52,12 @@ func (r *Recorder) Record(x *exchange.Exchange, e Entry) {
 	}
 	r.metrics.Tokens(x.Model, x.PromptTokens, x.CompletionTokens)
 	r.leave(x, e.Status)
+	if x.Trace != nil {
+		x.Trace.End(tracing.Outcome{
+			Route: x.API, Model: x.Model, Node: x.Node, Cache: x.Cache, Status: e.Status, Retries: x.Retries,
+			Prompt: x.PromptTokens, Answered: x.CompletionTokens, First: x.FirstByte, Cause: x.Cause,
+		})
+	}
 
 	level := slog.LevelInfo
 	if e.Status >= 500 {
@@ -68,7 +75,7 @@ func (r *Recorder) write(level slog.Level, total, overhead time.Duration, x *exc
 	l = append(l, `{"time":"`...)
 	l = append(x.Start.Add(total).AppendFormat(l, time.RFC3339Nano), '"')
 	l = l.text("level", level.String()).text("msg", "request").text("gateway", r.gateway)
-	l = l.text("request", x.RequestID).text("method", e.Method).text("path", e.Path)
+	l = l.text("request", x.RequestID).text("trace", x.TraceID).text("method", e.Method).text("path", e.Path)
 	l = l.text("api", x.API).number("status", int64(e.Status)).text("remote", e.Remote)
 	l = l.seconds("seconds", total).seconds("overhead", overhead)
 	l = l.text("model", x.Model).text("node", x.Node).text("cache", x.Cache)

@@ -22,6 +22,7 @@ import (
 	"ollamamax/gateway/internal/prometheus"
 	"ollamamax/gateway/internal/scan"
 	"ollamamax/gateway/internal/stream"
+	"ollamamax/gateway/internal/tracing"
 )
 
 // Models knows which digests stand behind the names of models.
@@ -124,7 +125,8 @@ func (a *Answers) Serve(r *inference.Request, fields scan.Fields, c inference.Cl
 	key := question.Key()
 	keep := a.cache != nil && question.Digest != "" && policy.Write
 	if keep && policy.Read {
-		if answer := a.cache.Lookup(key); answer != nil {
+		answer := look(r.Exchange.Trace, "memory", func() *cache.Answer { return a.cache.Lookup(key) })
+		if answer != nil {
 			return true, replay(r, c, answer)
 		}
 	}
@@ -146,6 +148,17 @@ func (a *Answers) Serve(r *inference.Request, fields scan.Fields, c inference.Cl
 		a.joined.Inc()
 	}
 	return true, follow(r, c, reader, joined)
+}
+
+// look is a look-up of a cache as a trace shows it.
+func look(trace *tracing.Trace, level string, lookup func() *cache.Answer) *cache.Answer {
+	if trace == nil {
+		return lookup()
+	}
+	began := time.Now()
+	answer := lookup()
+	trace.Looked(level, answer != nil, began)
+	return answer
 }
 
 // decide returns what may be done for a request.

@@ -19,6 +19,7 @@ import (
 	"ollamamax/gateway/internal/reply"
 	"ollamamax/gateway/internal/scan"
 	"ollamamax/gateway/internal/stream"
+	"ollamamax/gateway/internal/tracing"
 	"ollamamax/gateway/internal/upstream"
 )
 
@@ -34,6 +35,7 @@ type making struct {
 	api       string
 	model     string
 	account   *auth.Key
+	trace     *tracing.Trace // of the request that it began with; what is done for others is found there
 
 	key    cache.Key
 	digest string
@@ -47,7 +49,7 @@ type making struct {
 func (a *Answers) newMaking(r *inference.Request, forward Forward, key cache.Key, digest string) *making {
 	x := r.Exchange
 	return &making{
-		log: a.log, forward: forward, requestID: x.RequestID, api: x.API, model: x.Model, account: x.Key, key: key, digest: digest,
+		log: a.log, forward: forward, requestID: x.RequestID, api: x.API, model: x.Model, account: x.Key, trace: x.Trace, key: key, digest: digest,
 		request: inference.Request{Want: r.Want, Path: r.Path, Request: upstream.Request{
 			Method: r.Method, Target: r.Target, Fields: slices.Clone(r.Fields), Body: slices.Clone(r.Body),
 		}},
@@ -74,7 +76,7 @@ func (a *Answers) make(ctx context.Context, m *making, f *flight.Flight[*shared]
 	if m.keep && m.read {
 		answer := a.cache.Peek(m.key) // another flight may have kept it after this request looked
 		if answer == nil {
-			answer = a.cache.LookupShared(ctx, m.key, m.digest)
+			answer = look(m.trace, "redis", func() *cache.Answer { return a.cache.LookupShared(ctx, m.key, m.digest) })
 		}
 		if answer != nil {
 			return found(f, answer)
@@ -144,7 +146,7 @@ func (m *making) send(ctx context.Context, body []byte, client inference.Client,
 			err = errPanic
 		}
 	}()
-	x := &exchange.Exchange{Start: time.Now(), RequestID: m.requestID, API: m.api, Model: m.model, Key: m.account}
+	x := &exchange.Exchange{Start: time.Now(), RequestID: m.requestID, API: m.api, Model: m.model, Key: m.account, Trace: m.trace}
 	life := new(exchange.Life)
 	life.Begin(x)
 	defer context.AfterFunc(ctx, func() { life.End(context.Cause(ctx)) })()

@@ -25,6 +25,8 @@ type Config struct {
 	Auth        Auth        `yaml:"auth"`
 	Usage       Usage       `yaml:"usage"`
 	Live        Live        `yaml:"live"`
+	Memory      Memory      `yaml:"memory"`
+	Tracing     Tracing     `yaml:"tracing"`
 	Log         Log         `yaml:"log"`
 }
 
@@ -182,6 +184,22 @@ type Live struct {
 	Origins []string      `yaml:"origins"` // of pages of other hosts that may connect
 }
 
+// Memory is when the gateway warns, gives back what it keeps, and takes no new work.
+type Memory struct {
+	WarnPercent   int   `yaml:"warnPercent"`   // of the container's own limit
+	ShedPercent   int   `yaml:"shedPercent"`   // likewise: caches are emptied
+	RefusePercent int   `yaml:"refusePercent"` // likewise: requests for models get 503
+	NodeWarning   int64 `yaml:"nodeWarning"`   // bytes used of the node, by all that share it
+	NodeCritical  int64 `yaml:"nodeCritical"`  // likewise: caches are made small
+}
+
+// Tracing tells OpenTelemetry of requests.
+type Tracing struct {
+	Endpoint    string  `yaml:"endpoint"`    // of a receiver of OTLP over HTTP, as http://host:4318; empty: off
+	SampleRatio float64 `yaml:"sampleRatio"` // share of the requests whose client has not decided
+	CAFile      string  `yaml:"caFile"`      // authority of the receiver; empty: those the machine trusts
+}
+
 // Log sets what is logged.
 type Log struct {
 	Level string `yaml:"level"` // debug, info, warn or error
@@ -244,6 +262,10 @@ func Default() Config {
 		Auth:       Auth{SignatureWindow: time.Minute, RefreshInterval: 10 * time.Second},
 		Usage:      Usage{FlushInterval: 10 * time.Second, KeepDays: 90, BufferRows: 100_000},
 		Live:       Live{Flush: 16 * time.Millisecond, Batch: 100, Buffer: 8192, Clients: 2000},
-		Log:        Log{Level: "info"},
+		Memory: Memory{
+			WarnPercent: 80, ShedPercent: 90, RefusePercent: 95, NodeWarning: 4096 << 20, NodeCritical: 5120 << 20,
+		},
+		Tracing: Tracing{SampleRatio: 0.01},
+		Log:     Log{Level: "info"},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 )
@@ -16,6 +17,7 @@ type Secrets struct {
 	DatabaseTLS      *tls.Config
 	RedisPassword    string
 	RedisTLS         *tls.Config
+	TracingTLS       *tls.Config
 	AdminPassword    string // the database administrator's; empty where there is none
 	Key              string // the stack's API key; empty where no file is named
 }
@@ -39,6 +41,10 @@ func (c Config) ReadSecrets(purpose Purpose) (Secrets, error) {
 	host, _, _ := net.SplitHostPort(c.Redis.Address)
 	s.RedisPassword = secret(&problems, "redis.passwordFile", c.Redis.PasswordFile)
 	s.RedisTLS = trust(&problems, "redis.caFile", c.Redis.CAFile, host)
+	if purpose == Serving && c.Tracing.Endpoint != "" {
+		endpoint, _ := url.Parse(c.Tracing.Endpoint) // has been read before
+		s.TracingTLS = trust(&problems, "tracing.caFile", c.Tracing.CAFile, endpoint.Hostname())
+	}
 	if purpose == Migrating && c.Database.Admin != (Admin{}) {
 		s.AdminPassword = secret(&problems, "database.admin.passwordFile", c.Database.Admin.PasswordFile)
 	}

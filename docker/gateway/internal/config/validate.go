@@ -139,6 +139,22 @@ func validate(c Config, decoded Problems) Problems {
 		all.add("usage.bufferRows", "%d is less than 1", c.Usage.BufferRows)
 	}
 	live(&all, c.Live)
+	percent(&all, "memory.warnPercent", c.Memory.WarnPercent)
+	if c.Memory.ShedPercent <= c.Memory.WarnPercent || c.Memory.ShedPercent >= c.Memory.RefusePercent {
+		all.add("memory.shedPercent", "%d is not between memory.warnPercent (%d) and memory.refusePercent (%d)",
+			c.Memory.ShedPercent, c.Memory.WarnPercent, c.Memory.RefusePercent)
+	}
+	percent(&all, "memory.refusePercent", c.Memory.RefusePercent)
+	if c.Memory.NodeWarning < 1 || c.Memory.NodeWarning >= c.Memory.NodeCritical {
+		all.add("memory.nodeWarning", "%d is not between 1 and memory.nodeCritical (%d)", c.Memory.NodeWarning, c.Memory.NodeCritical)
+	}
+	if at, err := url.Parse(c.Tracing.Endpoint); c.Tracing.Endpoint != "" &&
+		(err != nil || at.Hostname() == "" || (at.Scheme != "http" && at.Scheme != "https") || strings.HasSuffix(at.Path, "/")) {
+		all.add("tracing.endpoint", "%q is not an address such as http://collector:4318", c.Tracing.Endpoint)
+	}
+	if math.IsNaN(c.Tracing.SampleRatio) || c.Tracing.SampleRatio < 0 || c.Tracing.SampleRatio > 1 {
+		all.add("tracing.sampleRatio", "%v is not between 0 and 1", c.Tracing.SampleRatio)
+	}
 	if _, err := c.Log.level(); err != nil {
 		all.add("log.level", "%q is not debug, info, warn or error", c.Log.Level)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/models"
+	"ollamamax/gateway/internal/tracing"
 )
 
 var (
@@ -24,6 +25,8 @@ var (
 type Exchange struct {
 	Start     time.Time
 	RequestID string
+	TraceID   string          // empty: neither the client nor the gateway traces the request
+	Trace     *tracing.Trace  // nil: the gateway does not
 	API       string          // route template, the label of metrics
 	Model     string          // as listed, or "" where none is meant, or "unknown"
 	Variant   *models.Variant // that answers for the alias that was asked for; nil: a model was
@@ -38,6 +41,8 @@ type Exchange struct {
 	PromptTokens     int64
 	CompletionTokens int64
 	FirstByte        time.Duration // zero where the answer is not a stream
+
+	Claimed int64 // memory for the body, bytes
 
 	waited atomic.Int64 // nanoseconds spent on the client or the worker
 }

@@ -15,6 +15,7 @@ import (
 	"ollamamax/gateway/internal/http1"
 	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/reply"
+	"ollamamax/gateway/internal/tracing"
 )
 
 // lingering is how long a connection stays half open whose client may still be sending: closed at once it
@@ -111,9 +112,13 @@ func (c *conn) one(idle time.Duration) (then next) {
 		return elsewhere
 	}
 	k = &call{Exchange: exchange.Exchange{Start: time.Now(), RequestID: reply.RequestID(string(c.head.RequestID)), API: "none"}}
+	if c.head.Traceparent != nil || c.front.tracer != nil {
+		state, _ := http1.Value(c.head.Fields, tracing.State)
+		k.TraceID, k.Trace = c.front.tracer.Begin(k.Start, http.MethodPost, string(c.head.Traceparent), string(state))
+	}
 	c.x, c.path, c.last = &k.Exchange, route, c.head.Close
 	var refusal *reply.Refusal
-	k.Key, c.standing, refusal = c.front.gate.Enter(k.Start, http.MethodPost, route, "", c.onHeader)
+	k.Key, c.standing, refusal = c.front.gate.Enter(&k.Exchange, http.MethodPost, route, "", c.head.Length, c.onHeader)
 	if refusal != nil {
 		return c.turnAway(k, refusal)
 	}

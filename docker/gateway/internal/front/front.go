@@ -19,6 +19,7 @@ import (
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/gate"
 	"ollamamax/gateway/internal/inference"
+	"ollamamax/gateway/internal/tracing"
 )
 
 const (
@@ -36,6 +37,7 @@ type Front struct {
 	gate     *gate.Gate
 	service  *inference.Service
 	recorder *access.Recorder
+	tracer   *tracing.Tracer
 	log      *slog.Logger
 	others   *handover
 
@@ -49,9 +51,9 @@ type Front struct {
 }
 
 // New returns a front for service.
-func New(name string, settings config.Server, entrance *gate.Gate, service *inference.Service, recorder *access.Recorder, log *slog.Logger) *Front {
+func New(name string, settings config.Server, entrance *gate.Gate, service *inference.Service, recorder *access.Recorder, tracer *tracing.Tracer, log *slog.Logger) *Front {
 	return &Front{
-		name: name, settings: settings, gate: entrance, service: service, recorder: recorder, log: log,
+		name: name, settings: settings, gate: entrance, service: service, recorder: recorder, tracer: tracer, log: log,
 		others: &handover{conns: make(chan net.Conn), closed: make(chan struct{})},
 	}
 }

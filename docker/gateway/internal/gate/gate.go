@@ -18,23 +18,46 @@ type Gate struct {
 	keys   *auth.Keyring
 	limits *limits.Limits
 	meter  *usage.Meter
+	memory Memory
+}
+
+// Memory is what bodies of requests take.
+type Memory interface {
+	// Take claims memory for a request for a model, with a body of length bytes, -1 where that is not known.
+	Take(length int64) (claimed int64, ok bool)
+	// Give gives back what was claimed.
+	Give(claimed int64)
+}
+
+// full refuses a request that there is no memory for.
+var full = &reply.Refusal{
+	Status: http.StatusServiceUnavailable, Message: "the gateway is short of memory", RetryAfter: 5 * time.Second,
 }
 
 // New returns a gate.
-func New(keys *auth.Keyring, l *limits.Limits, meter *usage.Meter) *Gate {
-	return &Gate{keys: keys, limits: l, meter: meter}
+func New(keys *auth.Keyring, l *limits.Limits, meter *usage.Meter, memory Memory) *Gate {
+	return &Gate{keys: keys, limits: l, meter: meter, memory: memory}
 }
 
-// Enter lets a request in on the account of its key, or says why not. header returns the value of a header
-// by its canonical name. The standing holds for the answer's headers either way.
+// Enter lets a request in on the account of its key, or says why not. length is its body's, -1 where that is
+// not known; header returns the value of a header by its canonical name. The standing holds for the answer's
+// headers either way.
 func (g *Gate) Enter(
-	now time.Time, method, path, query string, header func(name string) string,
+	x *exchange.Exchange, method, path, query string, length int64, header func(name string) string,
 ) (*auth.Key, limits.Standing, *reply.Refusal) {
-	key, refusal := g.keys.Authorize(now, method, path, query, header)
+	key, refusal := g.keys.Authorize(x.Start, method, path, query, header)
 	if refusal != nil {
 		return nil, limits.Standing{}, refusal
 	}
-	standing, refusal := g.limits.Admit(now, key, auth.Needs(method, path) == auth.Inference)
+	asksModel := auth.Needs(method, path) == auth.Inference
+	if asksModel {
+		claimed, ok := g.memory.Take(length)
+		if !ok {
+			return nil, limits.Standing{}, full
+		}
+		x.Claimed = claimed
+	}
+	standing, refusal := g.limits.Admit(x.Start, key, asksModel)
 	if refusal != nil {
 		return nil, standing, refusal
 	}
@@ -48,6 +71,7 @@ func (g *Gate) Holds(now time.Time, key *auth.Key, r *http.Request) bool {
 
 // Leave accounts for a request that came in, once it has been answered with status.
 func (g *Gate) Leave(x *exchange.Exchange, status int) {
+	g.memory.Give(x.Claimed)
 	if x.Key == nil {
 		return
 	}
@@ -69,7 +93,7 @@ func (g *Gate) Require(isPublic func(*http.Request) bool, next http.Handler) htt
 			return
 		}
 		x := exchange.From(r.Context())
-		key, standing, refusal := g.Enter(x.Start, r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get)
+		key, standing, refusal := g.Enter(x, r.Method, r.URL.Path, r.URL.RawQuery, r.ContentLength, r.Header.Get)
 		standing.Headers(w.Header().Set)
 		if refusal != nil {
 			reply.Refuse(w, r, refusal)

@@ -18,6 +18,7 @@ import (
 	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/limits"
+	"ollamamax/gateway/internal/memory"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/usage"
 )
@@ -38,7 +39,7 @@ func entrance(t testing.TB, keys ...auth.Key) *Gate {
 	go func() { defer close(done); ring.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	eventually.True(t, "keys are loaded", ring.Loaded)
-	return New(ring, l, usage.New("gateway-1", nil, l, config.Usage{}, m, log))
+	return New(ring, l, usage.New("gateway-1", nil, l, config.Usage{}, m, log), memory.New(config.Default().Memory, nil, m, log))
 }
 
 func secret(text string, limits auth.Limits) auth.Key {
@@ -133,7 +134,8 @@ func TestARequestCostsNoAllocation(t *testing.T) {
 		return ""
 	}
 	one := func() {
-		x.Key, _, _ = g.Enter(time.Now(), "POST", "/api/chat", "", header)
+		x.Start = time.Now()
+		x.Key, _, _ = g.Enter(x, "POST", "/api/chat", "", 0, header)
 		g.Leave(x, 200)
 	}
 	for range 1000 {
@@ -150,7 +152,8 @@ func BenchmarkEnterAndLeave(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		x := &exchange.Exchange{Model: "tiny:latest", PromptTokens: 1, CompletionTokens: 1}
 		for pb.Next() {
-			x.Key, _, _ = g.Enter(time.Now(), "POST", "/api/chat", "", header)
+			x.Start = time.Now()
+			x.Key, _, _ = g.Enter(x, "POST", "/api/chat", "", 0, header)
 			g.Leave(x, 200)
 		}
 	})

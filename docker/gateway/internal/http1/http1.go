@@ -29,6 +29,7 @@ const (
 	authorization
 	apiKey
 	requestID
+	traceparent
 	ours    // the gateway puts it into its answers, whatever the worker says
 	unusual // changes how a message is to be read, or what the connection is for
 )
@@ -40,7 +41,7 @@ var fields = map[string]field{
 	"keep-alive": ended, "proxy-authenticate": ended, "proxy-authorization": ended, "proxy-connection": ended,
 	"te": ended, "trailer": ended,
 	"sec-websocket-protocol": ended, // which may hold a key
-	"authorization":          authorization, "x-api-key": apiKey, "x-request-id": requestID, "cookie": ended,
+	"authorization":          authorization, "x-api-key": apiKey, "x-request-id": requestID, "traceparent": traceparent, "cookie": ended,
 	"origin":           ended, // the gateway decides who may ask; Ollama would refuse all but localhost
 	"accept-encoding":  ended, // answers pass byte for byte
 	"content-encoding": contentEncoding, "expect": unusual, "upgrade": unusual,
@@ -95,7 +96,7 @@ func ToWorker(header http.Header, add func(name, value string)) {
 
 func toWorker(f field) bool {
 	switch f {
-	case passed, contentType, contentEncoding, date, requestID, ours:
+	case passed, contentType, contentEncoding, date, requestID, traceparent, ours:
 		return true
 	default:
 		return false

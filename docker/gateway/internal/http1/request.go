@@ -13,6 +13,7 @@ type Request struct {
 	Authorization []byte
 	APIKey        []byte
 	RequestID     []byte
+	Traceparent   []byte
 	Fields        []byte // the header lines for a worker, each with its end
 }
 
@@ -67,6 +68,9 @@ func ParseRequest(r *Request, data []byte) Verdict {
 			if r.RequestID == nil {
 				r.RequestID = value
 			}
+			r.Fields = append(r.Fields, line...)
+		case traceparent:
+			r.Traceparent = value
 			r.Fields = append(r.Fields, line...)
 		case host:
 			if hosts++; !hostName(value) {

@@ -22,6 +22,7 @@ import (
 	"ollamamax/gateway/internal/reply"
 	"ollamamax/gateway/internal/scan"
 	"ollamamax/gateway/internal/stream"
+	"ollamamax/gateway/internal/tracing"
 	"ollamamax/gateway/internal/upstream"
 )
 
@@ -115,15 +116,19 @@ type answer struct {
 	piece   []byte // the first
 	done    bool   // it is the last too
 	counter stream.Counter
+	span    *tracing.Attempt // nil: not traced
 }
 
 var answers = sync.Pool{New: func() any { return new(answer) }}
 
-func (a *answer) close(life *exchange.Life) {
-	life.Guard(nil)
+func (a *answer) close(r *Request) {
+	if x := r.Exchange; a.span != nil {
+		a.span.End(tracing.Outcome{Route: x.API, Model: x.Model, Prompt: x.PromptTokens, Answered: x.CompletionTokens, Cause: x.Cause})
+	}
+	r.Life.Guard(nil)
 	a.conn.Release()
 	a.lease.Release()
-	a.conn, a.lease, a.piece = nil, nodes.Lease{}, nil
+	a.conn, a.lease, a.piece, a.span = nil, nodes.Lease{}, nil, nil
 	a.counter.Reset()
 	answers.Put(a)
 }
@@ -187,7 +192,7 @@ func (s *Service) Forward(r *Request, c Client) error {
 	if err != nil {
 		return s.refuse(r, c, err)
 	}
-	defer a.close(r.Life)
+	defer a.close(r)
 	r.Exchange.Node = a.lease.Node.Name
 	return s.deliver(r, c, a)
 }
@@ -210,7 +215,7 @@ func (s *Service) open(r *Request) (*answer, error) {
 			if !found {
 				return a, nil
 			}
-			a.close(r.Life)
+			a.close(r)
 			lease, retried = other, true
 		default:
 			silent := errors.Is(err, exchange.ErrSilent)
@@ -245,6 +250,9 @@ func (s *Service) acquire(r *Request, failed *nodes.Lease) (nodes.Lease, error) 
 	lease, err := s.pool.Acquire(r.Life, r.Want, failed)
 	if err != nil || lease.Waited > 0 {
 		r.Exchange.Waited(began)
+		if trace := r.Exchange.Trace; trace != nil {
+			trace.Waited(began)
+		}
 	}
 	return lease, err
 }
@@ -263,19 +271,30 @@ func notSent(err error) bool {
 func (s *Service) attempt(r *Request, lease nodes.Lease) (*answer, error) {
 	began := time.Now()
 	defer r.Exchange.Waited(began)
+	sent, span := &r.Request, (*tracing.Attempt)(nil)
+	if trace := r.Exchange.Trace; trace != nil {
+		own := r.Request
+		span, own.Fields = trace.Attempt(lease.Node.Name, began, r.Fields)
+		sent = &own
+	}
 	conn, err := lease.Node.Conns.Get(r.Life)
 	if err != nil {
+		span.End(tracing.Outcome{Cause: err})
 		return nil, err
 	}
 	r.Life.Guard(conn.Abort)
-	piece, done, err := conn.Ask(&r.Request, began, s.silence)
+	piece, done, err := conn.Ask(sent, began, s.silence)
 	if err != nil {
 		r.Life.Guard(nil)
 		conn.Release()
+		span.End(tracing.Outcome{Cause: silent(err)})
 		return nil, silent(err)
 	}
 	a := answers.Get().(*answer)
-	a.conn, a.lease, a.piece, a.done = conn, lease, piece, done
+	if span != nil {
+		span.Answered(conn.Status, time.Since(began))
+	}
+	a.conn, a.lease, a.piece, a.done, a.span = conn, lease, piece, done, span
 	a.lease.Answered(conn.Status)
 	return a, nil
 }

@@ -29,6 +29,8 @@ type Metrics struct {
 	usageRows  prometheus.Gauge
 	usageLost  prometheus.Counter
 
+	TraceSpans *prometheus.CounterVec // by result
+
 	results
 	aliases *aliases
 
@@ -118,6 +120,10 @@ func New(version string) *Metrics {
 			Help: "Requests whose usage was dropped because more rows waited for the database than usage.bufferRows.",
 		}),
 	}
+	m.TraceSpans = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ollamamax_trace_spans_total",
+		Help: "Spans of traces, by result (exported, failed: the receiver did not take them, dropped: too many waited for it).",
+	}, []string{"result"})
 	m.results = newResults(m.registry)
 	m.aliases = newAliases(m.registry)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -131,7 +137,7 @@ func New(version string) *Metrics {
 	}, []string{"result"})
 	m.AffinityKept, m.AffinityMoved = affinity.WithLabelValues("kept"), affinity.WithLabelValues("moved")
 	m.registry.Register(m.requests, m.overhead, m.firstToken, m.speed, m.tokens, m.retries,
-		m.slotWait, m.refused, affinity, m.Dependency, build, m.limited, m.sharers, m.parts, m.usageRows, m.usageLost)
+		m.slotWait, m.refused, m.TraceSpans, affinity, m.Dependency, build, m.limited, m.sharers, m.parts, m.usageRows, m.usageLost)
 	return m
 }
 

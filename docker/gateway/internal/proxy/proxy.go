@@ -38,6 +38,9 @@ func upstream(ctx context.Context, r *http.Request, node *nodes.Node, method str
 		return nil, err
 	}
 	http1.ToWorker(r.Header, request.Header.Add)
+	if trace := exchange.From(r.Context()).Trace; trace != nil {
+		trace.Headers(request.Header)
+	}
 	return request, nil
 }
 

@@ -265,7 +265,7 @@ func TestAPanicEndsItsConnectionAlone(t *testing.T) {
 	var recorded atomic.Int64
 	recorder := access.NewRecorder(g.metrics, io.Discard, slog.LevelInfo, "x", func(_ *exchange.Exchange, status int) { recorded.Store(int64(status)) })
 	cfg := config.Default().Server
-	s := server.New("x", cfg, front.New("x", cfg, nil, nil, recorder, discard()), recorder, discard(), http.NotFoundHandler())
+	s := server.New("x", cfg, front.New("x", cfg, nil, nil, recorder, nil, discard()), recorder, nil, discard(), http.NotFoundHandler())
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

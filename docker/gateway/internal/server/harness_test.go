@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ import (
 	"ollamamax/gateway/internal/residency"
 	"ollamamax/gateway/internal/server"
 	"ollamamax/gateway/internal/store"
+	"ollamamax/gateway/internal/tracing"
 	"ollamamax/gateway/internal/usage"
 	"ollamamax/gateway/internal/workertest"
 )
@@ -52,19 +54,38 @@ const key = "a-key-of-the-tests"
 
 // gateway is a whole gateway in this process, without database and Redis.
 type gateway struct {
-	address string
-	url     string
-	metrics *metrics.Metrics
-	pool    *nodes.Pool
-	answers *answers.Answers
-	live    *live.Hub
-	log     *lockedBuffer
-	stop    context.CancelFunc // what SIGTERM does
-	stopped chan error
-	server  *server.Server
-	keys    *keySource
-	aliases *aliasSource
+	address   string
+	url       string
+	metrics   *metrics.Metrics
+	pool      *nodes.Pool
+	answers   *answers.Answers
+	live      *live.Hub
+	log       *lockedBuffer
+	stop      context.CancelFunc // what SIGTERM does
+	stopParts context.CancelFunc
+	running   sync.WaitGroup
+	stopped   chan error
+	server    *server.Server
+	keys      *keySource
+	aliases   *aliasSource
+	memory    room
 }
+
+// room is memory that a test says there is.
+type room struct {
+	full  atomic.Bool
+	taken atomic.Int64
+}
+
+func (r *room) Take(length int64) (claimed int64, ok bool) {
+	if r.full.Load() {
+		return 0, false
+	}
+	r.taken.Add(length)
+	return length, true
+}
+
+func (r *room) Give(claimed int64) { r.taken.Add(-claimed) }
 
 type lockedBuffer struct {
 	mu     sync.Mutex
@@ -198,7 +219,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	})
 	left := limits.New(g.metrics.Limited)
 	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, func(keys []auth.Key) { left.Know(keys) })
-	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log))
+	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log), &g.memory)
 	g.answers = answers.New(cfg, noRedis, g.pool, g.metrics, log)
 	standing := &models.Names{}
 	service := inference.New(g.pool, standing, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
@@ -206,11 +227,12 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	loads = residency.New(cfg, g.pool, forwarder, noDatabase{}, g.metrics, log, residency.Told{Pulled: func() {}})
 	named := aliases.New(standing, g.pool, loads, g.aliases, log, func() {})
 	recorder := access.NewRecorder(g.metrics, g.log, slog.LevelInfo, cfg.Name, entrance.Leave)
-	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, log)
+	tracer := tracing.New(cfg.Tracing, nil, cfg.Name, "test", g.metrics, log)
+	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, tracer, log)
 	platform := cluster.New(cfg.Name, "test", g.pool, standing, g.metrics, func() bool { return g.server.Draining() })
 	g.live = live.New(cfg.Live, cfg.Server.WriteTimeout, cfg.Name, g.metrics, entrance.Holds, platform.Sources()...)
 	routes := api.New(g.pool, standing, service, forwarder, noDatabase{}, g.metrics, cfg.Server.MaxBodyBytes, func() {}, loads, named, platform, g.live)
-	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
+	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, tracer, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
 	g.server.OnClosing(g.live.Close)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -221,12 +243,14 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	parts, stopParts := context.WithCancel(context.Background())
 	serving, stop := context.WithCancel(context.Background())
 	g.stop = stop
-	var running sync.WaitGroup
+	running := &g.running
 	running.Go(func() { g.pool.Run(parts) })
 	running.Go(func() { g.answers.Run(parts) })
 	running.Go(func() { loads.Run(parts) })
 	running.Go(func() { keyring.Run(parts) })
 	running.Go(func() { g.live.Run(parts) })
+	running.Go(func() { tracer.Run(parts) })
+	g.stopParts = stopParts
 	go func() { g.stopped <- g.server.Serve(serving, listener) }()
 	t.Cleanup(func() {
 		stop()

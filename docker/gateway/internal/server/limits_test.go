@@ -316,7 +316,7 @@ func TestAClientThatStopsTakingItsAnswerIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	recorder := access.NewRecorder(g.metrics, io.Discard, slog.LevelInfo, "x", func(*exchange.Exchange, int) {})
-	s := server.New("x", cfg, front.New("x", cfg, nil, nil, recorder, discard()), recorder, discard(), endless(stopped))
+	s := server.New("x", cfg, front.New("x", cfg, nil, nil, recorder, nil, discard()), recorder, nil, discard(), endless(stopped))
 	go func() { _ = s.Serve(t.Context(), listener) }()
 	g.address = listener.Addr().String()
 	connection := g.dial(t)

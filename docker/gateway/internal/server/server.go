@@ -15,6 +15,7 @@ import (
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/front"
 	"ollamamax/gateway/internal/reply"
+	"ollamamax/gateway/internal/tracing"
 )
 
 const (
@@ -30,6 +31,7 @@ type Server struct {
 	settings config.Server
 	name     string
 	recorder *access.Recorder
+	tracer   *tracing.Tracer
 	log      *slog.Logger
 	front    *front.Front
 	http     *http.Server
@@ -39,9 +41,9 @@ type Server struct {
 }
 
 // New wraps api, which serves requests that have passed the limits and are not the front's.
-func New(name string, settings config.Server, f *front.Front, recorder *access.Recorder, log *slog.Logger, api http.Handler) *Server {
+func New(name string, settings config.Server, f *front.Front, recorder *access.Recorder, tracer *tracing.Tracer, log *slog.Logger, api http.Handler) *Server {
 	requests, abandon := context.WithCancelCause(context.Background())
-	s := &Server{settings: settings, name: name, recorder: recorder, log: log, front: f, abandon: abandon, closing: func() {}}
+	s := &Server{settings: settings, name: name, recorder: recorder, tracer: tracer, log: log, front: f, abandon: abandon, closing: func() {}}
 	s.http = &http.Server{
 		Handler:                      s.around(api),
 		ReadHeaderTimeout:            settings.ReadHeaderTimeout,
@@ -128,6 +130,7 @@ func aborted(problem any) bool {
 func (s *Server) around(api http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange.Exchange{Start: time.Now(), RequestID: reply.RequestID(r.Header.Get(reply.RequestIDHeader)), API: "none"}
+		x.TraceID, x.Trace = s.tracer.Begin(x.Start, r.Method, r.Header.Get(tracing.Parent), r.Header.Get(tracing.State))
 		r = r.WithContext(exchange.With(r.Context(), x))
 		control := http.NewResponseController(w)
 		out := &rollingWriter{ResponseWriter: w, control: control, timeout: s.settings.WriteTimeout}

@@ -30,6 +30,9 @@ func (c *Cached) Invalidate() {
 	c.entries.Purge()
 }
 
+// Shed forgets all answers, to give their memory back.
+func (c *Cached) Shed() { c.entries.Purge() }
+
 // cached returns the answer kept under key, or fetches it. An answer fetched across an invalidation is
 // not kept: it may be from before it.
 func cached[T any](c *Cached, key string, fetch func() (T, error)) (T, error) {
