@@ -15,7 +15,7 @@ from bench.parts import Stores
 from bench.traffic import Target
 from components import gateway
 from components.service import CONFIG_DIR, Peer
-from stacks.settings import Settings
+from stacks.settings import NodeMemorySettings, Settings
 from tests.templates.rendered import PASSWORD
 
 UNLIMITED = 2_000_000_000
@@ -23,6 +23,8 @@ UNLIMITED = 2_000_000_000
 SLOTS = 4096
 """Of the mock: requests wait for the gateway, not for a slot."""
 SILENCE_S = 60
+BUSY_NODE = NodeMemorySettings(warning_mib=524_288, critical_mib=1_048_576)
+"""Whatever else runs on the machine takes nothing from the gateway's caches."""
 SCOPES = "inference,models:read,nodes"
 
 
@@ -91,6 +93,7 @@ def prepare_gateway(at: Stores, folder: Path, program: Path) -> Gateway:
         database_password="",
         cache_password="",
         api_key="",
+        node_memory=BUSY_NODE,
     )
     secrets = folder / "secrets"
     secrets.mkdir()

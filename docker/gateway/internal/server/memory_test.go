@@ -21,7 +21,7 @@ func TestWithoutMemoryRequestsForModelsAreRefusedInTheirOwnShapeAndNothingElseIs
 			t.Errorf("%s: %d %v %s", path, response.StatusCode, response.Header, text)
 		}
 	}
-	for _, path := range []string{"/api/tags", "/api/version", "/api/v1/metrics"} {
+	for _, path := range []string{"/api/tags", "/api/ps", "/api/v1/metrics"} {
 		if status, text := g.ask(t, "GET", path, ""); status != 200 {
 			t.Errorf("%s: %d %s", path, status, text)
 		}

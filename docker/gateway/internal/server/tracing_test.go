@@ -89,8 +89,11 @@ func startReceiver(t *testing.T) *receiver {
 	return r
 }
 
-// after ends the gateway's parts, so that it sends what it has, and returns that by name.
-func (r *receiver) after(g *gateway) map[string][]received {
+// after ends the gateway's parts once it has noted so many requests, so that it sends what it has, and returns
+// that by name.
+func (r *receiver) after(t *testing.T, g *gateway, requests int) map[string][]received {
+	t.Helper()
+	eventually.True(t, "all requests are noted", func() bool { return strings.Count(g.log.String(), `"msg":"request"`) == requests })
 	g.stopParts()
 	g.running.Wait()
 	r.mu.Lock()
@@ -135,10 +138,9 @@ func TestATraceOfTheClientsGoesOnThroughTheGatewayToTheWorker(t *testing.T) {
 			if response, text := g.raw(t, strings.Replace(request, "/api/generate", path, 1)); response.StatusCode != 200 {
 				t.Fatal(text)
 			}
-			eventually.True(t, "the log line has the trace", func() bool { return strings.Contains(g.log.String(), `"trace":"`+traceID+`"`) })
-			spans := r.after(g)
+			spans := r.after(t, g, 1)
 			request1, attempt := spans["POST /api/generate"], spans["attempt"]
-			if len(request1) != 1 || len(attempt) != 1 {
+			if len(request1) != 1 || len(attempt) != 1 || !strings.Contains(g.log.String(), `"trace":"`+traceID+`"`) {
 				t.Fatalf("%+v", spans)
 			}
 			own, child := request1[0], attempt[0]
@@ -181,7 +183,7 @@ func TestRequestsAreSampledWhereTheClientHasNotDecided(t *testing.T) {
 	if response, text := g.raw(t, plain("/api/generate", generate, "traceparent: "+notSampled)); response.StatusCode != 200 {
 		t.Fatal(text)
 	}
-	spans := r.after(g)
+	spans := r.after(t, g, 3)
 	if len(spans["POST /api/generate"]) != 1 || len(spans["GET /api/tags"]) != 1 || len(spans["attempt"]) != 1 {
 		t.Errorf("%+v", spans)
 	}
@@ -214,7 +216,7 @@ func TestATraceShowsRetriesWaitsAndTheCache(t *testing.T) {
 	if status, text := g.ask(t, "POST", "/api/generate", sure); status != 200 {
 		t.Fatal(text)
 	}
-	spans := r.after(g)
+	spans := r.after(t, g, 12)
 	failed := slices.IndexFunc(spans["attempt"], func(s received) bool { return s.Status.Code == 2 && s.Status.Message != "" })
 	if failed < 0 || len(spans["wait for a slot"]) == 0 {
 		t.Errorf("no attempt has failed, or none has waited: %+v", spans)
@@ -233,7 +235,7 @@ func TestAReceiverThatIsAwayHarmsNoRequest(t *testing.T) {
 			t.Fatal(text)
 		}
 	}
-	r.after(g)
+	r.after(t, g, 20)
 	if failed := g.value(t, "ollamamax_trace_spans_total", "result=failed"); failed != 40 {
 		t.Errorf("%v spans are counted as failed, not 40", failed)
 	}
