@@ -3,12 +3,9 @@
 package aliases
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -94,8 +91,6 @@ func answer(w http.ResponseWriter, status int, record models.Record) {
 	reply.JSON(w, status, map[string]any{"alias": record})
 }
 
-const maxBody = 64 << 10
-
 // wanted is what a request says about an alias.
 type wanted struct {
 	Targets []struct {
@@ -109,18 +104,11 @@ type wanted struct {
 
 func read(r *http.Request) (wanted, error) {
 	want := wanted{Preload: true}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	body, err := reply.Order(r)
 	if err == nil {
-		decoder := json.NewDecoder(bytes.NewReader(body))
-		decoder.DisallowUnknownFields()
-		if err = decoder.Decode(&want); err == nil && decoder.More() {
-			err = errors.New("it goes on after its first value")
-		}
+		err = reply.Decode(body, &want)
 	}
-	if err != nil {
-		return want, models.Invalid(fmt.Errorf("the request body: %w", err))
-	}
-	return want, nil
+	return want, models.Invalid(err)
 }
 
 func (want wanted) spec(name string) models.Spec {

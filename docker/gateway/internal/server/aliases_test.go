@@ -310,7 +310,7 @@ func TestTheRoutesOfAliases(t *testing.T) {
 				`targets[0].model: \"chat\" is an alias itself: name a model that it stands for (tiny, me/mine:1b); ` +
 				`targets[1].model: no worker has \"gone\": pull it first"}`},
 		{"PUT", "talk", `{"target":"tiny"}`, 400, `the request body: json: unknown field`},
-		{"PUT", "talk", `{} {}`, 400, `the request body: it goes on after its first value`},
+		{"PUT", "talk", `{} {}`, 400, `the request body goes on after its first value`},
 		{"DELETE", "chat", "", 200, `"name":"chat:latest"`},
 		{"DELETE", "chat", "", 404, `no such alias`},
 	} {
