@@ -224,8 +224,8 @@ func (p place) answers(t *testing.T) {
 	}
 	_, text = ask(t, firstKey, "GET", p.admin+"/metrics", "")
 	for _, series := range []string{
-		`ollamamax_requests_total{api="/api/chat",code="200",model="tiny:latest"} 1`,
-		`ollamamax_tokens_total{kind="completion",model="tiny:latest"}`,
+		`ollamamax_requests_total{api="/api/chat",model="tiny:latest",code="200"} 1`,
+		`ollamamax_tokens_total{model="tiny:latest",kind="completion"}`,
 		`ollamamax_dependency_up{dependency="database"} 1`,
 		`ollamamax_dependency_up{dependency="redis"} 1`,
 		`ollamamax_build_info{`,

@@ -88,7 +88,7 @@ func (c *Cluster) status() status {
 	}
 	for _, model := range c.pool.Models() {
 		s.Models.Total++
-		s.Models.Loaded += one(model.Loaded > 0)
+		s.Models.Loaded += one(len(model.Loaded) > 0)
 	}
 	return s
 }

@@ -77,7 +77,7 @@ func (c *Cluster) models() []live.Thing {
 	var all []live.Thing
 	for _, m := range c.pool.Models() {
 		all = append(all, live.Thing{Key: modelname.Short(m.Canonical), Value: model{
-			Digest: m.Digest, Size: m.Size, Nodes: m.Nodes, Loaded: m.Loaded, InFlight: m.InFlight, Waiting: m.Waiting,
+			Digest: m.Digest, Size: m.Size, Nodes: len(m.Nodes), Loaded: len(m.Loaded), InFlight: m.InFlight, Waiting: m.Waiting,
 		}})
 	}
 	return all

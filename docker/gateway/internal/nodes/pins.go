@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"ollamamax/gateway/internal/balancer"
@@ -258,46 +257,6 @@ func (p *Pool) PinnedBy(model string) (settings, others []string) {
 		}
 	}
 	return settings, others
-}
-
-// Placement is one model and where it is.
-type Placement struct {
-	Model            // as the node has it that got it last
-	Nodes   []string // that hold it
-	Loaded  []string // of these, those that have it in memory
-	Pinned  []string // and those that are to have it there always
-	InUse   int      // requests under way from here
-	Bytes   int64    // that it takes in memory; 0: it has not been there yet
-	Waiting int      // requests that wait for it here
-}
-
-// Placements returns all models, sorted by name.
-func (p *Pool) Placements() []Placement {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make([]Placement, 0, len(p.places))
-	for _, place := range p.places {
-		if len(place.lanes) == 0 {
-			continue
-		}
-		one := Placement{Nodes: []string{}, Loaded: []string{}, Pinned: []string{}, Bytes: place.bytes, Waiting: place.waiting.Len()}
-		for _, l := range place.lanes {
-			if model := l.node.models[place.model]; one.Canonical == "" || model.ModifiedAt.After(one.ModifiedAt) {
-				one.Model = model
-			}
-			one.Nodes = append(one.Nodes, l.node.Name)
-			if l.loaded {
-				one.Loaded = append(one.Loaded, l.node.Name)
-			}
-			if l.pinned {
-				one.Pinned = append(one.Pinned, l.node.Name)
-			}
-			one.InUse += l.inUse
-		}
-		all = append(all, one)
-	}
-	slices.SortFunc(all, func(a, b Placement) int { return strings.Compare(a.Canonical, b.Canonical) })
-	return all
 }
 
 // state says of a pin what there is to know.

@@ -361,10 +361,13 @@ func (p *Pool) states(withModels bool) []State {
 
 // Placed is where a model is at one moment.
 type Placed struct {
-	Model             // on one of the nodes
-	Nodes, Loaded int // that hold it, and that have it in memory
-	InFlight      int // requests that hold a slot of it
-	Waiting       int // requests that wait for one
+	Model             // as the node has it that got it last
+	Nodes    []string // that hold it, sorted
+	Loaded   []string // of these, those that have it in memory
+	Pinned   []string // and those that are to have it there always
+	Bytes    int64    // that it takes in memory; 0: it has not been there yet
+	InFlight int      // requests that hold a slot of it
+	Waiting  int      // requests that wait for one
 }
 
 // Models returns every model that some node holds, sorted by name.
@@ -376,12 +379,19 @@ func (p *Pool) Models() []Placed {
 		if len(place.lanes) == 0 {
 			continue
 		}
-		model := Placed{Model: place.lanes[0].node.models[place.model], Nodes: len(place.lanes), Waiting: place.waiting.Len()}
+		model := Placed{Nodes: []string{}, Loaded: []string{}, Pinned: []string{}, Bytes: place.bytes, Waiting: place.waiting.Len()}
 		for _, l := range place.lanes {
-			model.InFlight += l.inUse
-			if l.loaded {
-				model.Loaded++
+			if here := l.node.models[place.model]; model.Canonical == "" || here.ModifiedAt.After(model.ModifiedAt) {
+				model.Model = here
 			}
+			model.Nodes = append(model.Nodes, l.node.Name)
+			if l.loaded {
+				model.Loaded = append(model.Loaded, l.node.Name)
+			}
+			if l.pinned {
+				model.Pinned = append(model.Pinned, l.node.Name)
+			}
+			model.InFlight += l.inUse
 		}
 		all = append(all, model)
 	}

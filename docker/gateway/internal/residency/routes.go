@@ -43,9 +43,9 @@ type model struct {
 
 func (r *Residency) list(w http.ResponseWriter, _ *http.Request) {
 	models := []model{}
-	for _, p := range r.pool.Placements() {
+	for _, p := range r.pool.Models() {
 		models = append(models, model{
-			modelname.Short(p.Canonical), p.Digest, p.Size, p.Bytes, p.ModifiedAt, p.Nodes, p.Loaded, p.Pinned, p.InUse, p.Waiting,
+			modelname.Short(p.Canonical), p.Digest, p.Size, p.Bytes, p.ModifiedAt, p.Nodes, p.Loaded, p.Pinned, p.InFlight, p.Waiting,
 		})
 	}
 	reply.JSON(w, http.StatusOK, map[string]any{"gateway": r.gateway, "models": models})
