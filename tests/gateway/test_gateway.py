@@ -44,6 +44,18 @@ def test_a_fuzzer_finds_nothing(go: Go, package: str, fuzzer: str) -> None:
     assert status == 0, output
 
 
+def test_a_gateway_under_more_than_its_memory_refuses_requests_before_the_kernel_kills(go: Go) -> None:
+    # Compiled where there is room for the compiler, and kept beside what it keeps.
+    program = "/root/.cache/go-build/server.test"
+    status, output = go("go", "test", "-c", "-o", program, "./internal/server")
+    assert status == 0, output
+    limited = "GOMEMLIMIT=200MiB OLLAMAMAX_TEST_LIMITED=1 GOMAXPROCS=2"
+    name = "TestBodiesThatWouldTakeFourTimesTheContainersMemory"
+    status, output = go("sh", "-c", f"{limited} {program} -test.v -test.run {name}", memory_mib=256)
+    assert status == 0, output
+    assert "served" in output, output
+
+
 def test_the_gateway_works_with_real_ollama_postgresql_pgbouncer_and_redis(go: Go, parts: Parts) -> None:
     # One package at a time: they share a database.
     packages = (".", "./internal/accounts", "./internal/bus", "./internal/cache", "./internal/store")

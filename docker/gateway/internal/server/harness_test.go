@@ -36,6 +36,7 @@ import (
 	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/live"
+	"ollamamax/gateway/internal/memory"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/metricstest"
 	"ollamamax/gateway/internal/models"
@@ -71,8 +72,9 @@ type gateway struct {
 	memory    room
 }
 
-// room is memory that a test says there is.
+// room is the memory of this machine, or what a test says of it.
 type room struct {
+	*memory.Manager
 	full  atomic.Bool
 	taken atomic.Int64
 }
@@ -81,11 +83,15 @@ func (r *room) Take(length int64) (claimed int64, ok bool) {
 	if r.full.Load() {
 		return 0, false
 	}
-	r.taken.Add(length)
-	return length, true
+	claimed, ok = r.Manager.Take(length)
+	r.taken.Add(claimed)
+	return claimed, ok
 }
 
-func (r *room) Give(claimed int64) { r.taken.Add(-claimed) }
+func (r *room) Give(claimed int64) {
+	r.taken.Add(-claimed)
+	r.Manager.Give(claimed)
+}
 
 type lockedBuffer struct {
 	mu     sync.Mutex
@@ -219,6 +225,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	})
 	left := limits.New(g.metrics.Limited)
 	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, func(keys []auth.Key) { left.Know(keys) })
+	g.memory.Manager = memory.New(cfg.Memory, func(share float64) { g.answers.Shed(share) }, g.metrics, log)
 	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log), &g.memory)
 	g.answers = answers.New(cfg, noRedis, g.pool, g.metrics, log)
 	standing := &models.Names{}
@@ -250,6 +257,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	running.Go(func() { keyring.Run(parts) })
 	running.Go(func() { g.live.Run(parts) })
 	running.Go(func() { tracer.Run(parts) })
+	running.Go(func() { g.memory.Run(parts) })
 	g.stopParts = stopParts
 	go func() { g.stopped <- g.server.Serve(serving, listener) }()
 	t.Cleanup(func() {
