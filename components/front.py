@@ -150,7 +150,7 @@ class Front(pulumi.ComponentResource):
                 hosts=hosts,
                 certificates={host: dns.certificate(host) for host in hosts},
                 origin=(origin, CDN_PORT),
-                connects_to=(names.api(self._zone),),
+                connects_to=(names.api(self._zone), f"wss://{names.api(self._zone)}"),
                 allow_replace=args.allow_replace,
             ),
             self._child,

@@ -83,6 +83,8 @@ class GatewayArgs:
     """Whether each worker has a store of its own, into which it gets a model that it lacks."""
     public_paths: Sequence[str] = ()
     """GETs that need no key."""
+    console: str | None = None
+    """Origin of the console's pages, where it is not the gateways' own."""
 
 
 def describe(args: GatewayArgs) -> Service:
@@ -170,6 +172,7 @@ def _config(
         admin_password=f"{VAULT_DIR}/{ADMIN_PASSWORD}",
         aliases=aliases,
         public_paths=args.public_paths,
+        origins=[*([args.console] if args.console else ()), *args.settings.live.origins],
         redis_host=redis.host,
         redis_port=redis.to.port,
         redis_ca=redis.ca_file,

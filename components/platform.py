@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pulumi
 
 from components import cache, database, edge, gateway, models, monitoring, naming, pool, worker
+from components.aws import names
 from components.certificates import Certificates
 from components.credentials import Credentials
 from components.ground import GroundArgs, Names, lay
@@ -71,6 +72,7 @@ class Platform(pulumi.ComponentResource):
                 api_key=self._credentials.api_key,
                 node_memory=settings.node_memory,
                 public_paths=cdn.public_paths if cdn else (),
+                console=f"https://{names.console(settings.aws.dns.zone)}" if settings.aws and cdn else None,
             ),
             target,
             after_migrations=[*database_ready, *cache_ready],

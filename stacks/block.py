@@ -16,6 +16,7 @@ MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?$"
 VARIANT = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
 PUBLIC_KEY = r"^ssh-ed25519 [A-Za-z0-9+/]+={0,2}( .+)?$"
 HOST_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+ORIGIN = r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$"
 LABEL = r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$"
 IMAGE_PREFIX = r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9._/-]+)?$"
 EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
@@ -39,6 +40,7 @@ IN_WORDS = {
     VARIANT: "a name of letters, digits and . _ : / -, such as canary",
     PUBLIC_KEY: "an OpenSSH ed25519 public key, such as the content of ~/.ollama/id_ed25519.pub",
     HOST_NAME: "a host name in small letters, such as api.example.org",
+    ORIGIN: "a page's origin, such as https://console.example.org",
     LABEL: "a name of at most 30 small letters, digits and dashes, such as ollamamax",
     IMAGE_PREFIX: "a registry and the path in it, such as registry.example.org/ollamamax",
     EMAIL: "an e-mail address, such as platform@example.org",
@@ -64,6 +66,7 @@ ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
 Variant = Annotated[str, Field(pattern=VARIANT)]
 PublicKey = Annotated[str, Field(pattern=PUBLIC_KEY)]
 HostName = Annotated[str, Field(pattern=HOST_NAME)]
+Origin = Annotated[str, Field(pattern=ORIGIN)]
 Label = Annotated[str, Field(pattern=LABEL)]
 Email = Annotated[str, Field(pattern=EMAIL)]
 

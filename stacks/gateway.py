@@ -10,6 +10,7 @@ from stacks.block import (
     Block,
     Mebibytes,
     ModelName,
+    Origin,
     Percent,
     PublicKey,
     Resources,
@@ -108,6 +109,24 @@ class TracingSettings(Block):
     ca_certificate: str | None = None
     """Certificate of the authority of an ``https`` receiver, PEM; without, those that every machine
     trusts."""
+
+
+class LiveSettings(Block):
+    """What clients that follow the platform over a WebSocket (``/ws``) are sent."""
+
+    flush_ms: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Least time between two frames to a client, milliseconds (report): one a frame of the screen."""
+    batch: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Most messages of one frame (report)."""
+    buffer: Annotated[int, Field(ge=1000, le=1_048_576)] = 8192
+    """Messages that a client may be behind, a few hundred bytes each, kept once for all clients; one that is
+    further behind is told how many it missed."""
+    clients: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    """Most clients of one gateway, about 30 KiB each; more get 503. Twice the thousand of the report's load
+    test, so that the clients of one gateway find room at another."""
+    origins: tuple[Origin, ...] = ()
+    """Origins of pages of other hosts that may connect (``https://host``, with the port where it is not the
+    usual one); the stack's own console may anyway."""
 
 
 class QueueSettings(Block):
@@ -260,6 +279,8 @@ class GatewaySettings(Block):
     """What it does as memory runs short."""
     tracing: TracingSettings | None = None
     """Traces; with none, those that clients have begun are handed on to the workers."""
+    live: LiveSettings = LiveSettings()
+    """Clients that follow what goes on."""
     public_keys: tuple[PublicKey, ...] = ()
     """OpenSSH ed25519 public keys (``~/.ollama/id_ed25519.pub``) that may sign requests in place of an API
     key: what the ``ollama`` command line does with ``OLLAMA_AUTH=1``."""

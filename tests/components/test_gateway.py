@@ -10,7 +10,7 @@ from components import gateway
 from components.service import Outside, Peer, Service, Store, VaultSecret
 from stacks.gateway import GatewaySettings, RoutingSettings, TracingSettings
 from stacks.settings import NodeMemorySettings
-from tests.components.conftest import Graph, Plan
+from tests.components.conftest import Graph, Plan, strings
 
 FILE = "/etc/ollamamax/gateway.yaml"
 
@@ -86,6 +86,7 @@ def test_the_report_reaches_the_gateways_configuration(local: Graph) -> None:
         },
     }
     assert found["embedBatch"] == {"maxWait": "5ms", "maxInputs": 64}
+    assert found["live"] == {"flush": "16ms", "batch": 100, "buffer": 8192, "clients": 2000, "origins": []}
 
 
 def test_the_report_reaches_the_go_runtime(local: Graph) -> None:
@@ -141,6 +142,16 @@ def test_public_keys_and_log_level_reach_the_gateway_as_they_are(plan: Plan) -> 
     found = config(plan(gateway={"publicKeys": [key], "logLevel": "debug"}))
     assert found["auth"]["publicKeys"] == [key]
     assert found["log"]["level"] == "debug"
+
+
+def test_the_consoles_pages_and_those_of_the_settings_may_follow_what_goes_on(
+    plan: Plan, cloud: Graph
+) -> None:
+    origin = "https://ops.example.com:8443"
+    assert config(plan(gateway={"live": {"origins": [origin]}}))["live"]["origins"] == [origin]
+    files = [text for one in cloud.values() for text in strings(one.inputs) if "publicPaths:" in text]
+    assert files
+    assert all('origins: ["https://console.llm.example.org"]' in text for text in files)
 
 
 def test_how_usage_is_written_reaches_the_gateways(plan: Plan) -> None:

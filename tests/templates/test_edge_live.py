@@ -1,6 +1,7 @@
 """What clients of a running edge see: who may keep an answer, and which certificate they are shown."""
 
 import http.client
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -33,12 +34,23 @@ class Gateway(BaseHTTPRequestHandler):
     """Answers everything; what it says about caching is not its to say."""
 
     def do_GET(self) -> None:
+        if self.path == "/ws":
+            self.switch()
+            return
         self.send_response(404 if self.path.startswith("/missing") else 200)
         self.send_header("Cache-Control", "public, max-age=86400")
         self.send_header("Seen", self.headers["X-Real-IP"])
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
+
+    def switch(self) -> None:
+        """Take the connection over, as for a WebSocket, and give back what comes."""
+        asked = [f"{name}: {self.headers[name]}" for name in ("Upgrade", "Connection", "X-Forwarded-Host")]
+        lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+        self.wfile.write("\r\n".join([*lines, f"Seen: {', '.join(asked)}", "", ""]).encode())
+        while data := self.connection.recv(100):
+            self.wfile.write(data.upper())
 
     def do_POST(self) -> None:
         self.do_GET()
@@ -132,6 +144,33 @@ def test_the_cdns_word_for_who_asks_is_taken_on_its_own_port_alone(
         directly = ask(container, identity, edge.PORT, "GET", "/api/tags", claimed)
     assert by_cdn["Seen"] == "198.51.100.7", "what the CDN added, and not what its client made up"
     assert directly["Seen"] == gateway.partition(":")[0]
+
+
+def test_a_websocket_passes_with_the_host_that_its_page_asked(
+    gateway: str, identity: Identity, started: Starter
+) -> None:
+    described = service(gateway)
+    trust = ssl.create_default_context(cadata=identity.authority)
+    trust.check_hostname = False
+    head = (
+        "GET /ws HTTP/1.1\r\nHost: localhost:8443\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n"
+        "X-Forwarded-Host: evil.example.com\r\n\r\n"
+    )
+    with started(described) as container:
+        wait_until_healthy(container, described)
+        plain = socket.create_connection((address_of(container), edge.PORT), timeout=10)
+        with plain, trust.wrap_socket(plain) as connection, connection.makefile("rwb") as stream:
+            stream.write(head.encode())
+            stream.flush()
+            assert b" 101 " in stream.readline()
+            answer = http.client.parse_headers(stream)
+            assert answer["Seen"] == (
+                "Upgrade: websocket, Connection: upgrade, X-Forwarded-Host: localhost:8443"
+            )
+            for said in (b"one\n", b"two\n"):
+                stream.write(said)
+                stream.flush()
+                assert stream.readline() == said.upper()
 
 
 def test_http3_is_offered_only_where_it_is_to_be_had(
