@@ -333,7 +333,7 @@ def test_a_changed_source_changes_its_image_and_its_containers(
         ({"monitoring": {"retentionHours": 24}}, {"prometheus-1"}),
         ({"database": {"workMemMib": 8}}, {"postgres-1", "postgres-files"}),
     ],
-    ids=str,
+    ids=lambda given: str(given if isinstance(given, dict) else sorted(given)),
 )
 def test_a_changed_setting_changes_what_it_is_about(
     local: Graph, plan: Plan, settings: dict[str, Any], containers: set[str]
