@@ -73,14 +73,15 @@ def go(client: docker.DockerClient) -> Go:
     image = build("gateway", "--target", "test")
 
     def run(*command: str, parts: Parts | None = None, memory_mib: int | None = None) -> tuple[int, str]:
-        limit = {"mem_limit": f"{memory_mib}m", "memswap_limit": f"{memory_mib}m"} if memory_mib else {}
+        limit = f"{memory_mib}m" if memory_mib else None
         container = client.containers.create(
             image,
             command=list(command),
             name=f"{PREFIX}go-{uuid.uuid4().hex[:8]}",
             network=parts.network if parts else None,
             environment=dict(parts.environment) if parts else {},
-            **limit,
+            mem_limit=limit,
+            memswap_limit=limit,
             volumes={
                 str(SOURCES): {"bind": "/src", "mode": "ro"},
                 CACHE: {"bind": "/root/.cache/go-build", "mode": "rw"},
