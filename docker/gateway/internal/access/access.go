@@ -53,10 +53,14 @@ func (r *Recorder) Record(x *exchange.Exchange, e Entry) {
 	r.metrics.Tokens(x.Model, x.PromptTokens, x.CompletionTokens)
 	r.leave(x, e.Status)
 	if x.Trace != nil {
-		x.Trace.End(tracing.Outcome{
+		outcome := tracing.Outcome{
 			Route: x.API, Model: x.Model, Node: x.Node, Cache: x.Cache, Status: e.Status, Retries: x.Retries,
 			Prompt: x.PromptTokens, Answered: x.CompletionTokens, First: x.FirstByte, Cause: x.Cause,
-		})
+		}
+		if v := x.Variant; v != nil {
+			outcome.Alias, outcome.Variant = v.Alias, v.Name
+		}
+		x.Trace.End(outcome)
 	}
 
 	level := slog.LevelInfo

@@ -120,6 +120,8 @@ type Trace struct {
 type Outcome struct {
 	Route    string // as metrics call it
 	Model    string
+	Alias    string // that was asked for; empty: a model was
+	Variant  string // of it, that answered
 	Node     string
 	Cache    string
 	Status   int
@@ -135,6 +137,9 @@ func (t *Trace) End(o Outcome) {
 	t.span.SetName(t.method + " " + o.Route)
 	t.span.SetAttributes(semconv.HTTPRequestMethodKey.String(t.method), semconv.HTTPRoute(o.Route), semconv.HTTPResponseStatusCode(o.Status))
 	describe(t.span, o)
+	if o.Alias != "" {
+		t.span.SetAttributes(attribute.String("ollamamax.alias", o.Alias), attribute.String("ollamamax.variant", o.Variant))
+	}
 	if o.Cache != "" {
 		t.span.SetAttributes(attribute.String("ollamamax.cache", o.Cache))
 	}

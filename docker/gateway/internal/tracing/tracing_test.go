@@ -29,7 +29,7 @@ func TestWhatIsSentIsOTLPByItsOwnSchema(t *testing.T) {
 	attempt, _ := request.Attempt("worker-1", time.Unix(1, 7), nil)
 	attempt.Answered(200, time.Second)
 	attempt.End(Outcome{Cause: http.ErrBodyNotAllowed})
-	request.End(Outcome{Route: "/api/chat", Model: "tiny", Status: 502, Prompt: 1, First: time.Second})
+	request.End(Outcome{Route: "/api/chat", Model: "tiny", Alias: "chat", Variant: "canary", Status: 502, Prompt: 1, First: time.Second})
 	batch := take(tracer)
 	var message otlppb.TracesData
 	if err := protojson.Unmarshal(encode(batch), &message); err != nil {
@@ -43,6 +43,13 @@ func TestWhatIsSentIsOTLPByItsOwnSchema(t *testing.T) {
 	if last.GetKind() != otlppb.Span_SPAN_KIND_SERVER || last.GetStatus().GetCode() != otlppb.Status_STATUS_CODE_ERROR ||
 		last.GetStartTimeUnixNano() != 1_000_000_005 || last.GetTraceState() != "a=1" || spans[1].GetKind() != otlppb.Span_SPAN_KIND_CLIENT {
 		t.Errorf("%v", spans)
+	}
+	asked := map[string]string{}
+	for _, one := range last.GetAttributes() {
+		asked[one.GetKey()] = one.GetValue().GetStringValue()
+	}
+	if asked["gen_ai.request.model"] != "tiny" || asked["ollamamax.alias"] != "chat" || asked["ollamamax.variant"] != "canary" {
+		t.Errorf("%v", asked)
 	}
 	resource := map[string]string{}
 	for _, one := range message.GetResourceSpans()[0].GetResource().GetAttributes() {
