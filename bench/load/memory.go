@@ -7,7 +7,7 @@ import (
 )
 
 // memory is a node's: models are loaded into it when they are asked for, and the one that was used least
-// lately makes way, as with Ollama.
+// lately makes way, or one that the gateway says.
 type memory struct {
 	models, room int
 	loading      time.Duration
@@ -66,6 +66,16 @@ func (m *memory) claim(model string) *resident {
 			return r
 		}
 		m.freed.Wait()
+	}
+}
+
+// drop lets go of a model that is idle.
+func (m *memory) drop(model string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.loaded[model]; r != nil && r.users == 0 {
+		delete(m.loaded, model)
+		m.freed.Broadcast()
 	}
 }
 

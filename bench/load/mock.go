@@ -101,6 +101,7 @@ type asker struct {
 type question struct {
 	path, model  string
 	stream       bool
+	unload       bool   // the model is to make way
 	number       string // of the prompt
 	turn, inputs int
 }
@@ -140,6 +141,7 @@ func read(line string, body []byte) question {
 		q.model = string(fields[3])
 	}
 	q.stream = bytes.Contains(begin, []byte(`"stream":true`))
+	q.unload = bytes.HasSuffix(begin, []byte(`"keep_alive":0}`))
 	switch q.path {
 	case "/api/embed":
 		_, inputs, _ := bytes.Cut(body, []byte(`"input":`))
@@ -170,6 +172,9 @@ func (c *asker) answer(q question) error {
 		return c.write(greeting)
 	case q.model == "":
 		return c.write(greeting)
+	case q.unload:
+		m.memory.drop(strings.TrimSuffix(q.model, ":latest"))
+		return c.write(whole)
 	}
 	m.asked.Add(1)
 	if strings.HasPrefix(q.model, "model-") {

@@ -143,18 +143,26 @@ func (p *Pool) makeWay(ctx context.Context, node *Node, models []string) {
 	}
 }
 
+// order is a request without a prompt, which loads or unloads a model.
+type order struct {
+	Model     string `json:"model"`
+	Stream    bool   `json:"stream"`
+	KeepAlive *int   `json:"keep_alive,omitempty"` // 0: it goes; -1: it stays for good; nil: as long as the node keeps one
+}
+
 // unload asks the node to let go of a model.
 func (n *Node) unload(ctx context.Context, model string) error {
-	_, err := n.post(ctx, "/api/generate", map[string]any{"model": model, "keep_alive": 0})
+	_, err := n.post(ctx, "/api/generate", order{Model: model, KeepAlive: new(int)})
 	return err
 }
 
 // load asks the node to have a model in memory, for good or for as long as it keeps an unused one, and returns
 // once it is there.
 func (n *Node) load(ctx context.Context, model string, keep bool) error {
-	body := map[string]any{"model": model, "stream": false}
+	body := order{Model: model}
 	if keep {
-		body["keep_alive"] = -1
+		always := -1
+		body.KeepAlive = &always
 	}
 	status, err := n.post(ctx, "/api/generate", body)
 	if status == http.StatusBadRequest { // what a model says that only embeds
@@ -163,7 +171,7 @@ func (n *Node) load(ctx context.Context, model string, keep bool) error {
 	return err
 }
 
-func (n *Node) post(ctx context.Context, path string, body any) (status int, err error) {
+func (n *Node) post(ctx context.Context, path string, body order) (status int, err error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return 0, err
