@@ -122,7 +122,7 @@ class LiveSettings(Block):
     """Messages that a client may be behind, a few hundred bytes each, kept once for all clients; one that is
     further behind is told how many it missed."""
     clients: Annotated[int, Field(ge=1, le=100_000)] = 2000
-    """Most clients of one gateway, about 30 KiB each; more get 503. Twice the thousand of the report's load
+    """Most clients of one gateway, about 36 KiB each; more get 503. Twice the thousand of the report's load
     test, so that the clients of one gateway find room at another."""
     origins: tuple[Origin, ...] = ()
     """Origins of pages of other hosts that may connect (``https://host``, with the port where it is not the

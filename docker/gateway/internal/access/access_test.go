@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/exchange"
 	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/metricstest"
 )
 
 func record(t *testing.T, level slog.Level, x *exchange.Exchange, e access.Entry) string {
@@ -71,5 +73,25 @@ func TestWhatIsNotKnownIsLeftOutAndQuietLevelsSayTheWorstAlone(t *testing.T) {
 	}
 	if text := record(t, slog.LevelWarn, x, access.Entry{Status: 503}); !strings.Contains(text, `"level":"WARN"`) {
 		t.Errorf("at level warn, of a failure: %s", text)
+	}
+}
+
+func TestHowFastAStreamCameIsOfWhatCameAfterItsFirstByte(t *testing.T) {
+	m := metrics.New("test")
+	r := access.NewRecorder(m, io.Discard, slog.LevelInfo, "gateway-1", func(*exchange.Exchange, int) {})
+	for _, x := range []*exchange.Exchange{
+		{FirstByte: time.Second, CompletionTokens: 21}, // twenty in a second
+		{FirstByte: time.Second, CompletionTokens: 1},  // which came at the beginning
+		{CompletionTokens: 21},                         // no stream
+	} {
+		x.Start, x.Model = time.Now().Add(-2*time.Second), "tiny:latest"
+		r.Record(x, access.Entry{Status: 200})
+	}
+	speeds := metricstest.Read(t, m.Handler())["ollamamax_tokens_per_second"].GetMetric()
+	if len(speeds) != 1 || speeds[0].GetHistogram().GetSampleCount() != 1 {
+		t.Fatalf("%v", speeds)
+	}
+	if speed := speeds[0].GetHistogram().GetSampleSum(); speed < 15 || speed > 20.1 {
+		t.Errorf("%v tokens a second", speed)
 	}
 }
