@@ -80,6 +80,7 @@ type topic struct {
 type message struct {
 	topic int
 	key   string
+	gone  bool
 	text  []byte
 }
 
@@ -202,7 +203,7 @@ func (h *Hub) look(now time.Time) {
 	h.topics = topics
 	for _, m := range told {
 		t := &h.topics[m.topic]
-		if m.gone() {
+		if m.gone {
 			delete(t.things, m.key)
 		} else {
 			t.things[m.key] = m
@@ -237,29 +238,25 @@ func (t *topic) differ(place int, things []Thing) []*message {
 		}
 	}
 	for key := range left {
-		told = append(told, &message{topic: place, key: key, text: encode(gone{"gone", t.source.Topic, key})})
+		told = append(told, &message{topic: place, key: key, gone: true, text: encode(departure{"gone", t.source.Topic, key})})
 	}
 	return told
 }
 
-// state and gone are the messages about things.
+// The messages about things.
 type (
 	state struct {
-		Type  string `json:"type"`
+		Type  string `json:"type"` // state
 		Topic string `json:"topic"`
 		Key   string `json:"key"`
 		Value any    `json:"value"`
 	}
-	gone struct {
-		Type  string `json:"type"`
+	departure struct {
+		Type  string `json:"type"` // gone
 		Topic string `json:"topic"`
 		Key   string `json:"key"`
 	}
 )
-
-var goneBegins = []byte(`{"type":"gone"`)
-
-func (m *message) gone() bool { return bytes.HasPrefix(m.text, goneBegins) }
 
 func encode(value any) []byte {
 	text, err := json.Marshal(value)

@@ -30,6 +30,7 @@ import (
 	"ollamamax/gateway/internal/live"
 	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/metricstest"
+	"ollamamax/gateway/internal/openapitest"
 )
 
 // world is what clients follow.
@@ -155,6 +156,7 @@ func (m message) String() string {
 
 // follower is a client.
 type follower struct {
+	t     testing.TB
 	conn  *websocket.Conn
 	queue []message
 }
@@ -183,7 +185,7 @@ func (w *world) follow(t testing.TB) *follower {
 	}
 	conn.SetReadLimit(1 << 20)
 	t.Cleanup(func() { _ = conn.CloseNow() })
-	return &follower{conn: conn}
+	return &follower{t: t, conn: conn}
 }
 
 // frame reads the messages of a frame.
@@ -192,6 +194,7 @@ func (f *follower) frame(ctx context.Context) ([]message, error) {
 	if err != nil {
 		return nil, err
 	}
+	openapitest.CheckSchema(f.t, "LiveFrame", text)
 	var messages []message
 	return messages, json.Unmarshal(text, &messages)
 }

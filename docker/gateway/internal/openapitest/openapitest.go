@@ -123,17 +123,29 @@ func (o Operation) check(t testing.TB, what string, status int, body []byte) {
 	if len(content) != 1 || content["application/json"] == nil || o.Method == "HEAD" {
 		return // no body, or one that may be a stream
 	}
-	d.mu.Lock()
-	schema, err := d.compiler.Compile(location + pointer + "/content/application~1json/schema")
-	d.mu.Unlock()
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
-	answer, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
-	if err == nil {
-		err = schema.Validate(answer)
-	}
-	if err != nil {
+	if err := d.validate(pointer+"/content/application~1json/schema", body); err != nil {
 		t.Errorf("%s answers %d %.500s\n%v", what, status, body, err)
 	}
+}
+
+// CheckSchema fails the test where a text is not as one of the document's schemas says.
+func CheckSchema(t testing.TB, name string, text []byte) {
+	t.Helper()
+	if err := read().validate("#/components/schemas/"+name, text); err != nil {
+		t.Errorf("not a %s: %.500s\n%v", name, text, err)
+	}
+}
+
+func (d *document) validate(pointer string, text []byte) error {
+	d.mu.Lock()
+	schema, err := d.compiler.Compile(location + pointer)
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(value)
 }

@@ -13,6 +13,7 @@ import (
 
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/eventually"
+	"ollamamax/gateway/internal/openapitest"
 	"ollamamax/gateway/internal/workertest"
 )
 
@@ -52,6 +53,7 @@ func (p *page) until(t *testing.T, what string, wanted func(topic, name string, 
 			if err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
+			openapitest.CheckSchema(t, "LiveFrame", text)
 			if err := json.Unmarshal(text, &p.queue); err != nil {
 				t.Fatalf("%s: %v", text, err)
 			}
