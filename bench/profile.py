@@ -16,8 +16,8 @@ from bench.stage import staged
 from bench.workloads import GATEWAY, WORKLOADS
 
 SOURCES = Path(__file__).parents[1] / "docker" / "gateway"
-PROFILE = SOURCES / "default.pgo"
-"""The Go compiler takes a profile of this name by itself."""
+PROFILE = SOURCES / "image.pgo"
+"""The image's build takes it. Of the name default.pgo, every build of the tests would be made twice."""
 RECORDED = ("w1", "w4", "w5", "report")
 SECONDS = 3
 WRITTEN_S = 10

@@ -44,6 +44,11 @@ def _streams(clients: int) -> Workload:
     return Workload("w4", title, options, per_token=True, aim=1.35)
 
 
+def _words(clients: int) -> Workload:
+    options = ("--stream", "--model", "paced", "--clients", str(clients))
+    return Workload("w4", f"{clients} streams, a token every 5 ms", options, per_token=True, aim=1.35)
+
+
 def _paced(share: float, added_p99_ms: float | None = None) -> Workload:
     return Workload(
         "w2",
@@ -85,6 +90,7 @@ WORKLOADS = (
         ("--send", "large", "--share", "0.05", "--clients", "16"),
     ),
     *(_streams(clients) for clients in (1, 8, 64, 512)),
+    *(_words(clients) for clients in (8, 64)),
     UNCACHED,
     _repeated(0.5),
     _repeated(0.95),
