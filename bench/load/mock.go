@@ -138,7 +138,7 @@ func read(line string, body []byte) question {
 	}
 	begin := body[:min(len(body), 128)]
 	if fields := bytes.SplitN(begin, []byte(`"`), 5); len(fields) == 5 {
-		q.model = string(fields[3])
+		q.model = strings.TrimSuffix(string(fields[3]), ":latest")
 	}
 	q.stream = bytes.Contains(begin, []byte(`"stream":true`))
 	q.unload = bytes.HasSuffix(begin, []byte(`"keep_alive":0}`))
@@ -173,7 +173,7 @@ func (c *asker) answer(q question) error {
 	case q.model == "":
 		return c.write(greeting)
 	case q.unload:
-		m.memory.drop(strings.TrimSuffix(q.model, ":latest"))
+		m.memory.drop(q.model)
 		return c.write(whole)
 	}
 	m.asked.Add(1)
