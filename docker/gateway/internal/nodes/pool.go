@@ -28,7 +28,7 @@ type Pool struct {
 	metrics  *metrics.Metrics
 	log      *slog.Logger
 	source   discovery.Source
-	onChange func() // models or health changed; must not block
+	onChange func() // models, health or drains changed; must not block
 	started  time.Time
 
 	mu       sync.Mutex
@@ -49,7 +49,7 @@ type Pool struct {
 }
 
 // NewPool returns a pool that knows no node until Run has the source look for them. onChange is called
-// after every change of health or models.
+// after every change of health, models or drains.
 func NewPool(settings config.Workers, m *metrics.Metrics, log *slog.Logger, source discovery.Source, onChange func()) *Pool {
 	p := &Pool{
 		settings: settings, metrics: m, log: log, source: source, onChange: onChange, started: time.Now(),
@@ -187,7 +187,7 @@ func (p *Pool) SetDrained(names []string) {
 			p.log.Info("worker drained or taken in again", "node", node.Name, "drained", node.drained)
 		}
 	}
-	p.serveAll()
+	p.notify()
 }
 
 // SetGateways says how many gateways share the slots of the nodes: each keeps to its part of them.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/eventually"
+	"ollamamax/gateway/internal/metrics"
 	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/nodes"
 	"ollamamax/gateway/internal/workertest"
@@ -202,6 +204,18 @@ func TestGatewaysAgreeOnTheNodeOfAPrefix(t *testing.T) {
 		}
 		a.Release()
 		b.Release()
+	}
+}
+
+func TestWhoFollowsThePoolIsToldOfADrainOnce(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	told := 0
+	pool := nodes.NewPool(config.Default().Workers, metrics.New("test"), log, nil, func() { told++ })
+	for _, drained := range [][]string{{"a"}, {"a"}, nil} {
+		pool.SetDrained(drained)
+	}
+	if told != 2 {
+		t.Errorf("told of two changes %d times", told)
 	}
 }
 
