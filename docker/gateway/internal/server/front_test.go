@@ -315,7 +315,7 @@ func TestASlowReaderGetsItsWholeStream(t *testing.T) {
 			_, _ = io.WriteString(w, line)
 		}
 	})
-	g := start(t, []*workertest.Worker{worker}, func(c *config.Config) { c.Server.WriteTimeout = 300 * time.Millisecond })
+	g := start(t, []*workertest.Worker{worker}, func(c *config.Config) { c.Server.WriteTimeout = time.Second })
 	connection := g.dial(t)
 	send(t, connection, plain("/api/generate", generate))
 	in := bufio.NewReader(connection)
@@ -334,7 +334,7 @@ func TestASlowReaderGetsItsWholeStream(t *testing.T) {
 			}
 			break
 		}
-		time.Sleep(50 * time.Millisecond) // slow, and yet within the limit: that is what is tested
+		time.Sleep(150 * time.Millisecond) // slow, and yet within the limit: that is what is tested
 	}
 	if size != 400*len(line) {
 		t.Errorf("%d bytes of %d", size, 400*len(line))
