@@ -704,16 +704,17 @@ func TestNobodyGetsTheAnswerToAnotherQuestion(t *testing.T) {
 		})
 		var hits atomic.Int64
 		var wait sync.WaitGroup
-		for range 1000 {
+		for range 3000 {
 			time.Sleep(time.Millisecond)
 			digest := fmt.Sprint("digest ", rand.IntN(2))
 			models.digest.Store(digest)
 			q := asked{
 				path: []string{"/api/generate", "/api/chat"}[rand.IntN(2)], tenant: fmt.Sprint("tenant ", rand.IntN(3)),
-				body:   fmt.Sprintf(`{"model":"m","prompt":"%d","options":{"seed":1,"num_ctx":%d}}`, rand.IntN(3), 2048*(1+rand.IntN(2))),
-				fields: []string{"", "", "Cache-Control: no-cache\r\n"}[rand.IntN(3)],
+				body: fmt.Sprintf(`{"model":"m","prompt":"%d","options":{"seed":1,"num_ctx":%d}}`, rand.IntN(3), 2048*(1+rand.IntN(2))),
 			}
-			want := strings.Join([]string{q.path, q.tenant, digest, q.body}, " ")
+			asks := []string{"", "Accept: text/event-stream\r\n", "Content-Type: text/plain\r\n"}[rand.IntN(3)]
+			q.fields = asks + []string{"", "", "Cache-Control: no-cache\r\n"}[rand.IntN(3)]
+			want := strings.Join([]string{q.path, q.tenant, digest, q.body, asks}, " ")
 			c := &client{}
 			r, fields := q.of(c)
 			w := newWorker()

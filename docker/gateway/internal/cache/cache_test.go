@@ -258,6 +258,12 @@ func TestOptionsOfARequestAreInItsKey(t *testing.T) {
 func FuzzKey(f *testing.F) {
 	f.Add("/api/chat", "d", "t", false, []byte(nil), []byte(nil), []byte("body"), "/api/chat", "dt", "", true, []byte(nil), []byte(nil), []byte("body"))
 	f.Add("", "", "", false, []byte(nil), []byte(nil), []byte(nil), "", "", "", false, []byte(nil), []byte(nil), []byte{0, 0, 0, 0, 0, 0, 0, 0})
+	// What ends one part and begins the next is in the key.
+	f.Add("/api/chat", "d", "t", false, []byte("c"), []byte("a"), []byte("b"), "/api/cha", "td", "t", false, []byte("c"), []byte("a"), []byte("b"))
+	f.Add("/api/chat", "d", "t", false, []byte("c"), []byte("a"), []byte("b"), "/api/chat", "dt", "", false, []byte("c"), []byte("a"), []byte("b"))
+	f.Add("/api/chat", "d", "t", false, []byte("c"), []byte("a"), []byte("b"), "/api/chat", "d", "tc", false, []byte(nil), []byte("a"), []byte("b"))
+	f.Add("/api/chat", "d", "t", false, []byte("c"), []byte("a"), []byte("b"), "/api/chat", "d", "t", false, []byte("ca"), []byte(nil), []byte("b"))
+	f.Add("/api/chat", "d", "t", false, []byte("c"), []byte("a"), []byte("b"), "/api/chat", "d", "t", false, []byte("c"), []byte("ab"), []byte(nil))
 	f.Fuzz(func(t *testing.T, target, digest, tenant string, shared bool, contentType, accept, body []byte,
 		target2, digest2, tenant2 string, shared2 bool, contentType2, accept2, body2 []byte,
 	) {
