@@ -126,6 +126,8 @@ func (s *Store) PinnedModels(ctx context.Context) (map[string][]string, error) {
 
 // SetPinned says whether nodes are to keep a model in memory, or returns ErrNotFound where one is not known.
 func (s *Store) SetPinned(ctx context.Context, names []string, model string, pinned bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	id := modelname.Short(model)
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
