@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.e2e.signer import Signer, run
 
 REPOSITORY = Path(__file__).parents[2]
 STACK = "test"
@@ -165,3 +169,25 @@ def platform(checkout: Checkout) -> Iterator[Platform]:
         assert left_behind() == [], "make down DATA=1 leaves no container, network or volume"
     finally:
         sweep()
+
+
+@pytest.fixture(scope="session")
+def signer(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    """A user of the command line, whose key has been registered by a change of the stack."""
+    key = Ed25519PrivateKey.generate()
+    home = tmp_path_factory.mktemp("home")
+    folder = home / ".ollama"
+    folder.mkdir()
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    (folder / "id_ed25519").write_bytes(private)
+    (folder / "id_ed25519").chmod(0o600)
+    (folder / "id_ed25519.pub").write_bytes(public)
+    image = docker("inspect", "--format", "{{.Config.Image}}", f"ollamamax-{STACK}-worker-1")
+    before = run(image, home, platform.ca, platform.url, "list")
+    platform.checkout.settings(gateway={"publicKeys": [f"{public.decode()} tester"], "signatureWindowS": 5})
+    up = platform.checkout.make("up")
+    assert up.status == 0, up.text
+    return Signer(key, public.decode(), home, platform.ca, image, before, up.text)

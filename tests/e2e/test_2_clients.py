@@ -2,12 +2,9 @@
 
 import base64
 import json
-import os
 import re
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,13 +12,11 @@ import httpx2
 import ollama
 import openai
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.e2e.conftest import STACK, Platform, docker
+from tests.e2e.signer import Signer
 from tests.e2e.waiting import eventually
 
-CLIENTS = Path(__file__).parent / "clients"
 ASK = [{"role": "user", "content": "hello"}]
 FEW = {"num_predict": 8}
 
@@ -121,59 +116,6 @@ def test_pypi_openai_speaks_to_the_platform(platform: Platform) -> None:
             client.chat.completions.create(model="absent", messages=[{"role": "user", "content": "x"}])
 
 
-def test_npm_ollama_speaks_to_the_platform(platform: Platform, tmp_path: Path) -> None:
-    for name in ("package.json", "package-lock.json", "client.mjs"):
-        (tmp_path / name).write_bytes((CLIENTS / name).read_bytes())
-    subprocess.run(["npm", "ci", "--silent"], cwd=tmp_path, check=True, timeout=120)
-    done = subprocess.run(
-        ["node", "client.mjs"],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "NODE_EXTRA_CA_CERTS": str(platform.ca),
-            "PLATFORM_URL": platform.url,
-            "PLATFORM_KEY": platform.key,
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
-    assert seen["list"] == ["tiny:latest"]
-    assert seen["show"] == "llama"
-    assert seen["chat"]
-    assert len(seen["chatStream"]) == 9
-    assert seen["generate"]
-    assert len(seen["generateStream"]) == 9
-    assert seen["embed"] == [64, 64]
-    assert seen["error"] == {"status": 404, "message": "model 'absent' not found"}
-
-
-def ollama_command(platform: Platform, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the ollama command line on the host's network, with the key pair in ``home``."""
-    image = docker("inspect", "--format", "{{.Config.Image}}", f"ollamamax-{STACK}-worker-1")
-    settings = {
-        "OLLAMA_HOST": platform.url,
-        "OLLAMA_AUTH": "1",
-        "SSL_CERT_FILE": "/ca.pem",
-        "HOME": "/home/user",
-    }
-    return subprocess.run(
-        [
-            *("docker", "run", "--rm", "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}"),
-            *(word for name, value in settings.items() for word in ("--env", f"{name}={value}")),
-            *("--volume", f"{platform.ca}:/ca.pem:ro", "--volume", f"{home}:/home/user"),
-            *(image, *words),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_keys_are_made_and_revoked_in_a_gateways_container(platform: Platform) -> None:
     def keys(*words: str) -> Any:
         command = ("/ollama-distributed", "keys", *words, "--json")
@@ -202,45 +144,29 @@ def test_keys_are_made_and_revoked_in_a_gateways_container(platform: Platform) -
     eventually(lambda: ask("/v1/models").status_code == 401, 2, "a revoked key works nowhere")
 
 
-def test_the_ollama_command_line_is_let_in_by_its_registered_key(platform: Platform, tmp_path: Path) -> None:
-    key = Ed25519PrivateKey.generate()
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    folder = tmp_path / ".ollama"
-    folder.mkdir()
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    )
-    (folder / "id_ed25519").write_bytes(private)
-    (folder / "id_ed25519").chmod(0o600)
-    (folder / "id_ed25519.pub").write_bytes(public)
-
-    refused = ollama_command(platform, tmp_path, "list")
-    assert refused.returncode != 0, "a key that is not registered is not let in"
-
-    platform.checkout.settings(gateway={"publicKeys": [f"{public.decode()} tester"], "signatureWindowS": 5})
-    changed = platform.checkout.make("up")
-    assert changed.status == 0, changed.text
-    touched = re.findall(r"(\S+) (?:created|updated|replaced|deleted)", changed.text)
-    assert "gateway-1" in touched, changed.text
+def test_the_ollama_command_line_is_let_in_by_its_registered_key(platform: Platform, signer: Signer) -> None:
+    assert signer.before.returncode != 0, "a key that is not registered is not let in"
+    touched = re.findall(r"(\S+) (?:created|updated|replaced|deleted)", signer.up)
+    assert "gateway-1" in touched, signer.up
     assert "worker-1" not in touched, "a new key touches the gateways alone"
 
-    listed = ollama_command(platform, tmp_path, "list")
+    listed = signer.run(platform.url, "list")
     assert listed.returncode == 0, listed.stderr
     assert "tiny:latest" in listed.stdout
-    assert "llama" in ollama_command(platform, tmp_path, "show", "tiny").stdout
-    answered = ollama_command(platform, tmp_path, "run", "tiny", "hello")
+    assert "llama" in signer.run(platform.url, "show", "tiny").stdout
+    answered = signer.run(platform.url, "run", "tiny", "hello")
     assert answered.returncode == 0, answered.stderr
     assert len(answered.stdout.split()) > 3
-    absent = ollama_command(platform, tmp_path, "show", "absent")
+    absent = signer.run(platform.url, "show", "absent")
     assert "model 'absent' not found" in absent.stderr
 
     def signed(age_s: int) -> int:
         """Return the status of a request that was signed ``age_s`` seconds ago."""
         stamp = int(time.time()) - age_s
-        signature = base64.b64encode(key.sign(f"GET,/api/tags?ts={stamp}".encode())).decode()
+        signature = base64.b64encode(signer.key.sign(f"GET,/api/tags?ts={stamp}".encode())).decode()
         return httpx.get(
             f"{platform.url}/api/tags?ts={stamp}",
-            headers={"Authorization": f"{public.decode().split()[1]}:{signature}"},
+            headers={"Authorization": f"{signer.public.split()[1]}:{signature}"},
             verify=platform.trust,
         ).status_code
 

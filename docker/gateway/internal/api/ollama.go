@@ -165,11 +165,15 @@ func (a *API) openAIModels(w http.ResponseWriter, r *http.Request) {
 	if a.ready(w, r) == nil {
 		return
 	}
-	data := []openAIModel{}
+	list := struct {
+		Object string        `json:"object"`
+		Data   []openAIModel `json:"data"`
+	}{"list", []openAIModel{}}
 	for _, model := range a.listed(r.Context()) {
-		data = append(data, openAIEntry(model))
+		list.Data = append(list.Data, openAIEntry(model))
 	}
-	reply.JSON(w, http.StatusOK, map[string]any{"object": "list", "data": data})
+	w.Header().Set("Content-Type", "application/json") // as Ollama says it here
+	reply.JSON(w, http.StatusOK, list)
 }
 
 // openAIModel asks a node that holds the model, or any, which then words the error.

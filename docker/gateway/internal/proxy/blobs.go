@@ -102,12 +102,7 @@ func (p *Proxy) UploadBlob(w http.ResponseWriter, r *http.Request, targets []*no
 		reply.Error(w, r, http.StatusRequestTimeout, "the upload broke off")
 		return
 	}
-	status, answer := combine(r.URL.Path, outcomes)
-	if len(answer) == 0 {
-		w.WriteHeader(status)
-		return
-	}
-	reply.Bytes(w, status, answer)
+	combine(r.URL.Path, outcomes).send(w)
 }
 
 // spread copies body to every feed that still takes it and returns what stopped the reading, or nil at

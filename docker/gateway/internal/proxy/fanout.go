@@ -32,10 +32,21 @@ type outcome struct {
 	node   string
 	status int
 	body   []byte // a whole answer, or the error of a stream
+	kind   string // its Content-Type
 	err    error  // the node could not be talked to
 }
 
 func (o outcome) ok() bool { return o.err == nil && o.status < 300 }
+
+// send answers with it.
+func (o outcome) send(w http.ResponseWriter) {
+	if len(o.body) == 0 {
+		w.WriteHeader(o.status)
+		return
+	}
+	w.Header().Set("Content-Type", o.kind)
+	reply.Bytes(w, o.status, o.body)
+}
 
 // All sends the request to every target and merges the answers: progress streams into one stream that
 // shows the slowest node, whole answers into one. Where a node fails, the answer is an error that names
@@ -52,21 +63,17 @@ func (p *Proxy) All(w http.ResponseWriter, r *http.Request, targets []*nodes.Nod
 		clientGone(x, r.Context().Err())
 	}
 
-	status, answer := combine(r.URL.Path, outcomes)
-	if status >= 300 {
-		x.Cause = errors.New(string(answer))
+	answer := combine(r.URL.Path, outcomes)
+	if !answer.ok() {
+		x.Cause = errors.New(string(answer.body))
 	}
 	switch {
 	case !lines.Begun:
-		if len(answer) == 0 {
-			w.WriteHeader(status)
-			return
-		}
-		reply.Bytes(w, status, answer)
-	case status >= 300:
+		answer.send(w)
+	case !answer.ok():
 		// A worker's own refusal is an answer; a worker that could not be talked to is a failure.
 		x.Failed = slices.ContainsFunc(outcomes, func(o outcome) bool { return o.err != nil })
-		lines.Write(answer)
+		lines.Write(answer.body)
 	}
 }
 
@@ -110,7 +117,7 @@ func names(targets []*nodes.Node) string {
 }
 
 // combine makes one answer out of all. The least status stands for agreement, an error for the rest.
-func combine(path string, outcomes []outcome) (status int, body []byte) {
+func combine(path string, outcomes []outcome) outcome {
 	var failed []outcome
 	for _, o := range outcomes {
 		if !o.ok() {
@@ -118,16 +125,16 @@ func combine(path string, outcomes []outcome) (status int, body []byte) {
 		}
 	}
 	if len(failed) == 0 {
-		return outcomes[0].status, outcomes[0].body
+		return outcomes[0]
 	}
 	alike := func(o outcome) bool {
 		return o.err == nil && o.status == failed[0].status && bytes.Equal(o.body, failed[0].body)
 	}
 	if len(failed) == len(outcomes) && !slices.ContainsFunc(failed, func(o outcome) bool { return !alike(o) }) {
-		return failed[0].status, failed[0].body
+		return failed[0]
 	}
 	var messages []string
-	status = http.StatusBadGateway
+	status := http.StatusBadGateway
 	for _, o := range failed {
 		message := "could not be reached"
 		if o.err == nil {
@@ -136,7 +143,7 @@ func combine(path string, outcomes []outcome) (status int, body []byte) {
 		}
 		messages = append(messages, o.node+": "+message)
 	}
-	return status, reply.ErrorBody(path, status, strings.Join(messages, "; "))
+	return outcome{status: status, body: reply.ErrorBody(path, status, strings.Join(messages, "; ")), kind: reply.ContentType}
 }
 
 func errorText(body []byte) string {
@@ -174,13 +181,14 @@ func (p *Proxy) one(r *http.Request, node *nodes.Node, body []byte, merge *merge
 		return fail(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	if stream.FormatOf(response.Header.Get("Content-Type")) != stream.Lines || response.StatusCode >= 300 {
+	kind := response.Header.Get("Content-Type")
+	if stream.FormatOf(kind) != stream.Lines || response.StatusCode >= 300 {
 		text, err := io.ReadAll(io.LimitReader(response.Body, maxLine))
 		if err != nil {
 			return fail(err)
 		}
 		merge.leave(node.Name)
-		return outcome{node: node.Name, status: response.StatusCode, body: text}
+		return outcome{node: node.Name, status: response.StatusCode, body: text, kind: kind}
 	}
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, maxLine)

@@ -21,7 +21,7 @@ const (
 	// RequestIDHeader carries the identity that the edge gave a request, or else this gateway.
 	RequestIDHeader = "X-Request-Id"
 
-	// ContentType is that of every answer of the gateway's own.
+	// ContentType is that of every answer of the gateway's own that has no other.
 	ContentType = "application/json; charset=utf-8"
 	// CacheControl is too.
 	CacheControl = "no-store"
@@ -115,7 +115,9 @@ func JSON(w http.ResponseWriter, status int, value any) {
 // Bytes answers with a finished JSON text.
 func Bytes(w http.ResponseWriter, status int, text []byte) {
 	h := w.Header()
-	h.Set("Content-Type", ContentType)
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", ContentType)
+	}
 	h.Set("Cache-Control", CacheControl)
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
