@@ -274,6 +274,7 @@ func TestABudgetCountsTheTokensOfAllGateways(t *testing.T) {
 	chat := func(gateway place) (int, string) {
 		return ask(t, key, "POST", gateway.url+"/api/generate", `{"model":"tiny","prompt":"a","stream":false,"options":{"num_predict":4}}`)
 	}
+	one.gets(t, key, 200)
 	two.gets(t, key, 200)
 	if status, text := chat(one); status != 200 {
 		t.Fatalf("%d %s", status, text)
