@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// expires is when a worker lets go of tiny; zero where it has not loaded it.
-func expires(t *testing.T, worker string) time.Time {
+// inMemory is when a worker lets go of what it has loaded, by name.
+func inMemory(t *testing.T, worker string) map[string]time.Time {
 	t.Helper()
 	status, text := ask(t, "", "GET", "http://"+worker+"/api/ps", "")
 	var list struct {
@@ -24,12 +24,11 @@ func expires(t *testing.T, worker string) time.Time {
 	if err := json.Unmarshal([]byte(text), &list); err != nil || status != 200 {
 		t.Fatalf("ps: %d %s", status, text)
 	}
+	all := map[string]time.Time{}
 	for _, model := range list.Models {
-		if model.Name == "tiny:latest" {
-			return model.ExpiresAt
-		}
+		all[model.Name] = model.ExpiresAt
 	}
-	return time.Time{}
+	return all
 }
 
 // preloads is how many models the gateway has loaded that no request asked for.
@@ -50,12 +49,24 @@ func (p place) residency(t *testing.T) {
 		t.Helper()
 		for _, worker := range p.workers {
 			within(t, worker+": "+what, func() error {
-				if at := expires(t, worker); !holds(at) {
+				if at := inMemory(t, worker)["tiny:latest"]; !holds(at) {
 					return fmt.Errorf("it expires at %s", at)
 				}
 				return nil
 			})
 		}
+	}
+	// A worker that has loaded a copy of a model goes on calling it by the copy's name.
+	for _, worker := range p.workers {
+		if status, text := ask(t, "", "POST", "http://"+worker+"/api/generate", `{"model":"tiny","keep_alive":0}`); status != 200 {
+			t.Fatalf("%d %s", status, text)
+		}
+		within(t, worker+" has nothing in memory", func() error {
+			if all := inMemory(t, worker); len(all) > 0 {
+				return fmt.Errorf("%v", all)
+			}
+			return nil
+		})
 	}
 	kept := func(at time.Time) bool { return at.After(time.Now().AddDate(100, 0, 0)) }
 	route := p.url + "/api/v1/models/tiny/"
