@@ -58,7 +58,7 @@ outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
 	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets) $(if $(SIMULATE),--simulate)
 
 test: setup control-plane ## run the tests in two processes, fast tiers first
-	@.venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(TIERS)
+	@.venv/bin/pytest -n 2 --no-loadscope-reorder $(TIERS)
 
 test-long: setup control-plane ## run the campaigns that take longer
 	@.venv/bin/pytest -m long $(TIERS)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 hypothesis.settings.register_profile("any-machine", deadline=None)
 hypothesis.settings.load_profile("any-machine")  # a busy machine is slow, and nothing is wrong with the code
 
-TESTS = Path(__file__).parent
 Golden = Callable[[Path, str], None]
 
 TOGETHER = {"cloud", "e2e", "gateway", "kubernetes"}
@@ -24,12 +25,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each process of a parallel run whole files, or whole tiers."""
-    for item in items:
-        tier, *_ = item.path.relative_to(TESTS).parts
-        item.add_marker(pytest.mark.xdist_group(tier if tier in TOGETHER else str(item.path)))
+class Files(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each process of a parallel run whole files, or whole tiers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        _, tier, *_ = file.split("/")
+        return tier if tier in TOGETHER else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Files:
+    """Share the tests out by files: xdist's own groups are of pytest before 9.2."""
+    return Files(config, log)
 
 
 @pytest.fixture
