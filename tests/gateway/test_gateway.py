@@ -49,9 +49,9 @@ def test_a_gateway_under_more_than_its_memory_refuses_requests_before_the_kernel
     program = "/root/.cache/go-build/server.test"
     status, output = go("go", "test", "-c", "-o", program, "./internal/server")
     assert status == 0, output
-    limited = "GOMEMLIMIT=200MiB OLLAMAMAX_TEST_LIMITED=1 GOMAXPROCS=2"
-    name = "TestBodiesThatWouldTakeFourTimesTheContainersMemory"
-    status, output = go("sh", "-c", f"{limited} {program} -test.v -test.run {name}", memory_mib=256)
+    limited = "GOMEMLIMIT=400MiB OLLAMAMAX_TEST_LIMITED=1 GOMAXPROCS=2"
+    name = "TestBodiesThatWouldTakeTwiceTheContainersMemory"
+    status, output = go("sh", "-c", f"{limited} {program} -test.v -test.run {name}", memory_mib=512)
     assert status == 0, output
     assert "served" in output, output
 

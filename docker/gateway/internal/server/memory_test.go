@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -45,7 +46,7 @@ func TestWithoutMemoryRequestsForModelsAreRefusedInTheirOwnShapeAndNothingElseIs
 	eventually.True(t, "what was claimed is given back", func() bool { return g.memory.taken.Load() == 0 })
 }
 
-func TestBodiesThatWouldTakeFourTimesTheContainersMemoryAreRefusedBeforeTheKernelKills(t *testing.T) {
+func TestBodiesThatWouldTakeTwiceTheContainersMemoryAreRefusedBeforeTheKernelKills(t *testing.T) {
 	if os.Getenv(limited) == "" {
 		t.Skip(limited + " is not set: tests/gateway sets it in a container that is small enough")
 	}
@@ -76,6 +77,10 @@ func TestBodiesThatWouldTakeFourTimesTheContainersMemoryAreRefusedBeforeTheKerne
 	var asking sync.WaitGroup
 	for range clients {
 		connection := g.dial(t)
+		// The client's own share of the container: what the kernel holds for it.
+		if err := connection.(*net.TCPConn).SetWriteBuffer(64 << 10); err != nil {
+			t.Fatal(err)
+		}
 		go send(connection)
 		asking.Go(func() {
 			response, err := http.ReadResponse(bufio.NewReader(connection), nil)
