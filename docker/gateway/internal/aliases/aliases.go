@@ -202,9 +202,7 @@ func (a *Aliases) remove(w http.ResponseWriter, r *http.Request) {
 // flip has all gateways take what the database has: this one before it answers.
 func (a *Aliases) flip(ctx context.Context) {
 	a.changed()
-	if err := a.Read(context.WithoutCancel(ctx)); err != nil {
-		a.Invalidate() // what was written holds as soon as it can be read
-	}
+	a.Written(ctx)
 }
 
 // fail answers with an error.

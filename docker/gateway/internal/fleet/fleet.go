@@ -47,9 +47,7 @@ func New(gateway string, pool *nodes.Pool, database Database, log *slog.Logger, 
 // Changed has what was written to the database hold here at once, and tells the other gateways.
 func (f *Fleet) Changed(ctx context.Context) {
 	f.changed()
-	if err := f.Read(ctx); err != nil {
-		f.Invalidate() // it holds as soon as it can be read
-	}
+	f.Written(ctx)
 }
 
 func (f *Fleet) load(ctx context.Context) error {

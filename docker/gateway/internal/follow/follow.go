@@ -59,6 +59,13 @@ func (f *Follower) Invalidate() {
 	}
 }
 
+// Written has what was just written hold here: it is read now, whether or not who wrote it still waits, or else soon.
+func (f *Follower) Written(ctx context.Context) {
+	if f.Read(context.WithoutCancel(ctx)) != nil {
+		f.Invalidate()
+	}
+}
+
 // Read reads now.
 func (f *Follower) Read(ctx context.Context) error {
 	f.reading.Lock()
