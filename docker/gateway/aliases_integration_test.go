@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,26 +19,13 @@ import (
 // stands returns the model that answers for a name, or the status of an error.
 func (p place) stands(t *testing.T, name string) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/api/generate",
-		strings.NewReader(`{"model":"`+name+`","prompt":"a","stream":false,"options":{"num_predict":1}}`))
-	if err != nil {
-		t.Fatal(err)
+	status, header, text := askWhole(t, firstKey, "POST", p.url+"/api/generate",
+		`{"model":"`+name+`","prompt":"a","stream":false,"options":{"num_predict":1}}`)
+	if status != http.StatusOK {
+		return strconv.Itoa(status)
 	}
-	request.Header.Set("Authorization", "Bearer "+firstKey)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Sprint(response.StatusCode)
-	}
-	model := response.Header.Get("X-Ollamamax-Model")
-	if model != "" && !strings.Contains(string(text), `"model":"`+strings.TrimSuffix(model, ":latest")+`"`) {
+	model := header.Get("X-Ollamamax-Model")
+	if model != "" && !strings.Contains(text, `"model":"`+strings.TrimSuffix(model, ":latest")+`"`) {
 		t.Errorf("%s answered, and the answer says %s", model, text)
 	}
 	return model

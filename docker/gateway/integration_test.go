@@ -163,6 +163,13 @@ func within(t *testing.T, what string, attempt func() error) {
 
 func ask(t *testing.T, key, method, url, body string) (int, string) {
 	t.Helper()
+	status, _, text := askWhole(t, key, method, url, body)
+	return status, text
+}
+
+// askWhole is ask with the answer's headers.
+func askWhole(t *testing.T, key, method, url, body string) (int, http.Header, string) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +186,7 @@ func ask(t *testing.T, key, method, url, body string) (int, string) {
 		t.Fatal(err)
 	}
 	openapitest.Check(t, method, request.URL.Path, response.StatusCode, text)
-	return response.StatusCode, string(text)
+	return response.StatusCode, response.Header, string(text)
 }
 
 func TestTheGatewayOnRealParts(t *testing.T) {

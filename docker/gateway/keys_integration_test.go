@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
@@ -231,24 +230,11 @@ func TestLimitsHoldOverAllGatewaysAndInPartsWithoutRedis(t *testing.T) {
 		t.Errorf("%d more of 30 pass on one gateway, not about 19", n)
 	}
 	two.gets(t, key, 429) // within three requests, or this takes all of them
-	response := func() *http.Response {
-		request, err := http.NewRequestWithContext(t.Context(), "POST", one.url+"/v1/chat/completions", strings.NewReader("{}"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+key)
-		answer, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer
-	}()
-	text, _ := io.ReadAll(response.Body)
-	_ = response.Body.Close()
-	after, _ := strconv.Atoi(response.Header.Get("Retry-After"))
-	if response.StatusCode != 429 || after < 1 || after > 60 || response.Header.Get("x-ratelimit-limit-requests") != "20" ||
-		response.Header.Get("x-ratelimit-remaining-requests") != "0" || !strings.Contains(string(text), `"code":"rate_limit_exceeded"`) {
-		t.Errorf("%d %v %s", response.StatusCode, response.Header, text)
+	status, header, text := askWhole(t, key, "POST", one.url+"/v1/chat/completions", "{}")
+	after, _ := strconv.Atoi(header.Get("Retry-After"))
+	if status != 429 || after < 1 || after > 60 || header.Get("x-ratelimit-limit-requests") != "20" ||
+		header.Get("x-ratelimit-remaining-requests") != "0" || !strings.Contains(text, `"code":"rate_limit_exceeded"`) {
+		t.Errorf("%d %v %s", status, header, text)
 	}
 	key = one.key(t, "--rpm", "20").Secret
 	two.gets(t, key, 200)
