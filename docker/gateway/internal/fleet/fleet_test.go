@@ -189,7 +189,9 @@ func TestWhatAnotherGatewayDrainsIsDrainedHereAndStaysSoWhileTheDatabaseIsAway(t
 	f.Invalidate()
 	eventually.True(t, "the other gateway's drain is known", func() bool { return len(pool.Taking()) == 1 })
 	d.set(true)
-	f.Invalidate()
+	if err := f.Read(t.Context()); !errors.Is(err, errAway) {
+		t.Fatal(err)
+	}
 	status, list, text := ask("GET", "/api/v1/nodes")
 	if status != 200 || len(list.Nodes) != 2 || !list.Nodes[1].Drained || list.Nodes[1].LastSeen != nil || !slices.Equal(list.Nodes[0].Models, []string{"tiny:latest"}) {
 		t.Errorf("without the database: %d %s", status, text)
@@ -210,7 +212,9 @@ func TestWhatNodesAreToKeepInMemoryIsReadAndListed(t *testing.T) {
 		t.Errorf("%s is not in %s", want, text)
 	}
 	d.set(true)
-	f.Invalidate()
+	if err := f.Read(t.Context()); !errors.Is(err, errAway) {
+		t.Fatal(err)
+	}
 	if _, _, text := ask("GET", "/api/v1/nodes"); !strings.Contains(text, `"big:7b":"loading"`) {
 		t.Errorf("without the database: %s", text)
 	}
