@@ -17,10 +17,10 @@ import (
 type listener struct {
 	*bus.Bus
 	cable *realparts.Cable
-	heard [3]atomic.Int64
+	heard [4]atomic.Int64
 }
 
-var topics = []bus.Topic{bus.Keys, bus.Models, bus.Inventory}
+var topics = []bus.Topic{bus.Keys, bus.Models, bus.Inventory, bus.Aliases}
 
 func join(t *testing.T) *listener {
 	t.Helper()
@@ -53,10 +53,15 @@ func TestWhileRedisIsAwayTheBusIsNotLiveAndAfterwardsEverythingCountsAsChanged(t
 	two.cable.Pull()
 	eventually.True(t, "not live", func() bool { return !two.Live() })
 	one.Publish(bus.Inventory)
-	before := two.heard[2].Load()
+	var before [len(two.heard)]int64
+	for i := range topics {
+		before[i] = two.heard[i].Load()
+	}
 	two.cable.Plug()
 	eventually.True(t, "live again", two.Live)
-	eventually.True(t, "told of what it missed", func() bool { return two.heard[2].Load() > before })
+	for i, topic := range topics {
+		eventually.True(t, "told of what it missed of "+string(topic), func() bool { return two.heard[i].Load() > before[i] })
+	}
 }
 
 func TestWhatIsPublishedWhileRedisIsAwayArrivesLater(t *testing.T) {
