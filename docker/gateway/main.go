@@ -22,7 +22,7 @@ const defaultConfig = "/etc/ollamamax/gateway.yaml"
 const help = `usage: ollama-distributed COMMAND [--config FILE]
 
   serve          run the gateway
-  migrate        bring the database to this version and register the stack's keys
+  migrate        bring the database to this version and register the stack's keys and aliases
                  (--to VERSION: bring the schema to another version, back too)
   keys           make, list, revoke and rotate API keys: keys --help
   healthcheck    exit 0 if the gateway on this machine is ready
