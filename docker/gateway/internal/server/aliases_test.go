@@ -187,7 +187,7 @@ func TestUnderLoadNoRequestFailsWhereAFallbackTakesOverFromAWorkerThatDies(t *te
 	g.put(t, "chat", `{"targets":[{"model":"big"}],"fallbacks":["small"]}`)
 	ctx, stop := context.WithCancel(t.Context())
 	var wait sync.WaitGroup
-	var answered, slowest atomic.Int64
+	var answered atomic.Int64
 	for i := range 8 {
 		wait.Go(func() {
 			for ctx.Err() == nil {
@@ -197,7 +197,9 @@ func TestUnderLoadNoRequestFailsWhereAFallbackTakesOverFromAWorkerThatDies(t *te
 				if status != 200 || !strings.Contains(text, `"done":true`) {
 					t.Errorf("%d %s", status, text)
 				}
-				slowest.Store(max(slowest.Load(), int64(time.Since(began))))
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("one waited %v for the worker", took)
+				}
 				answered.Add(1)
 			}
 		})
@@ -212,9 +214,6 @@ func TestUnderLoadNoRequestFailsWhereAFallbackTakesOverFromAWorkerThatDies(t *te
 	goOn()
 	stop()
 	wait.Wait()
-	if took := time.Duration(slowest.Load()); took > 3*time.Second {
-		t.Errorf("one waited %v for the worker", took)
-	}
 	if g.value(t, "ollamamax_alias_requests_total", "variant=small:latest", "code=200") == 0 {
 		t.Error("the fallback was never asked")
 	}

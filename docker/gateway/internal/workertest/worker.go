@@ -220,9 +220,10 @@ func (w *Worker) load(body []byte) {
 	if named.KeepAlive != nil {
 		model.kept = *named.KeepAlive < 0
 	}
+	loading := w.loading
 	w.mu.Unlock()
 	if cold {
-		time.Sleep(w.loading)
+		time.Sleep(loading)
 	}
 }
 
