@@ -170,13 +170,17 @@ var usual = &http.Transport{DisableKeepAlives: true}
 
 func (w *world) follow(t testing.TB) *follower {
 	t.Helper()
+	return w.followWith(t, websocket.DialOptions{})
+}
+
+func (w *world) followWith(t testing.TB, options websocket.DialOptions) *follower {
+	t.Helper()
 	transport := small
 	if w.roomy.Load() {
 		transport = usual
 	}
-	conn, response, err := websocket.Dial(t.Context(), w.server.URL+"/ws", &websocket.DialOptions{
-		Subprotocols: []string{auth.LiveProtocol, "bearer.x"}, HTTPClient: &http.Client{Transport: transport},
-	})
+	options.Subprotocols, options.HTTPClient = []string{auth.LiveProtocol, "bearer.x"}, &http.Client{Transport: transport}
+	conn, response, err := websocket.Dial(t.Context(), w.server.URL+"/ws", &options)
 	if err != nil {
 		t.Fatalf("%v: %v", response, err)
 	}
@@ -297,8 +301,8 @@ func TestAFrameHasABatchAtMostAndComesNoSoonerThanTheFlush(t *testing.T) {
 		values[fmt.Sprintf("%03d", i)] = i
 	}
 	w.set("letters", values)
+	began := time.Now() // before the first frame can be sent
 	f := w.follow(t)
-	began := time.Now()
 	check := func(total int) {
 		frames, got := 0, 0
 		for ; got < total; frames++ {
@@ -398,6 +402,8 @@ func TestWhatIsMissedOfOtherTopicsIsNotCounted(t *testing.T) {
 	w.set("letters", map[string]int{"a": 1, "b": 1})
 	f.wants(t, "letters a 1", "letters b 1")
 	w.tell(t, "numbers", many) // more at once than the ring holds
+	f.says(t, `{`)             // whose answer shows that the client is past them
+	f.wants(t, `error not a message such as {"subscribe": ["nodes", "rates"]}`)
 	w.set("letters", map[string]int{"a": 2})
 	f.wants(t, "letters a 2")
 	w.set("letters", many)
@@ -499,12 +505,14 @@ func TestAGatewayThatStopsSaysSo(t *testing.T) {
 
 func TestAClientThatAnswersNoPingIsGone(t *testing.T) {
 	w := begin(t)
-	w.hub.PingEvery(100 * time.Millisecond)
-	_ = w.follow(t) // which reads nothing, and so answers nothing
+	w.hub.PingEvery(800 * time.Millisecond) // half of which there is for an answer
+	_ = w.follow(t)                         // which reads nothing, and so answers nothing
 	eventually.True(t, "it is gone", func() bool { return w.value(t, "ollamamax_live_stalled_total") == 1 })
-	alive := w.follow(t)
-	go func() { _, _ = alive.frame(t.Context()); _, _ = alive.frame(t.Context()) }()
-	time.Sleep(500 * time.Millisecond)
+	var pings atomic.Int64
+	alive := w.followWith(t, websocket.DialOptions{OnPingReceived: func(context.Context, []byte) bool { return pings.Add(1) > 0 }})
+	alive.wants(t, "snapshot of letters numbers: 0")
+	go func() { _, _ = alive.frame(t.Context()) }() // which takes pings in, and nothing else comes
+	eventually.True(t, "the time for an answer is over, twice", func() bool { return pings.Load() >= 3 })
 	if clients := w.value(t, "ollamamax_live_clients"); clients != 1 {
 		t.Errorf("one that answers: %v", clients)
 	}

@@ -143,7 +143,14 @@ func TestAModelThatChangesIsAskedAnew(t *testing.T) {
 	}
 }
 
-func TestTheLastClientToLeaveASharedAnswerCancelsIt(t *testing.T) {
+func TestTheLastClientToLeaveASharedAnswerCancelsItWithinATenthOfASecond(t *testing.T) {
+	withinATenthOfASecond(t, func() time.Duration { return leaveShared(t) })
+}
+
+// leaveShared has two clients leave the answer that they share, and returns how long it takes to tell the worker of
+// the second.
+func leaveShared(t *testing.T) time.Duration {
+	t.Helper()
 	worker := workertest.Start(t, "tiny:latest")
 	g := start(t, []*workertest.Worker{worker})
 	worker.Fail(workertest.SilentMidStream)
@@ -176,9 +183,7 @@ func TestTheLastClientToLeaveASharedAnswerCancelsIt(t *testing.T) {
 	left := time.Now()
 	leave[1]()
 	<-worker.ClientGone()
-	if took := time.Since(left); took > 100*time.Millisecond {
-		t.Errorf("cancelled after %s", took)
-	}
+	return time.Since(left)
 }
 
 func TestAWorkerThatDiesIsToldToAllWhoShareItsAnswer(t *testing.T) {
@@ -203,7 +208,7 @@ func TestAWorkerThatDiesIsToldToAllWhoShareItsAnswer(t *testing.T) {
 
 func TestEmbeddingsAskedForAtTheSameTimeAreOneRequest(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
-	g := start(t, []*workertest.Worker{worker}, func(c *config.Config) { c.EmbedBatch.MaxWait = 100 * time.Millisecond })
+	g := start(t, []*workertest.Worker{worker}, func(c *config.Config) { c.EmbedBatch.MaxWait = 500 * time.Millisecond })
 	release := worker.Hold()
 	defer release()
 	var wait sync.WaitGroup

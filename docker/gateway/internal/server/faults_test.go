@@ -92,7 +92,7 @@ func TestAStreamThatDiesMidwayEndsInAnErrorOfItsOwnFormat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			first, second, workers := two(t)
-			g := start(t, workers, func(c *config.Config) { c.Workers.ResponseTimeout = 300 * time.Millisecond })
+			g := start(t, workers, func(c *config.Config) { c.Workers.ResponseTimeout = time.Second })
 			first.Fail(c.fault)
 			second.Fail(c.fault)
 			response := g.do(t, "POST", c.path, generate)
@@ -245,8 +245,9 @@ func TestKnownKeysGoOnWorkingWhileTheDatabaseIsAway(t *testing.T) {
 }
 
 func TestADrainingGatewayFinishesWhatIsUnderWayAndStillAccepts(t *testing.T) {
+	const delay = 1500 * time.Millisecond // enough for a request on a busy machine
 	worker := workertest.Start(t, "tiny:latest")
-	g := start(t, []*workertest.Worker{worker}, func(c *config.Config) { c.Server.DrainDelay = 500 * time.Millisecond })
+	g := start(t, []*workertest.Worker{worker}, func(c *config.Config) { c.Server.DrainDelay = delay })
 	release := worker.Hold()
 	defer release()
 	long := make(chan int, 1)
@@ -264,7 +265,7 @@ func TestADrainingGatewayFinishesWhatIsUnderWayAndStillAccepts(t *testing.T) {
 	select {
 	case err := <-g.stopped:
 		t.Fatalf("stopped with a request under way: %v", err)
-	case <-time.After(700 * time.Millisecond):
+	case <-time.After(delay + 200*time.Millisecond):
 	}
 	release()
 	if status := <-long; status != 200 {

@@ -24,7 +24,7 @@ func TestAWorkerThatRestartsGetsRequestsForAPinnedModelOnceItHasLoadedIt(t *test
 	eventually.True(t, "the model is in memory of both", resident(2))
 	second.Stop()
 	eventually.True(t, "and of one", resident(1))
-	second.Remember(1, 300*time.Millisecond)
+	second.Remember(1, time.Second) // in which a request is sent, on a busy machine too
 	second.Restart(t)
 	eventually.True(t, "the worker that has come up loads it", func() bool { return len(second.Loaded()) == 1 })
 	for resident(1)() {
