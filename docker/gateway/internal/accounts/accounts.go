@@ -82,8 +82,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, keys.ErrStack), errors.Is(err, keys.ErrRevoked):
 		reply.Error(w, r, http.StatusConflict, err.Error())
 	default:
-		exchange.From(r.Context()).Cause = err
-		reply.Error(w, r, http.StatusServiceUnavailable, "the database does not answer")
+		exchange.DatabaseAway(w, r, err)
 	}
 }
 

@@ -216,7 +216,6 @@ func (a *Aliases) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, models.ErrStack):
 		reply.Error(w, r, http.StatusConflict, err.Error())
 	default:
-		exchange.From(r.Context()).Cause = err
-		reply.Error(w, r, http.StatusServiceUnavailable, "the database does not answer")
+		exchange.DatabaseAway(w, r, err)
 	}
 }

@@ -23,7 +23,7 @@ func (a *API) getModel(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, store.ErrNotFound):
 		reply.Error(w, r, http.StatusNotFound, fmt.Sprintf("model '%s' not found", id))
 	case err != nil:
-		databaseAway(w, r, err)
+		exchange.DatabaseAway(w, r, err)
 	default:
 		reply.JSON(w, http.StatusOK, model)
 	}
@@ -46,18 +46,13 @@ func (a *API) getMetrics(w http.ResponseWriter, r *http.Request) {
 	}
 	samples, err := a.database.GetMetrics(r.Context(), since)
 	if err != nil {
-		databaseAway(w, r, err)
+		exchange.DatabaseAway(w, r, err)
 		return
 	}
 	if samples == nil {
 		samples = []store.Sample{}
 	}
 	reply.JSON(w, http.StatusOK, map[string]any{"since": since.UTC(), "metrics": samples})
-}
-
-func databaseAway(w http.ResponseWriter, r *http.Request, err error) {
-	exchange.From(r.Context()).Cause = err
-	reply.Error(w, r, http.StatusServiceUnavailable, "the database does not answer")
 }
 
 func byteCount(n int64) string { return strconv.FormatInt(n, 10) + " bytes" }

@@ -158,8 +158,7 @@ func (f *Fleet) command(w http.ResponseWriter, r *http.Request) {
 		reply.Error(w, r, http.StatusNotFound, fmt.Sprintf("node '%s' not found", name))
 		return
 	case err != nil:
-		exchange.From(r.Context()).Cause = err
-		reply.Error(w, r, http.StatusServiceUnavailable, "the database does not answer")
+		exchange.DatabaseAway(w, r, err)
 		return
 	}
 	f.Changed(r.Context())

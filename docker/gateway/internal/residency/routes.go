@@ -217,8 +217,7 @@ func (r *Residency) pin(w http.ResponseWriter, q *http.Request, nodes []string, 
 	case errors.Is(err, store.ErrNotFound):
 		reply.Error(w, q, http.StatusServiceUnavailable, "the database does not know the nodes yet")
 	case err != nil:
-		exchange.From(q.Context()).Cause = err
-		reply.Error(w, q, http.StatusServiceUnavailable, "the database does not answer")
+		exchange.DatabaseAway(w, q, err)
 	default:
 		r.told.Pinned(q.Context())
 	}
