@@ -98,7 +98,7 @@ func (n *Node) idlest(gone []*lane) *lane {
 	var found *lane
 	others := false
 	for _, l := range n.lanes {
-		if !l.loaded || slices.Contains(gone, l) {
+		if !l.loaded || l.remote() || slices.Contains(gone, l) {
 			continue
 		}
 		if !l.pinned && !others {

@@ -1,6 +1,7 @@
 package nodes_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +96,25 @@ func TestWhereAllIsPinnedARequestIsNotRefusedForIt(t *testing.T) {
 	worker, pool := scarce(t, 1, func(w *config.Workers) { w.Preload = []string{"a"} })
 	pinned(t, pool)
 	use(t, pool, "b")
+	expectLoaded(t, worker, "b")
+}
+
+func TestAModelThatRunsElsewhereIsNoneThatCouldMakeWay(t *testing.T) {
+	worker := workertest.Start(t, "a:latest", "b:latest", "big-cloud")
+	worker.Remember(1, 0)
+	pool := fleet(t, []*workertest.Worker{worker}, func(w *config.Workers) { w.LoadedModels, w.Preload = 1, []string{"a"} })
+	pinned(t, pool)
+	elsewhere := claim(t, pool, nodes.Want{Model: modelname.Canonical("big-cloud")})
+	defer elsewhere.Release()
+	soon, cancel := context.WithTimeout(t.Context(), time.Second) // counts for one that waits for it
+	defer cancel()
+	lease, err := pool.Acquire(soon, nodes.Want{Model: modelname.Canonical("b")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(&lease, "b"); err != nil {
+		t.Fatal(err)
+	}
 	expectLoaded(t, worker, "b")
 }
 
@@ -204,5 +224,27 @@ func TestAModelOfTwoNamesIsInMemoryUnderBoth(t *testing.T) {
 	pool.Refresh(t.Context())
 	if pinned := pool.Snapshot()[0].Pinned; pinned["a:latest"] != "resident" || !slices.Contains(pool.Snapshot()[0].Loaded, "b:latest") {
 		t.Errorf("%v", pool.Snapshot()[0])
+	}
+}
+
+func TestARequestGoesWhereItsModelIsInMemoryUnderTheNameOfACopy(t *testing.T) {
+	first, second := workertest.Start(t, "a:latest", "copy:latest"), workertest.Start(t, "a:latest", "copy:latest")
+	for _, worker := range []*workertest.Worker{first, second} {
+		worker.Remember(1, 0)
+		worker.SetDigest("one")
+	}
+	pool := fleet(t, []*workertest.Worker{first, second}, nil)
+	use(t, fleet(t, []*workertest.Worker{second}, nil), "copy")
+	pool.Refresh(t.Context())
+	model := modelname.Canonical("a")
+	if !pool.Resident(model) {
+		t.Error("it is not known to be in memory")
+	}
+	for range 5 {
+		lease := claim(t, pool, nodes.Want{Model: model})
+		if lease.Node.Address != second.Address {
+			t.Error("a request went where it would have to be loaded")
+		}
+		lease.Release()
 	}
 }
