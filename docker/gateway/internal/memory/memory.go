@@ -77,9 +77,7 @@ func New(settings config.Memory, shed func(share float64), m *metrics.Metrics, l
 		}),
 	}
 	g.room.Store(noBound) // until use has been read
-	for _, collector := range []prometheus.Collector{g.bytes, g.state, g.refused} {
-		m.Register(collector)
-	}
+	m.Register(g.bytes, g.state, g.refused)
 	return g
 }
 

@@ -193,7 +193,7 @@ func (m *Metrics) SetUp(dependency string, up bool) {
 }
 
 // Register adds what another package counts.
-func (m *Metrics) Register(collector prometheus.Collector) { m.registry.Register(collector) }
+func (m *Metrics) Register(collectors ...prometheus.Collector) { m.registry.Register(collectors...) }
 
 // SlotWait is where the waits for a slot of a model are observed.
 func (m *Metrics) SlotWait(model string) prometheus.Observer {
