@@ -44,22 +44,31 @@ type Aliases struct {
 	workers   Workers
 	residency Residency
 	database  Database
-	changed   func() // an alias is not what the gateways know
+	changed   func()             // an alias is not what the gateways know
+	gone      func(alias string) // it stands for nothing any more
 }
 
-// New returns what keeps names. changed is called after every change.
-func New(names *models.Names, workers Workers, residency Residency, database Database, log *slog.Logger, changed func()) *Aliases {
-	a := &Aliases{names: names, workers: workers, residency: residency, database: database, changed: changed}
+// New returns what keeps names. changed is called after every change that is asked for here, gone for every alias
+// that is no longer there, whoever deleted it.
+func New(names *models.Names, workers Workers, residency Residency, database Database, log *slog.Logger, changed func(), gone func(alias string)) *Aliases {
+	a := &Aliases{names: names, workers: workers, residency: residency, database: database, changed: changed, gone: gone}
 	a.Follower = follow.New("model aliases", a.load, log)
 	return a
 }
 
 func (a *Aliases) load(ctx context.Context) error {
 	records, err := a.database.Aliases(ctx)
-	if err == nil {
-		a.names.Set(records)
+	if err != nil {
+		return err
 	}
-	return err
+	before := a.names.All()
+	a.names.Set(records)
+	for _, alias := range before {
+		if a.names.Find(modelname.Canonical(alias.Name)) == nil {
+			a.gone(alias.Name)
+		}
+	}
+	return nil
 }
 
 // Routes names all routes.

@@ -67,12 +67,14 @@ type platform struct {
 	database *database
 	workers  *workers
 	changes  int
+	gone     []string
 	mux      *http.ServeMux
 }
 
 func open(records ...models.Record) *platform {
 	p := &platform{names: &models.Names{}, database: &database{records: records}, workers: &workers{}, mux: http.NewServeMux()}
-	p.Aliases = aliases.New(p.names, p.workers, p.workers, p.database, slog.New(slog.DiscardHandler), func() { p.changes++ })
+	p.Aliases = aliases.New(p.names, p.workers, p.workers, p.database, slog.New(slog.DiscardHandler), func() { p.changes++ },
+		func(alias string) { p.gone = append(p.gone, alias) })
 	p.Routes(func(pattern string, handler http.HandlerFunc) { p.mux.HandleFunc(pattern, handler) })
 	return p
 }
@@ -133,6 +135,19 @@ func TestTheStacksAliasIsNotChangedAndItsModelNotEvenLoaded(t *testing.T) {
 	}
 	if len(p.workers.loaded) != 0 || p.database.puts != 0 {
 		t.Errorf("loaded %v, %d writes", p.workers.loaded, p.database.puts)
+	}
+}
+
+func TestWhoCountsIsToldOfAliasesThatAreGoneAndOfNoOthers(t *testing.T) {
+	p := open(record(models.API, "chat", "old"), record(models.API, "house", "old"))
+	for _, records := range [][]models.Record{p.database.records, {record(models.API, "house", "new")}, {}} {
+		p.database.records = records
+		if err := p.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if gone := strings.Join(p.gone, " "); gone != "chat:latest house:latest" {
+		t.Errorf("told of %q", gone)
 	}
 }
 

@@ -51,3 +51,15 @@ func (m *Metrics) Alias(alias, name string, code int, took time.Duration) {
 	to.requests.Inc()
 	to.duration.Observe(took.Seconds())
 }
+
+// ForgetAlias removes what was counted for an alias that is gone.
+func (m *Metrics) ForgetAlias(alias string) {
+	m.aliases.known.forget(func(v variant) bool {
+		if v.alias != alias {
+			return false
+		}
+		m.aliases.requests.DeleteLabelValues(v.alias, v.name, strconv.Itoa(v.code))
+		m.aliases.duration.DeleteLabelValues(v.alias, v.name)
+		return true
+	})
+}

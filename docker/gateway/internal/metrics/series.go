@@ -34,6 +34,17 @@ func (s *series[K, V]) of(key K, find func(K) V) V {
 	return next[key]
 }
 
+// forget drops the series of the keys that are gone, which gone takes off the vector too: nobody adds one meanwhile.
+func (s *series[K, V]) forget(gone func(key K) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.known.Load(); known != nil {
+		left := maps.Clone(*known)
+		maps.DeleteFunc(left, func(key K, _ V) bool { return gone(key) })
+		s.known.Store(&left)
+	}
+}
+
 // answered is the labels of a request that has been answered.
 type answered struct {
 	api, model string

@@ -232,7 +232,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	service := inference.New(g.pool, standing, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
 	forwarder := proxy.New(g.pool, log, cfg.Workers.ResponseTimeout)
 	loads = residency.New(cfg, g.pool, forwarder, noDatabase{}, g.metrics, log, residency.Told{Pulled: func() {}})
-	named := aliases.New(standing, g.pool, loads, g.aliases, log, func() {})
+	named := aliases.New(standing, g.pool, loads, g.aliases, log, func() {}, g.metrics.ForgetAlias)
 	recorder := access.NewRecorder(g.metrics, g.log, slog.LevelInfo, cfg.Name, entrance.Leave)
 	tracer := tracing.New(cfg.Tracing, nil, cfg.Name, "test", g.metrics, log)
 	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, tracer, log)
