@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -17,12 +19,22 @@ from engine.values import MASK, Properties, secret_words, steps_of
 _COLOURS = {"+": "green", "-": "red", "~": "yellow", "=": "cyan", "error": "red", "warning": "yellow"}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """End the run as SIGTERM does: nobody reads any more what it says.
+
+        The library's own answer is to end the thread, which leaves whoever waits for it waiting.
+        """
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 class Shown:
     """Shows a run; everything said goes through here, so nothing that is known to be secret gets out."""
 
     def __init__(self, quiet: bool, planned: bool, live: bool) -> None:
         self.plan, self._quiet, self._planned, self._live = Plan(), quiet, planned, live and not quiet
-        self._console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
+        self._console = _Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
         self.table = Progress(
             TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
             TextColumn("{task.fields[doing]}", markup=False),

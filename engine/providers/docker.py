@@ -94,20 +94,15 @@ class DockerResource(Resource):
         """Outputs that only the daemon knows, or can tell better than the inputs."""
 
     def _outputs(self, found: Properties, inputs: Properties) -> Properties:
-        return {
-            **self.implied,
-            **_without_defaults(inputs),
-            **self._found(found, inputs),
-            "__meta": self.meta,
-        }
+        told = self._found(found, inputs)
+        return {**self.implied, **_without_defaults(inputs), **told, "__meta": self.meta}
 
     def check(self, ctx: Context, olds: Properties, news: Properties, seed: bytes) -> Properties:
         """Fill in defaults; an automatic name is kept for the resource's life."""
         drawn = f"{ctx.name}-{hashlib.sha256(seed).hexdigest()[:7]}"
         name = olds["name"] if "name" in olds.get("__defaults", []) else drawn
         defaults = {**self.defaults, "": {**self.defaults.get("", {}), "name": name}}
-        checked: Properties = _with_defaults(self.inputs, super().check(ctx, olds, news, seed), defaults)
-        return checked
+        return dict(_with_defaults(self.inputs, super().check(ctx, olds, news, seed), defaults))
 
     def diff(self, ctx: Context, olds: Properties, inputs: Properties, news: Properties) -> Diff:
         """Compare; a name that the program gave is taken until the old one is gone."""
@@ -163,8 +158,7 @@ class Network(DockerResource):
         return made["Id"], self._outputs(self._inspect(made["Id"]), inputs)
 
     def _inspect(self, id_: str) -> Properties:
-        found: Properties = self.api().inspect_network(id_)
-        return found
+        return dict(self.api().inspect_network(id_))
 
     def _remove(self, id_: str, olds: Properties) -> None:
         self.api().remove_network(id_)
@@ -187,8 +181,7 @@ class Volume(DockerResource):
         return name, self._outputs(found, inputs)
 
     def _inspect(self, id_: str) -> Properties:
-        found: Properties = self.api().inspect_volume(id_)
-        return found
+        return dict(self.api().inspect_volume(id_))
 
     def _remove(self, id_: str, olds: Properties) -> None:
         self.api().remove_volume(id_, force=True)

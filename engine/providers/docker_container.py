@@ -172,8 +172,7 @@ class Container(DockerResource):
         return {**self._settle(ctx, id_, news), "memorySwap": news.get("memorySwap")}
 
     def _inspect(self, id_: str) -> Properties:
-        found: Properties = self.api().inspect_container(id_)
-        return found
+        return dict(self.api().inspect_container(id_))
 
     def _remove(self, id_: str, olds: Properties) -> None:
         """Stop the container within its grace period; its unnamed volumes go with it."""

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from engine.state import Snapshot, deployment_document, read_deployment
 from engine.values import freeze, thaw
 from tests.engine.bench import Bench, Running
 
+ROOT = str(Path(__file__).parents[2])
 REFERENCE = Path(__file__).with_name("reference")
 WORD = "not-a-real-one"
 SECRETIVE = """
@@ -247,8 +249,8 @@ def test_a_read_only_state_folder_is_one_clear_error(bench: Bench, small_disk: P
     assert "a" in bench.run("export").stdout, "reading goes on"
 
 
-def _hold(bench: Bench) -> tuple[Running, threading.Event]:
-    """Start an `up` that stays in its first operation until the event is set."""
+def _gate(bench: Bench) -> tuple[threading.Event, threading.Event]:
+    """Let the first operation, which sets the first event, stay under way until the second is set."""
     reached, go = threading.Event(), threading.Event()
 
     def before(operation: str, name: str) -> None:
@@ -256,6 +258,12 @@ def _hold(bench: Bench) -> tuple[Running, threading.Event]:
         go.wait(30)
 
     bench.cloud.before = before
+    return reached, go
+
+
+def _hold(bench: Bench) -> tuple[Running, threading.Event]:
+    """Start an `up` that stays in its first operation until the event is set."""
+    reached, go = _gate(bench)
     running = bench.start("up", "--yes")
     assert reached.wait(30)
     return running, go
@@ -310,6 +318,28 @@ def test_an_interrupted_up_finishes_what_is_in_flight(bench: Bench, number: int)
     assert "pending_operations" not in bench.latest
     bench.cloud.before = lambda operation, name: None
     assert "+ 1 created" in bench.up().stdout
+
+
+def test_an_up_that_nobody_reads_any_more_ends_as_an_interrupted_one_does(bench: Bench) -> None:
+    bench.program('a = Thing("a")\nThing("b", size=a.link)')
+    reached, go = _gate(bench)
+    words = ["up", "--yes", "--stack", "dev", "--config-file", "state/Pulumi.dev.yaml"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "engine", *words], cwd=bench.folder, env=bench.env | {"PYTHONPATH": ROOT},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        assert reached.wait(30)
+        assert running.stdout
+        running.stdout.close()
+        go.set()
+        assert running.wait(30) == 130
+    finally:
+        running.kill()
+        running.wait()
+    assert list(bench.resources) == ["a"], "what was under way is recorded, nothing else was begun"
+    assert "pending_operations" not in bench.latest
+    assert list((bench.folder / "state/.pulumi/locks").rglob("*.json")) == []
 
 
 def test_history_and_backups_are_kept_for_the_cli(bench: Bench) -> None:
