@@ -49,8 +49,8 @@ def count(stage: Stage, rounds: int) -> Counted:
                     GATEWAY,
                     100 * seen["told"] / (reading * seen["changes"]),
                     *(seen["p50_ms"], seen["p99_ms"], seen["most_ms"]),
-                    *(seen["frames"] / reading / SECONDS, seen["messages"], seen["ended"]),
-                    100 * (after.cpu_s - before.cpu_s) / SECONDS,
+                    *(seen["frames"] / reading / seen["seconds"], seen["messages"], seen["ended"]),
+                    100 * (after.cpu_s - before.cpu_s) / seen["seconds"],
                     after.resident_mib,
                 )
     return counted

@@ -165,9 +165,11 @@ class FakeHub(BaseHTTPRequestHandler):
     sockets: ClassVar[list[socket.socket]] = []
 
     def do_GET(self) -> None:
+        self.sockets.append(
+            self.connection
+        )  # before its client can know: the first change may follow at once
         self.send_response(101)
         self.end_headers()
-        self.sockets.append(self.connection)
         with suppress(ConnectionResetError):  # by the one that has not read all
             self.connection.recv(1)  # until it leaves
 
@@ -188,7 +190,7 @@ def test_what_websockets_are_told_is_counted(load: Load) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), FakeHub) as server:
         threading.Thread(target=server.serve_forever).start()
         target = Target(f"127.0.0.1:{server.server_address[1]}", 0)
-        options = ("--clients", "3", "--stalled", "1", "--node", "n", "--length", "2500ms")
+        options = ("--clients", "3", "--stalled", "1", "--node", "n", "--length", "2s")
         seen = finished(load.watch(target, *options))
         server.shutdown()
     assert (seen["changes"], seen["told"], seen["messages"], seen["ended"]) == (2, 4, 1, 0)
