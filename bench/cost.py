@@ -1,7 +1,7 @@
 """What a request costs: CPU, time and memory, of the gateway beside nginx and no proxy at all."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -15,6 +15,9 @@ from tests.containers import build
 
 WARM_S = 0.5
 """After it, connections and models are known."""
+PROBE_S = 1
+SLOWER, SLOWEST = 0.7, 0.05
+"""From one rate that is tried to the next, and the least of them: shares of the first."""
 
 
 def measure(load: Load, target: Target, workload: Workload, seconds: float, seed: int) -> Round:
@@ -40,12 +43,29 @@ def measure(load: Load, target: Target, workload: Workload, seconds: float, seed
     )
 
 
+def carried(peak: float, p99_ms: Callable[[float], float], most_ms: float) -> float:
+    """Return the first of ever lower rates at which p99 is no more than it may be, or the least."""
+    rate = peak
+    while p99_ms(rate) > most_ms and rate * SLOWER >= peak * SLOWEST:
+        rate *= SLOWER
+    return rate
+
+
 def run(stage: Stage, workloads: Sequence[Workload], rounds: int, seconds: float) -> Sequence[Found]:
     """Measure workloads, each with all of its targets in every round."""
     with ExitStack() as stack:
         backends = stack.enter_context(stage.load.mocks(1))
         targets = _targets(stage, stack, backends, {name for one in workloads for name in one.targets})
-        return [_found(stage, targets, workload, rounds, seconds) for workload in workloads]
+        peaks: dict[Sequence[str], float] = {}
+        found = []
+        for workload in workloads:
+            print(f"{workload.name}: {workload.title}", file=sys.stderr)
+            if workload.share_of_peak:
+                if workload.drive not in peaks:
+                    peaks[workload.drive] = _peak(stage, targets, workload, seconds)
+                workload = _paced(workload, workload.share_of_peak * peaks[workload.drive])
+            found.append(_found(stage, targets, workload, rounds, seconds))
+        return found
 
 
 def _targets(stage: Stage, stack: ExitStack, backends: Sequence[str], wanted: set[str]) -> dict[str, Target]:
@@ -70,12 +90,6 @@ def _targets(stage: Stage, stack: ExitStack, backends: Sequence[str], wanted: se
 def _found(
     stage: Stage, targets: Mapping[str, Target], workload: Workload, rounds: int, seconds: float
 ) -> Found:
-    print(f"{workload.name}: {workload.title}", file=sys.stderr)
-    if workload.share_of_peak:
-        closed = replace(workload, drive=workload.peak)
-        peak = measure(stage.load, targets[GATEWAY], closed, seconds, next(stage.seeds)).per_s
-        rate = ("--rate", f"{peak * workload.share_of_peak:.0f}")
-        workload = replace(workload, drive=(*workload.drive, *rate))
     for target in workload.targets:
         measure(stage.load, targets[target], workload, WARM_S, next(stage.seeds))
     results: dict[str, list[Round]] = {target: [] for target in workload.targets}
@@ -88,3 +102,21 @@ def _found(
             flush=True,
         )
     return Found(workload, results)
+
+
+def _peak(stage: Stage, targets: Mapping[str, Target], workload: Workload, seconds: float) -> float:
+    """Return how many requests a second the gateway manages, and generator and backend are in time for."""
+
+    def direct_p99_ms(rate: float) -> float:
+        paced = _paced(workload, rate)
+        return measure(stage.load, targets[DIRECT], paced, PROBE_S, next(stage.seeds)).p99_ms
+
+    closed = replace(workload, drive=workload.peak)
+    managed = measure(stage.load, targets[GATEWAY], closed, seconds, next(stage.seeds)).per_s
+    rate = carried(managed, direct_p99_ms, workload.direct_p99_ms)
+    print(f"  the gateway manages {managed:.0f} a second, of which {rate:.0f} are carried", file=sys.stderr)
+    return rate
+
+
+def _paced(workload: Workload, rate: float) -> Workload:
+    return replace(workload, drive=(*workload.drive, "--rate", f"{rate:.0f}"))

@@ -26,8 +26,11 @@ class Workload:
     aim: float | None = None
     """The most that the gateway may cost, as a multiple of nginx."""
     share_of_peak: float | None = None
-    """Requests are sent at this share of the rate that the gateway manages of ``peak``."""
+    """Requests are sent at this share of the rate that the gateway manages of ``peak``, or of the one that
+    generator and backend carry, if that is lower."""
     peak: Sequence[str] = ("--clients", "64")
+    direct_p99_ms: float = 0
+    """With a share of the peak: the most that p99 may be without a proxy. Beyond it the generator is late."""
     p99_ms: float | None = None
     """The most that p99 may be."""
     added_p99_ms: float | None = None
@@ -55,6 +58,7 @@ def _paced(share: float, added_p99_ms: float | None = None) -> Workload:
         f"backend takes 20 ms, {share:.0%} of peak",
         ("--model", "slow", "--clients", "512"),
         share_of_peak=share,
+        direct_p99_ms=25,
         added_p99_ms=added_p99_ms,
     )
 
@@ -99,9 +103,10 @@ WORKLOADS = (
         "w5",
         "100% of answers cached, 50% of peak",
         CACHED.drive,
-        (GATEWAY,),
+        (DIRECT, GATEWAY),
         share_of_peak=0.5,
         peak=CACHED.drive,
+        direct_p99_ms=0.5,
         p99_ms=1,
     ),
 )

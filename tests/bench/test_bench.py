@@ -15,6 +15,7 @@ import pytest
 
 from bench import machine
 from bench.__main__ import main
+from bench.cost import carried
 from bench.machine import BenchError
 from bench.report import Column, Counted, Found, Round, chart, counted_table, table
 from bench.stage import in_turns
@@ -206,6 +207,11 @@ def test_all_targets_take_turns_in_each_round() -> None:
     assert list(in_turns(("a", "b"), 2)) == [(0, "a"), (0, "b"), (1, "b"), (1, "a")]
 
 
+@pytest.mark.parametrize(("most_ms", "rate"), [(100, 1000), (60, 490), (1, 57.6)])
+def test_a_rate_is_one_that_the_generator_carries_or_the_least(most_ms: float, rate: float) -> None:
+    assert carried(1000, lambda rate: rate / 10, most_ms) == pytest.approx(rate, rel=0.01)
+
+
 def found(ours: float, theirs: float, **workload: Any) -> Found:
     def rounds(cost: float) -> list[Round]:
         return [Round(cost * spread, 0.03, 1000, 1, 2, 20, 0) for spread in (1, 0.9, 1.1)]
@@ -223,6 +229,11 @@ def found(ours: float, theirs: float, **workload: Any) -> Found:
         ({"cpu_percent": 1}, "≤ 1 % of two cores: missed (1.50)"),
         ({"added_p99_ms": 0.3}, "≤ 0.3 ms added to p99: met (0.00)"),
         ({"p99_ms": 1}, "≤ 1 ms p99: missed (2.00)"),
+        ({"p99_ms": 3, "share_of_peak": 0.5, "direct_p99_ms": 2}, "≤ 3 ms p99: met (2.00)"),
+        (
+            {"p99_ms": 3, "share_of_peak": 0.5, "direct_p99_ms": 1},
+            "not measured: without a proxy p99 is 2.00 ms",
+        ),
     ],
 )
 def test_the_table_says_whether_an_aim_is_met(aim: dict[str, float], verdict: str) -> None:
