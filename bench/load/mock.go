@@ -28,8 +28,8 @@ const (
 )
 
 // alwaysLoaded are models by what they do: "bench" answers at once, "slow" after 20 ms, "paced" says a token
-// every 5 ms, or as late its whole answer.
-var alwaysLoaded = []string{"bench", "slow", "paced"}
+// every 5 ms, or as late its whole answer, and "cut" breaks off while it does.
+var alwaysLoaded = []string{"bench", "slow", "paced", "cut"}
 
 // faults are what a mock can be told to do, by GET /fault/NAME, until it is told otherwise.
 var faults = []string{"none", "slow", "500", "429", "cut"}
@@ -189,6 +189,8 @@ func (c *asker) answer(q question) error {
 		return c.write(embeddings(q.inputs))
 	case q.model == "paced":
 		return c.paced(q, fault)
+	case q.model == "cut":
+		return c.paced(q, "cut")
 	case q.model != "bench":
 		time.Sleep(upstream)
 	}

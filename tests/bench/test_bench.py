@@ -73,9 +73,12 @@ def test_requests_are_sent_at_the_rate_asked_for(load: Load, mock: str) -> None:
     assert drive(load, mock, "--rate", "100")["requests"] == 20
 
 
-def test_a_stream_that_breaks_off_and_says_nothing_is_silent(load: Load, mock: str) -> None:
-    ask(mock, "/fault/cut")
-    result = drive(load, mock, "--stream", "--model", "paced", "--clients", "1", "--each", "1")
+@pytest.mark.parametrize(("model", "fault"), [("paced", "cut"), ("cut", "none")])
+def test_a_stream_that_breaks_off_and_says_nothing_is_silent(
+    load: Load, mock: str, model: str, fault: str
+) -> None:
+    ask(mock, f"/fault/{fault}")
+    result = drive(load, mock, "--stream", "--model", model, "--clients", "1", "--each", "1")
     assert (result["requests"], result["reported"], result["silent"]) == (0, 0, 1)
 
 

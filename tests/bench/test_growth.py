@@ -97,7 +97,7 @@ def repeating(work: Callable[[], object], pause_s: float) -> Iterator[None]:
 
 def work(running: Running, peak: float, length_s: float) -> int:
     """Send all kinds of requests; return how many were answered whole."""
-    answered = 0
+    answered = broken = gone = 0
     until = time.monotonic() + length_s
 
     def others() -> None:
@@ -113,8 +113,8 @@ def work(running: Running, peak: float, length_s: float) -> int:
         running.ask("/api/tags", f"unknown-{uuid.uuid4()}")
 
     with repeating(others, 0.5):
-        while (left := until - time.monotonic()) > 1:
-            length = ("--length", f"{min(ROUND_S, left)}s")
+        while (remaining := until - time.monotonic()) > 1:
+            length = ("--length", f"{min(ROUND_S, remaining)}s")
 
             def start(*options: str, length: Sequence[str] = length) -> "subprocess.Popen[str]":
                 return running.stage.load.start(running.gateway, next(running.stage.seeds), *options, *length)
@@ -130,16 +130,17 @@ def work(running: Running, peak: float, length_s: float) -> int:
                 start("--clients", "64", "--rate", "100", "--model", "slow"),
                 start("--clients", "4", "--rate", "5", "--send", "large", "--share", "1"),
             ]
-            bad = [
-                start("--clients", "4", "--rate", "5", "--model", "cut", "--stream"),
-                start("--clients", "8", "--rate", "20", "--model", "paced", "--stream", "--leave", "100ms"),
-            ]
+            cut = start("--clients", "4", "--rate", "5", "--model", "cut", "--stream")
+            left = start("--clients", "8", "--rate", "20", "--model", "paced", "--stream", "--leave", "100ms")
             for result in map(finished, good):
                 answered += result["requests"]
                 ended_badly = {what: result[what] for what in ("failed", "silent", "reported", "statuses")}
                 assert not any(ended_badly.values()), result
-            for one in (watching, *bad):
-                finished(one)
+            broken += finished(cut)["reported"]
+            gone += len(finished(left)["left"])
+            finished(watching)
+    assert broken, "streams broke off"
+    assert gone, "clients left"
     return answered
 
 
