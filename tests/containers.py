@@ -47,7 +47,7 @@ def secrets(service: Service, identity: Identity) -> dict[str, str]:
         "tls.crt": identity.certificate,
         "tls.key": identity.key,
         **{name: identity.authority for name in names if name.endswith("ca.pem")},
-        **{name: PASSWORD for name in names if name.find(".") < 0},
+        **{name: PASSWORD for name in names if "." not in name},
         **own,
     }
 
