@@ -252,10 +252,13 @@ func (p *Pool) PinnedBy(model string) (settings, others []string) {
 		if slices.ContainsFunc(node.preload, is) {
 			settings = append(settings, node.Name)
 		}
-		if slices.ContainsFunc(p.pinned[node.Name], is) {
-			others = append(others, node.Name)
+	}
+	for name, models := range p.pinned { // of nodes that are not there now too: they may come back
+		if slices.ContainsFunc(models, is) {
+			others = append(others, name)
 		}
 	}
+	slices.Sort(others)
 	return settings, others
 }
 

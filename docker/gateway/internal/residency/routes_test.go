@@ -104,6 +104,18 @@ func TestWhatIsPreloadedToBeKeptIsPinnedUntilItIsUnloaded(t *testing.T) {
 	}
 }
 
+func TestAModelIsUnpinnedFromANodeThatIsNotThereToo(t *testing.T) {
+	p := start(t, several(t, 1, "a:latest"), wants())
+	p.database.pinned["left"] = []string{"a"}
+	p.pool.SetPinned(p.database.read())
+	if status, a, text := p.call(t, "POST", "/api/v1/models/a/unload", ""); status != 200 || len(a.Nodes) != 0 {
+		t.Errorf("%d %s", status, text)
+	}
+	if pinned := p.database.read()["left"]; len(pinned) != 0 {
+		t.Errorf("once it comes back it loads %v", pinned)
+	}
+}
+
 func TestTheProgressOfAPreloadIsStreamedWithThePullBeforeIt(t *testing.T) {
 	workers := several(t, 2, "b:latest")
 	p := start(t, workers, func(w *config.Workers) { w.Pull = true })
