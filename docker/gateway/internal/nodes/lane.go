@@ -88,7 +88,7 @@ func (p *Pool) reindex() {
 }
 
 // hot tells whether a request need not wait for the model to be loaded, as far as is known.
-func (l *lane) hot() bool { return l.loaded && (l.ready || !l.pinned) }
+func (l *lane) hot() bool { return (l.loaded && (l.ready || !l.pinned)) || l.remote() }
 
 func hash(text string) uint64 {
 	h := fnv.New64a()

@@ -118,6 +118,22 @@ func TestAModelThatRunsElsewhereIsNoneThatCouldMakeWay(t *testing.T) {
 	expectLoaded(t, worker, "b")
 }
 
+func TestAModelThatRunsElsewhereHasNothingToLoad(t *testing.T) {
+	worker := workertest.Start(t, "big-cloud")
+	pool := fleet(t, []*workertest.Worker{worker}, func(w *config.Workers) { w.Preload = []string{"big-cloud"} })
+	worker.Fail(workertest.Broken) // as one that may not ask for it without need
+	model := modelname.Canonical("big-cloud")
+	if jobs := pool.Due(); len(jobs) != 0 || !pool.Resident(model) {
+		t.Errorf("%d loads are due", len(jobs))
+	}
+	if err := pool.Load(t.Context(), pool.Healthy()[0], model, true, 0); err != nil || len(worker.Seen()) != 0 {
+		t.Errorf("%v, after %d requests", err, len(worker.Seen()))
+	}
+	if state := pool.Snapshot()[0].Pinned["big-cloud:latest"]; state != "resident" {
+		t.Errorf("its state is %q", state)
+	}
+}
+
 func TestModelsMakeWayForWhatWouldNotFitTheNodesMemory(t *testing.T) {
 	worker, pool := scarce(t, 4, func(w *config.Workers) {
 		w.LoadedModels = 0

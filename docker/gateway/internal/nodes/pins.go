@@ -89,7 +89,7 @@ func (p *Pool) Due() []Job {
 			continue
 		}
 		for _, pin := range node.pins {
-			if l := node.lanes[pin.model]; pin.due <= now && (l == nil || !l.ready || !l.kept) {
+			if l := node.lanes[pin.model]; pin.due <= now && (l == nil || (!l.remote() && (!l.ready || !l.kept))) {
 				node.bringing = true
 				jobs = append(jobs, Job{node, pin.name, p, pin})
 				break
@@ -121,13 +121,17 @@ func (j Job) Done(err error) (news bool) {
 func (p *Pool) Load(ctx context.Context, node *Node, model string, keep bool, idle time.Duration) error {
 	p.mu.Lock()
 	now := p.now()
-	l, takes := node.lanes[model], node.takes()
-	if l == nil || !takes {
+	l := node.lanes[model]
+	switch {
+	case !node.takes():
 		p.mu.Unlock()
-		if takes {
-			return ErrNotHeld
-		}
 		return ErrNotTaking
+	case l == nil:
+		p.mu.Unlock()
+		return ErrNotHeld
+	case l.remote():
+		p.mu.Unlock()
+		return nil // there is nothing to load
 	}
 	way, open := node.way(l, nil)
 	if l.loaded {
