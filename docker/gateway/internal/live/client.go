@@ -1,9 +1,7 @@
 package live
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"ollamamax/gateway/internal/auth"
+	"ollamamax/gateway/internal/reply"
 )
 
 const (
@@ -128,9 +127,7 @@ func (h *Hub) understand(text []byte) ask {
 	var wanted struct {
 		Subscribe []string `json:"subscribe"`
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&wanted); err != nil || wanted.Subscribe == nil {
+	if reply.Decode(text, &wanted) != nil || wanted.Subscribe == nil {
 		return ask{problem: `not a message such as {"subscribe": ["nodes", "rates"]}`}
 	}
 	var topics set

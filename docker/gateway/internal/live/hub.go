@@ -154,16 +154,11 @@ func (h *Hub) Run(ctx context.Context) {
 			h.judge(now)
 		}
 		look.Reset(lookEvery)
-		pause(ctx, h.settings.Flush) // what changes meanwhile is told together
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(h.settings.Flush): // what changes meanwhile is told together
+		}
 	}
 }
 

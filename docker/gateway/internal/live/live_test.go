@@ -278,7 +278,7 @@ func TestAClientFollowsTheTopicsThatItAsksFor(t *testing.T) {
 	f.wants(t, "numbers one 2")
 	f.says(t, `{"subscribe":["numbers","weather"]}`)
 	f.wants(t, `error subscribe: "weather" is no topic: there are letters, numbers`)
-	for _, odd := range []string{`{"unsubscribe":[]}`, `[]`, `{`, `{"subscribe":null}`} {
+	for _, odd := range []string{`{"unsubscribe":[]}`, `[]`, `{`, ``, `{"subscribe":null}`, `{"subscribe":[]} {}`} {
 		f.says(t, odd)
 		f.wants(t, `error not a message such as {"subscribe": ["nodes", "rates"]}`)
 	}
