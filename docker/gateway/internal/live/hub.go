@@ -84,15 +84,6 @@ type message struct {
 	text  []byte
 }
 
-// frame is what was put together last from the ring: those who keep up all send the same.
-type frame struct {
-	topics   set
-	from, to uint64
-	end      uint64 // of the ring at the time
-	text     []byte
-	counts   [maxTopics]uint64 // messages of each topic that it passes
-}
-
 // set of topics, by their places.
 type set uint8
 
