@@ -146,13 +146,17 @@ func (c *client) write(wire, life context.Context, helpers *sync.WaitGroup) erro
 				}
 			}
 		}
+		var asks <-chan ask
+		if len(c.notices) == 0 { // a client is heard again once it has been answered: none can pile answers up
+			asks = c.asks
+		}
 		select {
 		case <-life.Done():
 			return context.Cause(life)
 		case <-news:
 		case <-due.C:
 			ready = true
-		case asked := <-c.asks:
+		case asked := <-asks:
 			c.follow(asked)
 		case <-ping.C:
 			helpers.Go(func() { c.ping(wire) })

@@ -65,6 +65,21 @@ func TestAClientFollowsTheTopicsThatItAsksFor(t *testing.T) {
 	}
 }
 
+func TestAClientThatIsNotUnderstoodIsHeardAgainOnceItIsToldSo(t *testing.T) {
+	w := begin(t, func(c *config.Live) { c.Flush = 50 * time.Millisecond })
+	f := w.follow(t)
+	f.wants(t, "snapshot of letters numbers: 0")
+	const said = 20
+	for range said {
+		f.says(t, `{`)
+	}
+	for told := range said {
+		if messages, err := f.frame(t.Context()); err != nil || len(messages) != 1 || messages[0].Type != "error" {
+			t.Fatalf("after %d: %v, %v", told, messages, err)
+		}
+	}
+}
+
 func TestAFrameHasABatchAtMostAndComesNoSoonerThanTheFlush(t *testing.T) {
 	const flush = 40 * time.Millisecond
 	w := begin(t, func(c *config.Live) { c.Batch, c.Flush = 10, flush })
