@@ -1,6 +1,7 @@
 package nodes_test
 
 import (
+	"net"
 	"testing"
 
 	"ollamamax/gateway/internal/config"
@@ -27,7 +28,7 @@ func BenchmarkAcquire(b *testing.B) {
 			for range c.nodes {
 				hosts = append(hosts, workertest.Start(b, "tiny:latest").Address)
 			}
-			pool := startWith(b, direct{}, func(w *config.Workers) { w.Hosts, w.HealthInterval = hosts, config.Default().Workers.HealthInterval })
+			pool := startWith(b, net.DefaultResolver, func(w *config.Workers) { w.Hosts, w.HealthInterval = hosts, config.Default().Workers.HealthInterval })
 			eventually.True(b, "all up", func() bool { return len(pool.Holding(tiny)) == c.nodes })
 			b.ReportAllocs()
 			for b.Loop() {
@@ -44,7 +45,7 @@ func BenchmarkAcquire(b *testing.B) {
 
 func TestAClaimAllocatesNothing(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
-	pool := start(t, direct{}, worker.Address)
+	pool := start(t, net.DefaultResolver, worker.Address)
 	tiny := modelname.Canonical("tiny")
 	eventually.True(t, "up", func() bool { return len(pool.Holding(tiny)) == 1 })
 	allocations := testing.AllocsPerRun(1000, func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"testing"
@@ -45,6 +46,7 @@ func (n *names) set(err error, addresses map[string][]netip.Addr) {
 
 func loopback(last byte) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, last}) }
 
+// start runs a pool over hosts. Go's own resolver asks nobody for those that are addresses.
 func start(t testing.TB, resolver discovery.Resolver, hosts ...string) *nodes.Pool {
 	t.Helper()
 	return startWith(t, resolver, func(w *config.Workers) { w.Hosts = hosts })
@@ -108,20 +110,9 @@ func TestHostsThatDifferByTheirPortHaveDifferentNames(t *testing.T) {
 	eventually.True(t, "two names", func() bool { return nodeNames(pool) == "worker:1 worker:2 " })
 }
 
-// direct resolves addresses that are written as such.
-type direct struct{}
-
-func (direct) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
-	address, err := netip.ParseAddr(host)
-	if err != nil || network != "ip4" {
-		return nil, errors.New("no such host")
-	}
-	return []netip.Addr{address}, nil
-}
-
 func TestTheFailedNodeIsAvoidedWhileAnotherHoldsTheModelAndTakenOnlyAfterItCameBack(t *testing.T) {
 	first, second := workertest.Start(t, "tiny:latest"), workertest.Start(t, "tiny:latest")
-	pool := start(t, direct{}, first.Address, second.Address)
+	pool := start(t, net.DefaultResolver, first.Address, second.Address)
 	tiny := modelname.Canonical("tiny")
 	eventually.True(t, "both up", func() bool { return len(pool.Holding(tiny)) == 2 })
 
@@ -158,7 +149,7 @@ func TestTheFailedNodeIsAvoidedWhileAnotherHoldsTheModelAndTakenOnlyAfterItCameB
 
 func TestAModelOnNoNodeGetsAnyNodeAtOnceSoThatItWordsTheError(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
-	pool := start(t, direct{}, worker.Address)
+	pool := start(t, net.DefaultResolver, worker.Address)
 	eventually.True(t, "up", func() bool { return len(pool.Healthy()) == 1 })
 	lease, err := pool.Acquire(t.Context(), nodes.Want{Model: modelname.Canonical("unheard-of")}, nil)
 	if err != nil {
@@ -169,7 +160,7 @@ func TestAModelOnNoNodeGetsAnyNodeAtOnceSoThatItWordsTheError(t *testing.T) {
 
 func TestOutstandingRequestsAreCountedOnceReleasedOnce(t *testing.T) {
 	worker := workertest.Start(t, "tiny:latest")
-	pool := start(t, direct{}, worker.Address)
+	pool := start(t, net.DefaultResolver, worker.Address)
 	eventually.True(t, "up", func() bool { return len(pool.Healthy()) == 1 })
 	lease, err := pool.Acquire(t.Context(), nodes.Want{}, nil)
 	if err != nil {
@@ -186,7 +177,7 @@ func TestOutstandingRequestsAreCountedOnceReleasedOnce(t *testing.T) {
 }
 
 func TestAWaitEndsWithTheRequest(t *testing.T) {
-	pool := start(t, direct{}, "127.0.0.1:1")
+	pool := start(t, net.DefaultResolver, "127.0.0.1:1")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := pool.Acquire(ctx, nodes.Want{}, nil); !errors.Is(err, context.Canceled) {

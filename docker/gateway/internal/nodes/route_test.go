@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -24,7 +25,7 @@ var tiny, big = modelname.Canonical("tiny"), modelname.Canonical("big")
 // fleet runs a pool over workers, once it knows that they are up.
 func fleet(t testing.TB, workers []*workertest.Worker, change func(*config.Workers)) *nodes.Pool {
 	t.Helper()
-	pool := startWith(t, direct{}, func(w *config.Workers) {
+	pool := startWith(t, net.DefaultResolver, func(w *config.Workers) {
 		for _, worker := range workers {
 			w.Hosts = append(w.Hosts, worker.Address)
 		}

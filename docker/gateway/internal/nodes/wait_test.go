@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -279,7 +280,7 @@ func measured(t *testing.T, maxWait time.Duration) (*nodes.Pool, *metrics.Metric
 	settings.Hosts, settings.Slots, settings.Queue.MaxWait = []string{workertest.Start(t, "tiny:latest").Address}, 1, maxWait
 	m := metrics.New("test")
 	log := slog.New(slog.DiscardHandler)
-	pool := nodes.NewPool(settings, m, log, discovery.NewNames(settings.Hosts, time.Second, direct{}, log), nil)
+	pool := nodes.NewPool(settings, m, log, discovery.NewNames(settings.Hosts, time.Second, net.DefaultResolver, log), nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); pool.Run(ctx) }()

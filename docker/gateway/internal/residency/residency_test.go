@@ -5,8 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -62,16 +62,6 @@ func (d *database) read() map[string][]string {
 	return maps.Clone(d.pinned)
 }
 
-type loopback struct{}
-
-func (loopback) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
-	if network != "ip4" {
-		return nil, errors.New("no such host")
-	}
-	address, err := netip.ParseAddr(host)
-	return []netip.Addr{address}, err
-}
-
 func start(t *testing.T, workers []*workertest.Worker, change func(*config.Workers)) part {
 	t.Helper()
 	cfg := config.Default()
@@ -84,7 +74,7 @@ func start(t *testing.T, workers []*workertest.Worker, change func(*config.Worke
 	change(settings)
 	log, m := slog.New(slog.DiscardHandler), metrics.New("test")
 	var r *residency.Residency
-	pool := nodes.NewPool(*settings, m, log, discovery.NewNames(settings.Hosts, time.Minute, loopback{}, log), func() { r.Wake() })
+	pool := nodes.NewPool(*settings, m, log, discovery.NewNames(settings.Hosts, time.Minute, net.DefaultResolver, log), func() { r.Wake() })
 	d := &database{pinned: map[string][]string{}}
 	r = residency.New(cfg, pool, proxy.New(pool, log, time.Minute), d, m, log, residency.Told{
 		Pulled: func() {}, Pinned: func(context.Context) { pool.SetPinned(d.read()) },
