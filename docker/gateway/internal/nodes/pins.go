@@ -230,7 +230,9 @@ func (p *Pool) Named(names []string) (some []*Node, unknown string) {
 		if len(found) == 0 {
 			return nil, name
 		}
-		some = append(some, found...)
+		if !slices.Contains(some, found[0]) { // or else it is named twice
+			some = append(some, found...)
+		}
 	}
 	return some, ""
 }

@@ -116,6 +116,16 @@ func TestAModelIsUnpinnedFromANodeThatIsNotThereToo(t *testing.T) {
 	}
 }
 
+func TestANodeThatIsNamedTwiceIsAskedOnce(t *testing.T) {
+	worker := several(t, 1, "a:latest")[0]
+	p := start(t, []*workertest.Worker{worker}, wants())
+	name := p.pool.Snapshot()[0].Name
+	status, a, text := p.call(t, "POST", "/api/v1/models/a/preload", `{"nodes":["`+name+`","`+name+`"]}`)
+	if status != 200 || len(a.Nodes) != 1 || worker.Loads() != 1 {
+		t.Errorf("%d %s: %d loads", status, text, worker.Loads())
+	}
+}
+
 func TestTheProgressOfAPreloadIsStreamedWithThePullBeforeIt(t *testing.T) {
 	workers := several(t, 2, "b:latest")
 	p := start(t, workers, func(w *config.Workers) { w.Pull = true })
