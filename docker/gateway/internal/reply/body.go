@@ -31,7 +31,7 @@ func Decode(body []byte, value any) error {
 	if err := decoder.Decode(value); err != nil {
 		return fmt.Errorf("the request body: %w", err)
 	}
-	if decoder.More() {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("the request body goes on after its first value")
 	}
 	return nil

@@ -310,6 +310,7 @@ func TestTheRoutesOfAliases(t *testing.T) {
 				`targets[1].model: no worker has \"gone\": pull it first"}`},
 		{"PUT", "talk", `{"target":"tiny"}`, 400, `the request body: json: unknown field`},
 		{"PUT", "talk", `{} {}`, 400, `the request body goes on after its first value`},
+		{"PUT", "talk", `{} }`, 400, `the request body goes on after its first value`},
 		{"DELETE", "chat", "", 200, `"name":"chat:latest"`},
 		{"DELETE", "chat", "", 404, `no such alias`},
 	} {
