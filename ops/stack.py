@@ -1,12 +1,15 @@
 """A stack's state folder, and the engine that deploys it."""
 
+import contextlib
 import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -320,17 +323,35 @@ class Stack:
         }
         if "PULUMI_CONFIG_PASSPHRASE" not in env:
             env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.state / "passphrase")
-        done = subprocess.run(  # noqa: S603 - our own words
+        engine = subprocess.Popen(  # noqa: S603 - our own words
             [*program, *words, *stack, *config, *(["--simulate"] if self.simulated else [])],
             cwd=self.folder,
             env=env,
             stdout=subprocess.PIPE if capture else None,
             text=True,
-            check=False,
         )
-        if done.returncode != 0:
+        with _interrupts_left_to(engine):
+            printed, _ = engine.communicate()
+        if engine.returncode != 0:
             raise StackError(f"{words[0]} of stack {self.name} failed; the messages above say why")
-        return done.stdout or ""
+        return printed or ""
+
+
+@contextlib.contextmanager
+def _interrupts_left_to(engine: subprocess.Popen[str]) -> Iterator[None]:
+    """Wait for an engine that is interrupted: it finishes what is in flight and records it.
+
+    A terminal sends Ctrl-C to the engine as well; SIGTERM, which make passes on, comes to this process alone.
+    """
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: engine.terminate()),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def search_path() -> str:

@@ -1,16 +1,36 @@
 """A stack's state folder and the words for its engine, with an engine that records what it is asked."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ops.stack import Stack, StackError
 from tests.ops.conftest import SETTINGS, Checkout
+
+ROOT = Path(__file__).parents[2]
+SLOW_TO_END = """
+import signal, sys, time
+
+told = []
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: told.append(1))
+print("under way", flush=True)
+while not told:
+    time.sleep(0.01)
+time.sleep(1)
+print("recorded" if len(told) == 1 else "told more than once", flush=True)
+sys.exit(130)
+"""
+"""An engine that takes its time to end when it is interrupted."""
+UP = "import sys, pathlib, ops.stack; ops.stack.Stack('some', pathlib.Path(sys.argv[1])).up()"
 
 
 def mode(path: Path) -> int:
@@ -276,6 +296,27 @@ def test_a_failing_engine_is_told_with_the_stack(embedded: Checkout, monkeypatch
     with pytest.raises(StackError) as failed:
         embedded.stack.up()
     assert str(failed.value) == "up of stack some failed; the messages above say why"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_engine_that_is_interrupted_is_waited_for(embedded: Checkout, number: signal.Signals) -> None:
+    """Ctrl-C reaches the engine from the terminal, which knows the group; make's SIGTERM does not."""
+    (embedded.root / "engine" / "__main__.py").write_text(SLOW_TO_END)
+    words = [sys.executable, "-c", UP, str(embedded.root)]
+    running = subprocess.Popen(
+        words, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert running.stdout
+        assert running.stdout.readline() == "under way\n"
+        (os.killpg if number == signal.SIGINT else os.kill)(running.pid, number)
+        out, err = running.communicate(timeout=30)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+    assert out == "recorded\n"
+    assert "up of stack some failed" in err
+    assert running.returncode == 1
 
 
 def test_a_file_that_only_its_owner_may_read_is_never_wider_meanwhile(embedded: Checkout) -> None:
