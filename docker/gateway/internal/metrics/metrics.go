@@ -195,6 +195,11 @@ func (m *Metrics) SetUp(dependency string, up bool) {
 // Register adds what another package counts.
 func (m *Metrics) Register(collectors ...prometheus.Collector) { m.registry.Register(collectors...) }
 
+// Func registers a gauge, ollamamax_ and name, that is asked for its value when it is read.
+func (m *Metrics) Func(name, help string, value func() float64) {
+	m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ollamamax_" + name, Help: help}, value))
+}
+
 // SlotWait is where the waits for a slot of a model are observed.
 func (m *Metrics) SlotWait(model string) prometheus.Observer {
 	return m.slotWait.WithLabelValues(model)

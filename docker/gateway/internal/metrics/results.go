@@ -38,8 +38,3 @@ func newResults(registry *prometheus.Registry) results {
 	registry.Register(r.CacheRequests, r.CacheWrites, r.Joined, r.BatchSize, r.Inflated)
 	return r
 }
-
-// Func registers a gauge, ollamamax_ and name, that is asked for its value when it is read.
-func (m *Metrics) Func(name, help string, value func() float64) {
-	m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ollamamax_" + name, Help: help}, value))
-}
