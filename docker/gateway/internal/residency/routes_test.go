@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ollamamax/gateway/internal/config"
+	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/workertest"
 )
 
@@ -79,7 +80,8 @@ func TestWhatIsPreloadedToBeKeptIsPinnedUntilItIsUnloaded(t *testing.T) {
 	worker.Stop()
 	worker.Remember(2, 0)
 	worker.Restart(t)
-	p.becomes(t, worker, "a:latest", "resident")
+	eventually.True(t, "the worker has the model again", func() bool { return slices.Contains(worker.Loaded(), "a:latest") })
+	p.becomes(t, worker, "a:latest", "resident") // it was, while nobody had noticed that the worker was another
 
 	p.database.mu.Lock()
 	p.database.away = true
