@@ -12,13 +12,13 @@ def aliases(s: Settings) -> Iterator[str]:
     pulled = {listed_as(name) for pool in s.gpu_pools for name in pool.models} or set(
         map(listed_as, s.models)
     )
-    others: set[str] = set()
+    seen: set[str] = set()
     stand_for_others = {listed_as(one.name) for one in s.gateway.aliases if not _is_model(one)}
     for alias in s.gateway.aliases:
         path, name = f"gateway.aliases[{alias.name}]", listed_as(alias.name)
-        if name in others:
+        if name in seen:
             yield f"{path}: there are two aliases of this name"
-        others.add(name)
+        seen.add(name)
         targets = _targets(alias)
         if not any(target.weight for target in targets):
             yield f"{path}.targets: none has a weight above 0, so that nothing would answer"
