@@ -96,7 +96,8 @@ def _verdict(one: Found, found: Sequence[Found]) -> str:
 
     workload = one.workload
     if workload.share_of_peak and (direct := one.median(DIRECT, "p99_ms")) > workload.direct_p99_ms:
-        return f"not measured: without a proxy p99 is {direct:.2f} ms, so that the generator was late"
+        limit = workload.direct_p99_ms
+        return f"not measured: p99 without a proxy is {direct:.2f} ms, and may be {limit:g} ms"
     if workload.aim is not None:
         most("× nginx", statistics.median(one.ratios), workload.aim)
     if workload.p99_ms is not None:

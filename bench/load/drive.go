@@ -14,8 +14,12 @@ import (
 	"time"
 )
 
-// patience is how long a client waits for a whole answer.
-const patience = 60 * time.Second
+const (
+	patience = 60 * time.Second // how long a client waits for a whole answer
+	// ahead is how soon a connection is needed that is made before the first request: making it is not part of
+	// what is measured. Those that would idle for longer a server may close.
+	ahead = 2 * time.Second
+)
 
 // plan is what to send.
 type plan struct {
@@ -52,6 +56,8 @@ type result struct {
 // client is one connection and what it has seen.
 type client struct {
 	p     *plan
+	first int64 // number of its first request
+	alarm *alarm
 	conn  net.Conn
 	in    *bufio.Reader
 	until time.Time // deadline of the connection
@@ -77,13 +83,25 @@ func drive(p plan) (result, error) {
 	_ = probe.Close()
 
 	var number atomic.Int64
-	number.Store(p.seed)
-	started := time.Now()
+	number.Store(p.seed + int64(p.clients))
 	clients := make([]*client, p.clients)
 	var all sync.WaitGroup
 	for i := range clients {
-		c := &client{p: &p, seen: result{Statuses: map[string]int{}, Left: map[int64]int64{}}}
+		alarm, err := newAlarm()
+		if err != nil {
+			return result{}, err
+		}
+		defer alarm.close()
+		c := &client{p: &p, first: p.seed + int64(i), alarm: alarm, seen: result{Statuses: map[string]int{}, Left: map[int64]int64{}}}
 		clients[i] = c
+		if float64(i) < p.rate*ahead.Seconds() {
+			if err := c.connect(); err != nil {
+				return result{}, err
+			}
+		}
+	}
+	started := time.Now()
+	for _, c := range clients {
 		all.Go(func() { c.run(started, &number) })
 	}
 	all.Wait()
@@ -134,14 +152,20 @@ func (c *client) run(started time.Time, number *atomic.Int64) {
 	defer c.hangUp()
 	var n int64
 	for sent := 0; c.p.each == 0 || sent < c.p.each; sent++ {
-		if n++; n%c.p.row == 0 || sent == 0 {
+		switch n++; {
+		case sent == 0:
+			n = c.first * c.p.row
+		case n%c.p.row == 0:
 			n = (number.Add(1) - 1) * c.p.row
 		}
 		due := time.Now()
 		if c.p.rate > 0 {
 			// Counted from when it was due: a server that is late does not slow the load down.
 			due = started.Add(time.Duration(float64(n-c.p.seed) / c.p.rate * float64(time.Second)))
-			time.Sleep(time.Until(due))
+			if err := c.alarm.sleep(time.Until(due)); err != nil {
+				c.note(err)
+				return
+			}
 		}
 		if due.Sub(started) >= c.p.length {
 			return
@@ -183,11 +207,9 @@ func (c *client) note(err error) {
 // send sends a request, over a new connection where there is none.
 func (c *client) send(r request) error {
 	if c.conn == nil {
-		conn, err := net.DialTimeout("tcp", c.p.address, patience)
-		if err != nil {
+		if err := c.connect(); err != nil {
 			return err
 		}
-		c.conn, c.in, c.until = conn, bufio.NewReaderSize(conn, 16<<10), time.Time{}
 	}
 	// Its timer is not moved with every request: that would be a good part of what one costs here.
 	if now := time.Now(); c.until.Sub(now) < patience {
@@ -196,6 +218,15 @@ func (c *client) send(r request) error {
 	}
 	_, err := c.conn.Write(r.wire)
 	return err
+}
+
+func (c *client) connect() error {
+	conn, err := net.DialTimeout("tcp", c.p.address, patience)
+	if err != nil {
+		return err
+	}
+	c.conn, c.in, c.until = conn, bufio.NewReaderSize(conn, 16<<10), time.Time{}
+	return nil
 }
 
 // ask sends the n-th request and reads its answer.

@@ -82,8 +82,13 @@ func (m *mock) serve(address string) error {
 		}
 		go func() {
 			defer func() { _ = conn.Close() }()
-			c := &asker{Conn: conn, mock: m, in: bufio.NewReaderSize(conn, peeked)}
-			if err := c.answerAll(); !errors.Is(err, io.EOF) {
+			alarm, err := newAlarm()
+			if err == nil {
+				defer alarm.close()
+				c := &asker{Conn: conn, mock: m, alarm: alarm, in: bufio.NewReaderSize(conn, peeked)}
+				err = c.answerAll()
+			}
+			if !errors.Is(err, io.EOF) {
 				_, _ = fmt.Fprintln(os.Stderr, "mock:", err)
 			}
 		}()
@@ -93,8 +98,9 @@ func (m *mock) serve(address string) error {
 // asker is a connection to the mock.
 type asker struct {
 	net.Conn
-	mock *mock
-	in   *bufio.Reader
+	mock  *mock
+	alarm *alarm
+	in    *bufio.Reader
 }
 
 // question is what a request asks for.
@@ -192,7 +198,9 @@ func (c *asker) answer(q question) error {
 	case q.model == "cut":
 		return c.paced(q, "cut")
 	case q.model != "bench":
-		time.Sleep(upstream)
+		if err := c.alarm.sleep(upstream); err != nil {
+			return err
+		}
 	}
 	if q.path == "/api/chat" {
 		m.heard(q)
