@@ -62,6 +62,9 @@ func From(ctx context.Context) *Exchange {
 	return &Exchange{Start: time.Now()}
 }
 
+// Abandon notes that the client has gone.
+func (x *Exchange) Abandon(cause error) { x.Failed, x.Left, x.Cause = true, true, cause }
+
 // Waited adds time that was not the gateway's own: a client's upload or a worker's silence.
 func (x *Exchange) Waited(since time.Time) { x.waited.Add(int64(time.Since(since))) }
 

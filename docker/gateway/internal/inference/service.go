@@ -343,7 +343,7 @@ func (s *Service) deliver(r *Request, c Client, a *answer) error {
 
 // Left notes that the client has gone.
 func Left(x *exchange.Exchange, cause error) error {
-	x.Failed, x.Left, x.Cause = true, true, cause
+	x.Abandon(cause)
 	return ErrCut
 }
 

@@ -59,8 +59,9 @@ func (p *Proxy) All(w http.ResponseWriter, r *http.Request, targets []*nodes.Nod
 	began := time.Now()
 	outcomes := p.each(r, targets, body, lines.Write)
 	x.Waited(began)
-	if r.Context().Err() != nil {
-		clientGone(x, r.Context().Err())
+	if err := r.Context().Err(); err != nil {
+		x.Abandon(err)
+		panic(http.ErrAbortHandler)
 	}
 
 	answer := combine(r.URL.Path, outcomes)

@@ -43,8 +43,3 @@ func upstream(ctx context.Context, r *http.Request, node *nodes.Node, method str
 	}
 	return request, nil
 }
-
-func clientGone(x *exchange.Exchange, cause error) {
-	x.Failed, x.Left, x.Cause = true, true, cause
-	panic(http.ErrAbortHandler)
-}

@@ -130,8 +130,7 @@ func (r *Residency) preload(w http.ResponseWriter, q *http.Request, o order, nam
 	}
 	outcomes := r.bringAll(q.Context(), load{targets, name, o.Keep, 0}, show)
 	if err := q.Context().Err(); err != nil {
-		x := exchange.From(q.Context())
-		x.Failed, x.Left, x.Cause = true, true, err
+		exchange.From(q.Context()).Abandon(err)
 		panic(http.ErrAbortHandler)
 	}
 	status, text := sum(canonical, outcomes)
