@@ -85,6 +85,8 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
         print(f"{doing} ({session.stack}{', simulated' if run.simulation.used else ''}):", flush=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, run.interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which is how `nohup` starts it
+        signal.signal(signal.SIGHUP, shown.console.on_broken_pipe)
     try:
         with shown.table, contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
             if not preview:

@@ -20,7 +20,7 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow", "=": "cyan", "error": "red"
 
 
 class _Console(Console):
-    def on_broken_pipe(self) -> None:
+    def on_broken_pipe(self, *_: object) -> None:
         """End the run as SIGTERM does: nobody reads any more what it says.
 
         The library's own answer is to end the thread, which leaves whoever waits for it waiting.
@@ -34,11 +34,11 @@ class Shown:
 
     def __init__(self, quiet: bool, planned: bool, live: bool) -> None:
         self.plan, self._quiet, self._planned, self._live = Plan(), quiet, planned, live and not quiet
-        self._console = _Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
+        self.console = _Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
         self.table = Progress(
             TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
             TextColumn("{task.fields[doing]}", markup=False),
-            console=self._console, transient=True, disable=not self._live,
+            console=self.console, transient=True, disable=not self._live,
         )  # fmt: skip
         self._running: dict[int, Step] = {}
         self._secrets: set[str] = set()
@@ -94,7 +94,7 @@ class Shown:
                 if urn and urn not in text:
                     text = f"{named(urn)}: {text}"
                 text = text if severity == "info" else f"{severity}: {text}"
-                self._console.print(Text(text, style=_COLOURS.get(severity, "")))
+                self.console.print(Text(text, style=_COLOURS.get(severity, "")))
 
     def _learn(self, step: Step) -> None:
         for state in filter(None, (step.old, step.new)):
@@ -110,7 +110,7 @@ class Shown:
     def _line(self, step: Step, what: str) -> None:
         if not self._quiet:
             line, colour = f"{_title(step)} {what}", _COLOURS.get(PREFIXES[step.op][0], "")
-            self._console.print(Text(self.masked(line), style=colour))
+            self.console.print(Text(self.masked(line), style=colour))
 
 
 def _title(step: Step) -> str:

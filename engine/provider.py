@@ -338,8 +338,7 @@ class _Adapter(provider_pb2_grpc.ResourceProviderServicer):
 
 def _plain(struct: struct_pb2.Struct) -> Properties:
     """Properties as hooks see them: no `Secret` anywhere."""
-    plain: Properties = reveal(from_wire(struct))
-    return plain
+    return dict(reveal(from_wire(struct)))
 
 
 def _wired(values: Properties, inputs: Properties) -> struct_pb2.Struct:

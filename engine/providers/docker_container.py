@@ -139,8 +139,7 @@ class Container(DockerResource):
         return outputs
 
     def _logs(self, id_: str, lines: int | str) -> str:
-        text: bytes = self.api().logs(id_, stdout=True, stderr=True, tail=lines)
-        return text.decode(errors="replace")
+        return str(self.api().logs(id_, stdout=True, stderr=True, tail=lines), errors="replace")
 
     def _found(self, found: Properties, inputs: Properties) -> Properties:
         """Outputs; one that stopped and should run has `mustRun` false, which `update` mends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -320,18 +321,27 @@ def test_an_interrupted_up_finishes_what_is_in_flight(bench: Bench, number: int)
     assert "+ 1 created" in bench.up().stdout
 
 
-def test_an_up_that_nobody_reads_any_more_ends_as_an_interrupted_one_does(bench: Bench) -> None:
+@pytest.mark.parametrize("terminal", [False, True])
+def test_an_up_that_nobody_reads_any_more_ends_as_an_interrupted_one_does(
+    bench: Bench, terminal: bool
+) -> None:
     bench.program('a = Thing("a")\nThing("b", size=a.link)')
     reached, go = _gate(bench)
     words = ["up", "--yes", "--stack", "dev", "--config-file", "state/Pulumi.dev.yaml"]
+    reading, writing = os.openpty() if terminal else os.pipe()
     running = subprocess.Popen(
         [sys.executable, "-m", "engine", *words], cwd=bench.folder, env=bench.env | {"PYTHONPATH": ROOT},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdout=writing, stderr=writing,
     )  # fmt: skip
     try:
         assert reached.wait(30)
-        assert running.stdout
-        running.stdout.close()
+        os.close(writing)
+        os.close(reading)
+        if terminal:
+            running.send_signal(signal.SIGHUP)  # as the kernel does when the terminal in control goes
+            output = Path(f"/proc/{running.pid}/fd/1")
+            while running.poll() is None and output.readlink() != Path(os.devnull):
+                time.sleep(0.02)
         go.set()
         assert running.wait(30) == 130
     finally:
