@@ -22,6 +22,9 @@ def test_the_gateway_follows_its_workers_with_no_more_rights_than_it_is_given(
     plane.request("post", f"{home}/roles", follower)
     bind(plane, f"{home}/rolebindings", namespace, "gateway", "Role", "gateway")
     bind(plane, f"{home}/rolebindings", namespace, "admin", "ClusterRole", "cluster-admin")
+    # A node that nobody serves: its pods stay as the test leaves them until the test takes them away.
+    node = f"unserved-{namespace}"
+    plane.request("post", "/api/v1/nodes", {"metadata": {"name": node}, "spec": {"unschedulable": True}})
     server = json.loads(plane.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
     done = subprocess.run(
         ["go", "test", "-tags", "kubernetes", "-count=1", "-run", "RealCluster", "./internal/discovery"],
@@ -31,6 +34,7 @@ def test_the_gateway_follows_its_workers_with_no_more_rights_than_it_is_given(
             "OLLAMAMAX_TEST_CLUSTER": server,
             "OLLAMAMAX_TEST_CLUSTER_CA": str(plane.folder / "ca.crt"),
             "OLLAMAMAX_TEST_NAMESPACE": namespace,
+            "OLLAMAMAX_TEST_NODE": node,
             "OLLAMAMAX_TEST_TOKEN": str(token(plane, namespace, "gateway", tmp_path)),
             "OLLAMAMAX_TEST_ADMIN": str(token(plane, namespace, "admin", tmp_path)),
         },
@@ -39,6 +43,7 @@ def test_the_gateway_follows_its_workers_with_no_more_rights_than_it_is_given(
         text=True,
         check=False,
     )
+    plane.request("delete", f"/api/v1/nodes/{node}")
     assert done.returncode == 0, done.stdout
     assert "no tests to run" not in done.stdout
 

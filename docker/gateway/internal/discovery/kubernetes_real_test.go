@@ -118,21 +118,24 @@ func TestTheWorkersOfARealClusterAreFollowed(t *testing.T) {
 	becomes("map[]")
 
 	p.do(t, "POST", "/services", `{"metadata":{"name":"worker"},"spec":{"clusterIP":"None","selector":{"app":"worker"},"ports":[{"name":"tcp","port":11434}]}}`)
-	pod := func(name string) string {
-		// The finalizer holds it back when it ends, as an answer under way would.
-		return fmt.Sprintf(`{"metadata":{"name":%q,"labels":{"app":"worker"},"finalizers":["example.org/answer"]},
-			"spec":{"nodeName":"node-1","containers":[{"name":"ollama","image":"example.org/ollama"}]}}`, name)
+	add := func(name, address string) {
+		p.do(t, "POST", "/pods", fmt.Sprintf(`{"metadata":{"name":%q,"labels":{"app":"worker"}},
+			"spec":{"nodeName":%q,"containers":[{"name":"ollama","image":"example.org/ollama"}]}}`, name, needed(t, "OLLAMAMAX_TEST_NODE")))
+		p.do(t, "PATCH", "/pods/"+name+"/status", fmt.Sprintf(`{"status":{"phase":"Running","podIP":%[1]q,"podIPs":[{"ip":%[1]q}],
+			"conditions":[{"type":"Ready","status":"True"}]}}`, address))
 	}
-	p.do(t, "POST", "/pods", pod("worker-a"))
+	remove := func(name string, graceS int) {
+		p.do(t, "DELETE", "/pods/"+name, fmt.Sprintf(`{"gracePeriodSeconds":%d}`, graceS))
+	}
+	add("worker-a", "10.9.0.1")
 	becomes("map[worker-a:is there]")
-	p.do(t, "POST", "/pods", pod("worker-b"))
+	add("worker-b", "10.9.0.2")
 	becomes("map[worker-a:is there worker-b:is there]")
-	p.do(t, "DELETE", "/pods/worker-a", `{"gracePeriodSeconds":300}`)
+	remove("worker-a", 300)
 	becomes("map[worker-a:leaves worker-b:is there]")
-	p.do(t, "PATCH", "/pods/worker-a", `{"metadata":{"finalizers":null}}`)
+	remove("worker-a", 0)
 	becomes("map[worker-b:is there]")
-	p.do(t, "PATCH", "/pods/worker-b", `{"metadata":{"finalizers":null}}`)
-	p.do(t, "DELETE", "/pods/worker-b", `{"gracePeriodSeconds":0}`)
+	remove("worker-b", 0)
 	becomes("map[]")
 
 	for _, path := range []string{"/pods", "/secrets", "/services"} {
