@@ -67,18 +67,30 @@ def raw(file: Path, stack: str) -> dict[str, Any]:
         SettingsError: if the file cannot be read, is not YAML, or holds no settings.
     """
     try:
-        document = yaml.load(file.read_text(), _StackFile)  # noqa: S506 - a safe loader
-    except OSError as error:
-        raise SettingsError(f"stack {stack}: cannot read {file}: {error.strerror}") from error
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SettingsError(f"stack {stack}: {file}{line}: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"stack {stack}: {file} is not YAML: {error}") from error
-    config = document.get("config") if isinstance(document, dict) else None
+        found = document(file)
+    except SettingsError as error:
+        raise SettingsError(f"stack {stack}: {error}") from error
+    config = found.get("config") if isinstance(found, dict) else None
     if not isinstance(config, dict):
         raise SettingsError(f"stack {stack}: {file} has no settings: they belong under `config:`")
     return _ours(config)
+
+
+def document(file: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Return what a YAML file holds.
+
+    Raises:
+        SettingsError: if it cannot be read, is not YAML, or says something twice.
+    """
+    try:
+        return yaml.load(file.read_text(), _StackFile)  # noqa: S506 - a safe loader
+    except OSError as error:
+        raise SettingsError(f"cannot read {file}: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SettingsError(f"{file}{line}: {error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not YAML: {error}") from error
 
 
 def catalogue(settings: Settings) -> models.Catalogue:
@@ -103,15 +115,24 @@ def parse(given: Mapping[str, Any], stack: str) -> Settings:
         # JSON mode: a list is a tuple and a string an address, while "5" is still no number.
         settings = Settings.model_validate_json(json.dumps(dict(given)), by_alias=True, by_name=False)
     except ValidationError as error:
-        problems = sorted(_describe(detail) for detail in _distinct(error.errors()))
+        problems = describe(error, Settings)
     else:
         known, unreadable = _catalogue(settings)
         problems = unreadable or budgets.check(settings, stack, known)
         if not problems:
             return settings
+    raise SettingsError(f"stack {stack}: the settings have {listed(problems)}")
+
+
+def describe(error: ValidationError, of: type[BaseModel]) -> list[str]:
+    """Return what is wrong with what a file gives for ``of``, a line a problem: path, value, limit, way out."""
+    return sorted(_describe(detail, of) for detail in _distinct(error.errors()))
+
+
+def listed(problems: Sequence[str]) -> str:
+    """Return how many problems there are, and each on a line of its own."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = "\n".join(f"  {problem}" for problem in problems)
-    raise SettingsError(f"stack {stack}: the settings have {count}:\n{lines}")
+    return "\n".join([f"{count}:", *(f"  {problem}" for problem in problems)])
 
 
 def _ours(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,7 +174,7 @@ def _distinct(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
     return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in inside]
 
 
-def _describe(detail: ErrorDetails) -> str:
+def _describe(detail: ErrorDetails, of: type[BaseModel]) -> str:
     """Return one line: the setting's path, its value, the limit and the way out."""
     location = detail["loc"]
     path = ".".join(str(part) for part in location)
@@ -161,7 +182,7 @@ def _describe(detail: ErrorDetails) -> str:
     limits = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
-            return f"{path}: unknown setting{_suggest(location)}"
+            return f"{path}: unknown setting{_suggest(location, of)}"
         case "missing":
             return f"{path}: is missing"
         case "less_than_equal":
@@ -186,15 +207,17 @@ def _describe(detail: ErrorDetails) -> str:
             return f"{path}: {value} is not {limits['expected']}"
         case "string_pattern_mismatch":
             return f"{path}: {value} is not {IN_WORDS[limits['pattern']]}"
+        case "value_error" if isinstance(detail["input"], str):
+            return f"{path}: {value} {_address_problem(location, detail['input'], of)}"
         case "value_error":
-            return f"{path}: {value} {_address_problem(location, detail['input'])}"
+            return f"{path}: {limits['error']}"
         case _:
             return f"{path}: {value}: {detail['msg']}"
 
 
-def _address_problem(location: tuple[str | int, ...], value: str) -> str:
+def _address_problem(location: tuple[str | int, ...], value: str, of: type[BaseModel]) -> str:
     """Return what is wrong with an IP address or network: the only values that Python's own types check."""
-    field = _field(location)
+    field = _field(location, of)
     kinds = (field.annotation, *get_args(field.annotation)) if field else ()
     if IPv4Network not in kinds:
         return "is not an IPv4 address, such as 127.0.0.1"
@@ -205,18 +228,18 @@ def _address_problem(location: tuple[str | int, ...], value: str) -> str:
     return f"is an address inside a network: write {network}"
 
 
-def _suggest(location: tuple[str | int, ...]) -> str:
+def _suggest(location: tuple[str | int, ...], of: type[BaseModel]) -> str:
     """Return a hint with the nearest setting of the block in which the unknown key stands."""
-    outer = _field(location[:-1])
-    block = _block(outer.annotation) if outer else Settings
+    outer = _field(location[:-1], of)
+    block = _block(outer.annotation) if outer else of
     names = [field.alias or name for name, field in block.model_fields.items()] if block else []
     near = difflib.get_close_matches(str(location[-1]), names, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(names))}"
 
 
-def _field(location: Sequence[str | int]) -> FieldInfo | None:
+def _field(location: Sequence[str | int], of: type[BaseModel]) -> FieldInfo | None:
     """Return the field at ``location``, or the list that holds it; None stands for the whole."""
-    block: type[BaseModel] | None = Settings
+    block: type[BaseModel] | None = of
     field = None
     for part in location:
         if block and isinstance(part, str):  # a number is a place in the list of blocks
