@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from rehearsal.verdict import Row
+
 GENERAL = "general"
 """Stands for the pool of all nodes that have no GPU."""
 
@@ -126,10 +128,10 @@ class Record(BaseModel):
     started: str
     """ISO 8601, UTC."""
     versions: Mapping[str, str]
-    substitutions: Sequence[tuple[str, str]]
-    """What of the program was replaced: what it says, what stands there."""
-    overlay: Sequence[tuple[str, str, str]]
-    """Shortened durations: what, as deployed, as played."""
+    substitutions: Sequence[Row]
+    """What of the program was replaced."""
+    overlay: Sequence[Row]
+    """Shortened durations."""
     simulated: Sequence[str]
     expected: Expected
     samples: list[Sample] = []
@@ -173,4 +175,3 @@ def allowed(at_a_time: str, wanted: int) -> int:
     if not at_a_time.endswith("%"):
         return int(at_a_time)
     return -(-wanted * int(at_a_time.removesuffix("%")) // 100)
-

@@ -5,15 +5,15 @@ A file is YAML, checked as strictly as a stack's: docs/rehearsal.md explains it 
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
+from rehearsal.stage import Part
 from stacks import Settings
 from stacks.block import Block, Label, Percent, Seconds
 from stacks.loading import SettingsError, describe, document, listed
 
-Part = Literal["prometheus", "autoscaler", "keda"]
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 AtLeast0 = Annotated[int, Field(ge=0, le=86_400)]
 
@@ -76,6 +76,10 @@ class Rollout(Block):
 
     errors_percent: Annotated[int, Field(ge=0, le=100)] = 0
     """Requests that the new version fails, percent."""
+    never_ready: bool = False
+    """Whether no pod of the new version becomes ready."""
+    watch_s: Seconds = 60
+    """How long the gate watches the new version once it is ready, seconds."""
 
 
 class Wait(Block):
@@ -257,17 +261,21 @@ def _unfit(scenario: Scenario, settings: Settings) -> list[str]:
         kind, given = step.given
         if isinstance(given, Load):
             problems += [
-                f"steps.{index}.load.pools.{place}: the stack has no pool {pool}; its pools: {', '.join(pools)}"
+                f"steps.{index}.load.pools.{place}: the stack has no pool {pool}, it has {', '.join(pools)}"
                 for place, pool in enumerate(given.pools)
                 if pool not in pools
             ]
         if isinstance(given, LoseZone) and given.zone > len(zones):
             key = "loseZone" if kind == "lose_zone" else "returnZone"
-            problems.append(f"steps.{index}.{key}.zone: {given.zone} is more than the stack's {len(zones)} zones")
+            problems.append(
+                f"steps.{index}.{key}.zone: {given.zone} is more than the stack's {len(zones)} zones"
+            )
         if isinstance(given, Expect):
             if given.since and given.since not in names:
                 known = ", ".join(sorted(names)) or "none has a name"
-                problems.append(f"steps.{index}.expect.since: no step before it is named {given.since}: {known}")
+                problems.append(
+                    f"steps.{index}.expect.since: no step before it is named {given.since}: {known}"
+                )
             elif not acted:
                 problems.append(f"steps.{index}.expect: no step before it does anything: it must follow one")
         elif kind != "wait":

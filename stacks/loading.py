@@ -125,7 +125,7 @@ def parse(given: Mapping[str, Any], stack: str) -> Settings:
 
 
 def describe(error: ValidationError, of: type[BaseModel]) -> list[str]:
-    """Return what is wrong with what a file gives for ``of``, a line a problem: path, value, limit, way out."""
+    """Return a line for each thing that is wrong in a file of ``of``: path, value, limit, way out."""
     return sorted(_describe(detail, of) for detail in _distinct(error.errors()))
 
 

@@ -6,7 +6,7 @@ KEDA, metrics-server, Prometheus and the forecaster are the real programs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -84,6 +84,12 @@ class Stage(Protocol):
 
     def use(self, usage: Mapping[str, Usage]) -> None:
         """Let the pods of services, by name, use so much CPU and memory from now on."""
+
+    def offer(self, *, spot: bool = True, without_zones: Collection[str] = ()) -> None:
+        """Let there be spot capacity or none, and none at all in some zones, from now on.
+
+        Karpenter reads what is to be had when it starts, so it is started again.
+        """
 
     def kill(self, part: Part) -> None:
         """End a part, at once."""
