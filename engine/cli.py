@@ -117,21 +117,18 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
     return INTERRUPTED if run.interrupted else int(run.failed)
 
 
-def _outputs(args: argparse.Namespace, session: Session) -> int:
-    found = session.open().snapshot.outputs
-    shown = reveal(found) if args.show_secrets else mask(found)
+def _outputs(args: argparse.Namespace, session: Session) -> None:
+    shown = (reveal if args.show_secrets else mask)(session.open().snapshot.outputs)
     as_json = json.dumps(shown, indent=2, ensure_ascii=False)
     print(as_json if args.json else "\n".join(outputs_lines(shown, shown)))
-    return 0
 
 
-def _export(args: argparse.Namespace, session: Session) -> int:
+def _export(args: argparse.Namespace, session: Session) -> None:
     latest = session.open().backend.load() or {}
     print(json.dumps({"version": 3, "deployment": latest}, indent=4, ensure_ascii=False))
-    return 0
 
 
-def _import(args: argparse.Namespace, session: Session) -> int:
+def _import(args: argparse.Namespace, session: Session) -> None:
     with session.backend.lock():
         session.open(create=True)
         try:
@@ -147,15 +144,13 @@ def _import(args: argparse.Namespace, session: Session) -> int:
             raise EngineError(f"{args.file}: {problem}; the stack is as it was")
         session.save(snapshot)
     print("Import complete.")
-    return 0
 
 
-def _cancel(args: argparse.Namespace, session: Session) -> int:
+def _cancel(args: argparse.Namespace, session: Session) -> None:
     print(f"locks of {session.stack} removed: {session.backend.cancel()}")
-    return 0
 
 
-_COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace, Session], int]]] = {
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace, Session], int | None]]] = {
     "preview": ("show what `up` would change", _operation),
     "up": ("bring the stack to what the program describes", _operation),
     "refresh": ("bring the state to what is really there", _operation),
@@ -171,7 +166,7 @@ def main() -> int:
     """Run the command line and return its exit status."""
     args = _arguments()
     try:
-        return _COMMANDS[args.command][1](args, Session(args.stack, args.config_file, args.simulate))
+        return _COMMANDS[args.command][1](args, Session(args.stack, args.config_file, args.simulate)) or 0
     except (EngineError, OSError) as error:  # of the system: a file that can't be read
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -28,6 +28,12 @@ class _Console(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
         os.kill(os.getpid(), signal.SIGTERM)
 
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError:  # a terminal that is gone: the library knows pipes alone
+            self.on_broken_pipe()
+
 
 class Shown:
     """Shows a run; everything said goes through here, so nothing that is known to be secret gets out."""
@@ -120,5 +126,4 @@ def _title(step: Step) -> str:
 def named(urn: str) -> str:
     """Return a resource as people name it: docker:index:Container web."""
     _, _, type_, name = urn.split("::", 3)
-    short = re.sub(r"/([^:]*):(?=(?i:\1)$)", ":", type_.rpartition("$")[2])
-    return f"{short} {name}"
+    return re.sub(r"/([^:]*):(?=(?i:\1)$)", ":", type_.rpartition("$")[2]) + f" {name}"

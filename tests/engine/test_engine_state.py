@@ -321,14 +321,12 @@ def test_an_interrupted_up_finishes_what_is_in_flight(bench: Bench, number: int)
     assert "+ 1 created" in bench.up().stdout
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-def test_an_up_that_nobody_reads_any_more_ends_as_an_interrupted_one_does(
-    bench: Bench, terminal: bool
-) -> None:
+@pytest.mark.parametrize("reader", ["pipe", "terminal", "terminal in control"])
+def test_an_up_that_nobody_reads_any_more_ends_as_an_interrupted_one_does(bench: Bench, reader: str) -> None:
     bench.program('a = Thing("a")\nThing("b", size=a.link)')
     reached, go = _gate(bench)
     words = ["up", "--yes", "--stack", "dev", "--config-file", "state/Pulumi.dev.yaml"]
-    reading, writing = os.openpty() if terminal else os.pipe()
+    reading, writing = os.pipe() if reader == "pipe" else os.openpty()
     running = subprocess.Popen(
         [sys.executable, "-m", "engine", *words], cwd=bench.folder, env=bench.env | {"PYTHONPATH": ROOT},
         stdout=writing, stderr=writing,
@@ -337,8 +335,8 @@ def test_an_up_that_nobody_reads_any_more_ends_as_an_interrupted_one_does(
         assert reached.wait(30)
         os.close(writing)
         os.close(reading)
-        if terminal:
-            running.send_signal(signal.SIGHUP)  # as the kernel does when the terminal in control goes
+        if reader == "terminal in control":
+            running.send_signal(signal.SIGHUP)  # as the kernel does when it goes
             output = Path(f"/proc/{running.pid}/fd/1")
             while running.poll() is None and output.readlink() != Path(os.devnull):
                 time.sleep(0.02)
