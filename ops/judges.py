@@ -9,27 +9,17 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ops import schemas as published
 from ops.stack import CACHE, ROOT, StackError, search_path
-from rehearsal import controlplane
+from rehearsal import controlplane, programs
 
 KUBE_SCORE = "github.com/zegl/kube-score/cmd/kube-score@v1.20.0"
 KUBECONFORM = "github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0"
 CHECKOV = ROOT / "ops" / "checkov"
-CUSTOM_KINDS = {
-    "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds",
-    "sigs.k8s.io/karpenter@v1.9.0": "pkg/apis/crds",
-    "sigs.k8s.io/secrets-store-csi-driver@v1.5.3": "config/crd/bases",
-}
-"""Go modules that define kinds which stacks use, and the folder in each that holds the definitions."""
 WAYS = {"go": "install Go 1.24 or newer", "uv": "install it with make setup"}
 """How a program is had that installs the others."""
 VERSION = "version"
@@ -83,15 +73,15 @@ def schemas() -> Schemas:
     """Return the schemas that a real API server publishes; custom kinds are shown to it first.
 
     Raises:
-        StackError: if definitions of kinds cannot be had.
-        ControlPlaneError: if the API server cannot be built or started.
+        RehearsalError: if definitions of kinds cannot be had, or the API server cannot be built or started.
     """
     plane = controlplane.build()
-    about = json.dumps([plane.name, CUSTOM_KINDS, Path(published.__file__).read_text()])
+    modules = [f"{one.path}@{one.version}" for one in programs.CUSTOM_KINDS]
+    about = json.dumps([plane.name, modules, Path(published.__file__).read_text()])
     folder = CACHE / f"schemas-{_digest(about)}"
     if not folder.exists():
         _say("asking an API server for its schemas")
-        definitions = [one for module, part in CUSTOM_KINDS.items() for one in _definitions(module, part)]
+        definitions = [one for module in programs.CUSTOM_KINDS for one in module.definitions()]
         with tempfile.TemporaryDirectory(dir=CACHE) as name, controlplane.running(Path(name)) as server:
             made = Path(name) / folder.name
             made.mkdir()
@@ -111,15 +101,6 @@ def _built(module: str) -> Path:
         _say(f"building {name} {version}")
         _do("go", ["install", module], GOBIN=str(program.parent), GOFLAGS="")
     return program
-
-
-def _definitions(module: str, part: str) -> Iterator[dict[str, Any]]:
-    """Yield the custom kinds that a Go module defines."""
-    folder = json.loads(_do("go", ["mod", "download", "-json", module], GOFLAGS=""))["Dir"]
-    for file in sorted(Path(folder, part).glob("*.yaml")):
-        found = yaml.safe_load(file.read_text())
-        if found and found["kind"] == "CustomResourceDefinition":
-            yield found
 
 
 def _do(program: str, words: list[str], **env: str) -> str:

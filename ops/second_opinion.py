@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 import stacks
 from ops import export, judges
 from ops.stack import ROOT, Stack, StackError
-from rehearsal import controlplane
+from rehearsal.processes import RehearsalError
 
 BOOTSTRAP = ROOT / "bootstrap"
 WAIVERS = ROOT / "policies" / "waivers.yaml"
@@ -244,7 +244,7 @@ def main(
         if keep:
             export.write(resources, keep)
         judged = judge(find(resources), stack, waivers)
-    except (StackError, stacks.SettingsError, export.ExportError, controlplane.ControlPlaneError) as error:
+    except (StackError, stacks.SettingsError, export.ExportError, RehearsalError) as error:
         sys.exit(f"error: {error}")
     for one in judged.open:
         typer.echo(f"{one.resource}: {one.check} ({one.tool}): {one.message}")

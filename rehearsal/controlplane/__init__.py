@@ -7,40 +7,33 @@ own folder, and it ends with it. There is no container runtime and no network of
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import datetime
 import ipaddress
 import json
-import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from kubernetes import config
-from kubernetes.client import ApiException
+from kubernetes.client import ApiClient, ApiException
 from kubernetes.dynamic import DynamicClient
 from urllib3.exceptions import HTTPError
 
+from rehearsal.certificates import Certificate, issue
+from rehearsal.processes import Processes, RehearsalError, free_ports
+
 START_S = 120
 """The API server is up in 5 s, on a machine that has nothing else to do."""
-STOP_S = 20
 ANSWER_S = 30
-LOG_LINES = 15
 SIMULATED = "kwok.x-k8s.io/node"
 SERVICE_ADDRESSES = "10.96.0.0/16"
-
-
-class ControlPlaneError(Exception):
-    """The control plane could not be built or started; the message says why."""
+FRONT_PROXY = "front-proxy-client"
+"""Who the API server is to the servers that it passes requests on to."""
+Flags = Mapping[str, object]
 
 
 def build() -> Path:
@@ -48,7 +41,7 @@ def build() -> Path:
     script = Path(__file__).with_name("build.sh")
     done = subprocess.run([script], stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own
     if done.returncode:
-        raise ControlPlaneError(f"{script} failed; what it said stands above")
+        raise RehearsalError(f"{script} failed; what it said stands above")
     return Path(done.stdout.strip())
 
 
@@ -58,7 +51,14 @@ class ControlPlane:
 
     folder: Path
     binaries: Path
-    _processes: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+    processes: Processes = field(init=False)
+    authority: Certificate = field(init=False)
+    """Who has signed the API server's certificate, and may sign those of servers that it asks."""
+    _client: DynamicClient | None = None
+    _making: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.processes, self.authority = Processes(self.folder), issue("ollamamax-rehearsal")
 
     @property
     def kubeconfig(self) -> Path:
@@ -67,18 +67,20 @@ class ControlPlane:
 
     def request(self, method: str, path: str, body: object = None, content_type: str = "") -> Any:
         """Ask the API server, with the administrator's rights; return what it answers, decoded."""
-        with config.new_client_from_config(str(self.kubeconfig)) as api:
-            plain = DynamicClient(api, discoverer=lambda *_: None)
-            kind = content_type or "application/json"
-            about = {"content_type": kind, "serialize": False, "_request_timeout": ANSWER_S}
-            answer = plain.request(method, path, body=body, **about)
-            return json.loads(answer.data) if answer.data.startswith(b"{") else answer.data.decode()
+        with self._making:
+            if self._client is None:
+                api: ApiClient = config.new_client_from_config(str(self.kubeconfig))
+                self._client = DynamicClient(api, discoverer=lambda *_: None)
+        kind = content_type or "application/json"
+        about = {"content_type": kind, "serialize": False, "_request_timeout": ANSWER_S}
+        answer = self._client.request(method, path, body=body, **about)
+        return json.loads(answer.data) if answer.data.startswith(b"{") else answer.data.decode()
 
-    def start(self) -> None:
-        """Start everything and wait until the API server is ready."""
-        etcd, peers, server, kwok = _free_ports(4)
+    def start(self, flags: Mapping[str, Flags] | None = None) -> None:
+        """Start everything but the nodes, with more flags for programs, and wait for the API server."""
+        more, (etcd, peers, server) = flags or {}, free_ports(3)
         store, address = f"http://127.0.0.1:{etcd}", f"https://127.0.0.1:{server}"
-        _write_certificates(self.folder, address)
+        self._write_certificates(address)
         self._run("etcd", {
             "data-dir": self.folder / "etcd", "listen-client-urls": store, "advertise-client-urls": store,
             "listen-peer-urls": f"http://127.0.0.1:{peers}", "log-level": "error",
@@ -91,19 +93,32 @@ class ControlPlane:
             "tls-cert-file": self.folder / "server.crt", "tls-private-key-file": self.folder / "server.key",
             "service-account-issuer": address, "service-account-key-file": self.folder / "server.key",
             "service-account-signing-key-file": self.folder / "server.key",
+            # How it vouches for those whose requests it passes on to servers of other APIs.
+            "requestheader-client-ca-file": authority, "requestheader-allowed-names": FRONT_PROXY,
+            "requestheader-username-headers": "X-Remote-User",
+            "requestheader-group-headers": "X-Remote-Group",
+            "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+            "proxy-client-cert-file": self.folder / "proxy.crt",
+            "proxy-client-key-file": self.folder / "proxy.key",
             # Debian's etcd is older than what streamed lists need.
-            "feature-gates": "WatchList=false",
+            "feature-gates": "WatchList=false", **more.get("kube-apiserver", {}),
         })  # fmt: skip
-        self._wait_until_ready()
+        self.processes.wait("the API server was not ready", self._is_ready, START_S)
         self._run("kube-controller-manager", {
             **kubeconfig, "secure-port": 0, "leader-elect": "false", "root-ca-file": authority,
             "service-account-private-key-file": self.folder / "server.key",
+            **more.get("kube-controller-manager", {}),
         })  # fmt: skip
         self._run("kube-scheduler", {**kubeconfig, "secure-port": 0, "leader-elect": "false"})
+
+    def start_nodes(self, flags: Flags | None = None) -> None:
+        """Start what plays the nodes, with more flags for it."""
+        (kwok,) = free_ports(1)
         self._run("kwok", {
-            **kubeconfig, "server-address": f"127.0.0.1:{kwok}",
+            "kubeconfig": self.kubeconfig, "server-address": f"127.0.0.1:{kwok}",
             "manage-nodes-with-annotation-selector": f"{SIMULATED}=fake",
             "node-lease-duration-seconds": 40,  # shorter, and a busy machine takes nodes for dead
+            **(flags or {}),
         })  # fmt: skip
 
     def add_node(self, name: str, **capacity: str) -> None:
@@ -114,45 +129,47 @@ class ControlPlane:
         self.request("post", "/api/v1/nodes", {"metadata": meta, "status": status})
 
     def stop(self) -> None:
-        """End what was started, last one first, by its process."""
-        for _, process in reversed(self._processes):
-            process.terminate()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """End what was started."""
+        if self._client:
+            self._client.client.close()
+        self.processes.stop()
 
-    def _run(self, name: str, flags: dict[str, object]) -> None:
-        command = [str(self.binaries / name), *(f"--{flag}={value}" for flag, value in flags.items())]
-        if guard := shutil.which("setpriv"):  # nothing outlives a test run that is killed
-            command = [guard, "--pdeathsig", "KILL", *command]
-        with self._log(name).open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - what was built above
-                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )  # fmt: skip
-        self._processes.append((name, process))
-
-    def _log(self, name: str) -> Path:
-        return self.folder / f"{name}.log"
-
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            if self._is_ready():
-                return
-            for name, process in self._processes:
-                if process.poll() is not None:
-                    last = self._log(name).read_text(errors="replace").splitlines()[-LOG_LINES:]
-                    raise ControlPlaneError("\n".join([f"{name} ended with {process.returncode}:", *last]))
-            time.sleep(0.1)
-        raise ControlPlaneError(f"the API server was not ready within {START_S} s: see {self.folder}")
+    def _run(self, name: str, flags: Flags) -> None:
+        self.processes.start(name, [self.binaries / name, *words(flags)])
 
     def _is_ready(self) -> bool:
         with contextlib.suppress(ApiException, HTTPError):
             return bool(self.request("get", "/readyz") == "ok")
         return False
+
+    def _write_certificates(self, address: str) -> None:
+        """Write the authority, the API server's certificates, and the administrator's kubeconfig."""
+        names = [
+            x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("kubernetes.default.svc")
+        ]  # fmt: skip
+        admin = issue("admin", "system:masters", signed_by=self.authority)
+        (self.folder / "ca.crt").write_bytes(self.authority.pem)
+        for file, made in (
+            ("server", issue("kube-apiserver", signed_by=self.authority, names=names)),
+            ("proxy", issue(FRONT_PROXY, signed_by=self.authority)),
+        ):
+            (self.folder / f"{file}.crt").write_bytes(made.pem)
+            (self.folder / f"{file}.key").write_bytes(made.key_pem)
+        cluster = {"server": address, "certificate-authority-data": self.authority.base64}
+        user = {"client-certificate-data": admin.base64, "client-key-data": admin.key_base64}
+        kubeconfig = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "rehearsal",
+            "clusters": [{"name": "rehearsal", "cluster": cluster}],
+            "contexts": [{"name": "rehearsal", "context": {"cluster": "rehearsal", "user": "admin"}}],
+            "users": [{"name": "admin", "user": user}],
+        }  # fmt: skip
+        self.kubeconfig.write_text(json.dumps(kubeconfig))
+        self.kubeconfig.chmod(0o600)
+
+
+def words(flags: Flags) -> list[str]:
+    """Return flags as words of a command."""
+    return [f"--{flag}={value}" for flag, value in flags.items()]
 
 
 @contextlib.contextmanager
@@ -161,68 +178,7 @@ def running(folder: Path) -> Iterator[ControlPlane]:
     plane = ControlPlane(folder, build())
     try:
         plane.start()
+        plane.start_nodes()
         yield plane
     finally:
         plane.stop()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free on loopback; all are held until the last one is found."""
-    with contextlib.ExitStack() as held:
-        found = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(one.getsockname()[1]) for one in found]
-
-
-def _write_certificates(folder: Path, address: str) -> None:
-    """Write an authority, the API server's certificate and key, and the administrator's kubeconfig."""
-    authority, signer = _certificate("ollamamax-rehearsal")
-    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("kubernetes.default.svc")]
-    server, server_key = _certificate("kube-apiserver", signed_by=(authority, signer), names=names)
-    admin, admin_key = _certificate("admin", "system:masters", signed_by=(authority, signer))
-    (folder / "ca.crt").write_bytes(_pem(authority))
-    (folder / "server.crt").write_bytes(_pem(server))
-    (folder / "server.key").write_bytes(_pem(server_key))
-    cluster = {"server": address, "certificate-authority-data": _base64(authority)}
-    user = {"client-certificate-data": _base64(admin), "client-key-data": _base64(admin_key)}
-    kubeconfig = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "rehearsal",
-        "clusters": [{"name": "rehearsal", "cluster": cluster}],
-        "contexts": [{"name": "rehearsal", "context": {"cluster": "rehearsal", "user": "admin"}}],
-        "users": [{"name": "admin", "user": user}],
-    }  # fmt: skip
-    (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
-    (folder / "kubeconfig").chmod(0o600)
-
-
-def _certificate(
-    name: str, group: str = "", *, names: Sequence[x509.GeneralName] = (),
-    signed_by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:  # fmt: skip
-    """A certificate of a day and its key; without `signed_by` an authority."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
-    parts = [(NameOID.ORGANIZATION_NAME, group)] if group else []
-    subject = x509.Name(
-        [x509.NameAttribute(oid, text) for oid, text in [*parts, (NameOID.COMMON_NAME, name)]]
-    )
-    issuer = signed_by[0].subject if signed_by else subject
-    made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-    made = made.serial_number(x509.random_serial_number())
-    made = made.not_valid_before(now - datetime.timedelta(hours=1))
-    made = made.not_valid_after(now + datetime.timedelta(days=1))
-    made = made.add_extension(x509.BasicConstraints(ca=signed_by is None, path_length=None), critical=True)
-    if names:
-        made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return made.sign(signed_by[1] if signed_by else key, hashes.SHA256()), key
-
-
-def _pem(part: x509.Certificate | ec.EllipticCurvePrivateKey) -> bytes:
-    if isinstance(part, x509.Certificate):
-        return part.public_bytes(serialization.Encoding.PEM)
-    plain = serialization.NoEncryption()
-    return part.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain
-    )
-
-
-def _base64(part: x509.Certificate | ec.EllipticCurvePrivateKey) -> str:
-    return base64.b64encode(_pem(part)).decode()

@@ -4,8 +4,8 @@
 # Usage: rehearsal/controlplane/build.sh
 #
 # The folder is outside the checkout and named after all versions, so another version builds anew:
-# 8 minutes on two cores. etcd is the machine's, or comes out of Debian's package, which is not
-# installed: it would start a daemon. Needs Go 1.24 or newer.
+# 8 minutes on two cores. etcd is the machine's, or comes out of Debian's package. Needs Go 1.24 or
+# newer.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -25,20 +25,6 @@ build() {
   GOBIN=$1 go install -trimpath -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@$KWOK_VERSION"
 }
 
-take_etcd() {
-  if command -v etcd >/dev/null; then
-    ln -s "$(command -v etcd)" "$1/etcd"
-    return
-  fi
-  command -v apt-get >/dev/null || fail "etcd is missing: install etcd 3.4 or newer, then run the same command again"
-  if [ "$(id -u)" = 0 ]; then apt-get update -qq; fi
-  mkdir "$1/package"
-  (cd "$1/package" && apt-get -o APT::Sandbox::User=root download -qq etcd-server && dpkg -x ./*.deb .) ||
-    fail "Debian's package etcd-server could not be downloaded: install it, then run the same command again"
-  mv "$1/package/usr/bin/etcd" "$1/etcd"
-  rm -r "$1/package"
-}
-
 command -v go >/dev/null || fail "Go is missing: install Go 1.24 or newer, then run the same command again"
 version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
 folder=$CACHE/controlplane-$version-kwok-$KWOK_VERSION-$(go env GOVERSION)
@@ -46,7 +32,7 @@ if [ ! -d "$folder" ]; then
   making=$folder.$$
   trap 'rm -rf "$making"' EXIT
   mkdir -p "$making"
-  take_etcd "$making"
+  ../package.sh etcd-server etcd "$making"
   build "$making"
   mv -T "$making" "$folder" 2>/dev/null || [ -d "$folder" ] # another run was faster
 fi

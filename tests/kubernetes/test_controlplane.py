@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.controlplane import ControlPlane, ControlPlaneError, build
+from rehearsal.controlplane import ControlPlane, build
+from rehearsal.processes import RehearsalError
 from tests.kubernetes.stack import get, wait_for
 
 SCRIPT = Path(__file__).parents[2] / "rehearsal" / "controlplane" / "build.sh"
@@ -50,7 +51,9 @@ def test_a_part_that_does_not_start_is_shown_and_nothing_stays_behind(tmp_path: 
         (binaries / name).chmod(0o755)
     folder.mkdir()
     plane = ControlPlane(folder, binaries)
-    with pytest.raises(ControlPlaneError, match=r"^kube-apiserver ended with 3:\nno such flag$"):
+    with pytest.raises(RehearsalError, match=r"^kube-apiserver ended with 3:\nno such flag$"):
         plane.start()
+    processes = list(plane.processes._running.values())
     plane.stop()
-    assert all(process.poll() is not None for _, process in plane._processes)
+    assert len(processes) == 2
+    assert all(process.poll() is not None for process in processes)

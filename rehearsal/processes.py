@@ -1,0 +1,103 @@
+"""Programs of others as processes of this one: each has a log, and none outlives what started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+STOP_S = 20
+LOG_LINES = 15
+
+
+class RehearsalError(Exception):
+    """A rehearsal cannot begin or go on; the message says why."""
+
+
+class Processes:
+    """What runs in a folder; the log of NAME is ``NAME.log`` there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(
+        self, name: str, command: Sequence[object], *,
+        env: Mapping[str, str] | None = None, hosts: Path | None = None,
+    ) -> None:  # fmt: skip
+        """Start a program, with `hosts` as its own ``/etc/hosts``.
+
+        It is killed when the thread that starts it ends.
+        """
+        words = [str(word) for word in command]
+        if guard := shutil.which("setpriv"):  # nothing outlives a run that is killed
+            words = [guard, "--pdeathsig", "KILL", *words]
+        if hosts:
+            words = [*_with_hosts(hosts), *words]
+        with self.log(name).open("ab") as log:
+            self._running[name] = subprocess.Popen(  # noqa: S603 - what was built or installed for it
+                words, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})}, start_new_session=True,
+            )  # fmt: skip
+
+    def log(self, name: str) -> Path:
+        """Return the file that holds what a program says."""
+        return self.folder / f"{name}.log"
+
+    def kill(self, name: str) -> None:
+        """End a program at once, as a fault would."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
+    def runs(self, name: str) -> bool:
+        """Tell whether a program was started and not killed."""
+        return name in self._running
+
+    def stop(self) -> None:
+        """End all programs, the last one first."""
+        while self._running:
+            _, process = self._running.popitem()
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def check(self) -> None:
+        """Raise RehearsalError if a program has ended by itself."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                last = self.log(name).read_text(errors="replace").splitlines()[-LOG_LINES:]
+                raise RehearsalError("\n".join([f"{name} ended with {process.returncode}:", *last]))
+
+    def wait(self, what: str, done: Callable[[], bool], seconds: float) -> None:
+        """Wait until something is done, while all programs run; `what` says it of what is not."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            self.check()
+            if time.monotonic() > deadline:
+                raise RehearsalError(f"{what} within {seconds:g} s: see the logs in {self.folder}")
+            time.sleep(0.1)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free on loopback; all are held until the last one is found."""
+    with contextlib.ExitStack() as held:
+        found = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(one.getsockname()[1]) for one in found]
+
+
+def _with_hosts(hosts: Path) -> list[str]:
+    """Return the beginning of a command for a program that sees another ``/etc/hosts``, it alone."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        raise RehearsalError("unshare is missing: install util-linux; only Linux can give a program names")
+    alone = [unshare, "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    return [*alone, "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
