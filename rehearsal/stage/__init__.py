@@ -6,46 +6,40 @@ KEDA, metrics-server, Prometheus and the forecaster are the real programs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
 
-from rehearsal.controlplane import ControlPlane
+from rehearsal import programs
+from rehearsal.controlplane import ControlPlane, build
+from rehearsal.processes import RehearsalError, free_ports
+from rehearsal.stage import checks, instances, inventory, names, nodes, remains
+from rehearsal.stage import plane as ground
+from rehearsal.stage.engine import Change, Engine, given
+from rehearsal.stage.forecaster import Forecaster
+from rehearsal.stage.nodes import Usage
+from rehearsal.stage.overlay import FULL, QUICK, Overlay
+from rehearsal.stage.prometheus import Prometheus, Sample
+from rehearsal.stage.scaling import Scaling
+from rehearsal.stage.substitutions import ROWS, is_broken, never_ready
+from rehearsal.stage.volumes import Volumes
 from rehearsal.verdict import Row, Verdict
-from stacks.settings import Settings
+
+__all__ = ["FULL", "QUICK", "Change", "Overlay", "Part", "Sample", "Stage", "Usage", "running"]
 
 Part = Literal["autoscaler", "keda", "prometheus"]
 """What a scenario may kill."""
-Change = Callable[[dict[str, Any]], None]
-"""Changes a stack file's settings, by the names that they have there: ``settings["gpuPools"][0]``…"""
+Say = Callable[[str], None]
+UP_S, FULL_UP_S = 240, 1200
+"""Time for an `up`, quick and full: nodes start, and everything becomes ready."""
+DESTROY_S = 180
+HEEDED_S = 30
+SETTLE_S = 90
+"""Time in which autoscalers see metrics for the first time."""
 
 
-@dataclass(frozen=True)
-class Usage:
-    """What each pod of a service uses."""
-
-    cpus: float
-    memory_mib: float
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One value of a query's answer."""
-
-    labels: Mapping[str, str]
-    value: float
-    at: float
-    """Unix seconds."""
-
-
-class Prometheus(Protocol):
-    """The stack's own Prometheus, as a process."""
-
-    def query(self, promql: str) -> list[Sample]:
-        """Return what an instant query answers."""
-
-
-class Stage(Protocol):
+class Stage:
     """A stack that stands.
 
     Attributes:
@@ -59,46 +53,153 @@ class Stage(Protocol):
         node_start_s, pod_start_s: how long a new node, and a worker's pod on it, take to be ready.
     """
 
-    plane: ControlPlane
-    settings: Settings
-    namespace: str
-    traffic_port: int
-    substitutions: Sequence[Row]
-    overlay: Sequence[Row]
-    prometheus: Prometheus
-    node_start_s: float
-    pod_start_s: float
+    def __init__(self, plane: ControlPlane, stack: str, overlay: Overlay, address: str) -> None:
+        """Describe the stage; `stand` brings it up."""
+        self._overlay, self._engine = overlay, Engine(stack, plane.folder, plane.kubeconfig)
+        self.plane, self.settings = plane, self._engine.write(overlay.apply)
+        if self.settings.target != "aws" or not self.settings.gpu_pools:
+            raise RehearsalError(f"stack {stack} has no GPU pools on AWS: there is nothing to rehearse")
+        if by_hand := [pool.name for pool in self.settings.gpu_pools if pool.management != "karpenter"]:
+            raise RehearsalError(
+                f"pools {', '.join(by_hand)} are node groups: only Karpenter's are rehearsed"
+            )
+        self.namespace, self.substitutions = self.settings.kubernetes.namespace, ROWS
+        self.overlay: tuple[Row, ...] = tuple(overlay.rows(given(stack)))
+        self.node_start_s, self.pod_start_s = overlay.node_start_s, overlay.pod_start_s
+        self.traffic_port, forecasts = free_ports(2)
+        hosts = plane.folder / "hosts"
+        names.write(hosts, address, "prometheus", self.namespace)
+        targets = {
+            "gateway-each": f"127.0.0.1:{self.traffic_port}", "autoscaler": f"127.0.0.1:{forecasts}"
+        }  # fmt: skip
+        self.prometheus = Prometheus(plane, self.namespace, address, hosts, targets)
+        self._forecaster = Forecaster(plane, self.namespace, forecasts, hosts)
+        self._scaling, self._volumes = Scaling(plane, hosts), Volumes(plane)
+        self._before = inventory.Inventory({})
+
+    def stand(self, say: Say) -> None:
+        """Bring up everything that the stack is deployed onto."""
+        ground.start(self.plane, self._overlay, self.settings)
+        say("the control plane is up")
+        self._volumes.start()
+        self._scaling.start(instances.offered(self.settings, spot=True))
+        say("Karpenter, KEDA and metrics-server are up")
+        self._before = inventory.take(self.plane)
+
+    def stop(self) -> None:
+        """End everything."""
+        self._volumes.stop()
+        self.plane.stop()
 
     def deploy(self, change: Change = lambda settings: None) -> None:
         """Bring the stack up with a change of its settings, and wait until it is ready.
 
         Raises:
-            StageError: if the engine fails; the message holds what it said.
+            RehearsalError: if the engine fails; the message holds what it said.
+            SettingsError: if the settings describe no platform.
         """
+
+        def both(settings: dict[str, object]) -> None:
+            self._overlay.apply(settings)
+            change(settings)
+
+        self.settings = self._engine.write(both)
+        self._engine.run("up", "--yes", within_s=FULL_UP_S if self._overlay is FULL else UP_S)
+        self.prometheus.follow()
+        self._forecaster.follow()
 
     def deployed(self) -> Verdict:
         """Assert that everything is admitted, scheduled and ready, and consistent."""
+        problems, resources = list[str](), self._engine.resources()
+
+        def settled() -> bool:
+            found = inventory.take(self.plane)
+            problems[:] = [*remains.missing(resources, found), *checks.problems(found, self.namespace)]
+            return not problems
+
+        with contextlib.suppress(RehearsalError):
+            self.plane.processes.wait("not settled", settled, SETTLE_S)
+        self.check()
+        return Verdict("a", "everything is admitted, scheduled and ready, and fits together", tuple(problems))
 
     def destroy(self) -> Verdict:
         """Take the stack down, and assert that nothing is left of it."""
 
+        def free(settings: dict[str, object]) -> None:
+            settings["policy"] = {"allowReplace": ["*"]}
+
+        self.deploy(free)  # what is protected is given free first, as docs/aws.md says
+        self._engine.run("destroy", "--yes", within_s=DESTROY_S)
+        for name in ("prometheus", "autoscaler"):
+            if self.plane.processes.runs(name):
+                self.plane.processes.kill(name)
+        problems: list[str] = []
+
+        def gone() -> bool:
+            left = inventory.take(self.plane).names() - self._before.names()
+            problems[:] = [*remains.in_cluster(left, self.plane), *remains.in_cloud(self._engine.cloud)]
+            return not problems
+
+        with contextlib.suppress(RehearsalError):
+            self.plane.processes.wait("not gone", gone, SETTLE_S)
+        self.check()
+        return Verdict("f", "nothing is left, in the cluster or the simulated cloud", tuple(problems))
+
+    def check(self) -> None:
+        """Raise RehearsalError if something of the stage has ended by itself."""
+        self.plane.processes.check()
+        if self._volumes.failure:
+            raise RehearsalError("disks are made no more") from self._volumes.failure
+
     def use(self, usage: Mapping[str, Usage]) -> None:
         """Let the pods of services, by name, use so much CPU and memory from now on."""
+        nodes.use(self.plane, usage)
 
-    def offer(self, *, spot: bool = True, without_zones: Collection[str] = ()) -> None:
-        """Let there be spot capacity or none, and none at all in some zones, from now on.
-
-        Karpenter reads what is to be had when it starts, so it is started again.
-        """
+    def offer(self, *, spot: bool = True, lost_zones: Collection[str] = ()) -> None:
+        """Let new nodes be had on spot or not, and in all zones but these, from now on."""
+        self._scaling.offer(instances.offered(self.settings, spot=spot, lost_zones=lost_zones))
 
     def kill(self, part: Part) -> None:
         """End a part, at once."""
+        if part == "keda":
+            self._scaling.kill_keda()
+        elif self.plane.processes.runs(part):
+            self.plane.processes.kill(part)
 
     def start(self, part: Part) -> None:
         """Start a part that was killed."""
+        match part:
+            case "autoscaler":
+                self._forecaster.start()
+            case "keda":
+                self._scaling.start_keda()
+            case "prometheus":
+                self.prometheus.start()
 
     def break_new_pods(self, service: str) -> None:
         """Let no pod of a service that is made from now on become ready."""
+        never_ready(service).put(self.plane)
+        self._wait_until_broken(service, True)
 
     def mend_new_pods(self, service: str) -> None:
         """Let new pods of a service become ready again."""
+        never_ready(service).remove(self.plane)
+        self._wait_until_broken(service, False)
+
+    def _wait_until_broken(self, service: str, broken: bool) -> None:
+        about = f"new pods of {service} were not made otherwise"
+        self.plane.processes.wait(about, lambda: is_broken(self.plane, service) is broken, HEEDED_S)
+
+
+@contextlib.contextmanager
+def running(folder: Path, stack: str, overlay: Overlay, say: Say) -> Iterator[Stage]:
+    """A stage that keeps its files in `folder`, ended at the end; what it stands on is built first."""
+    binaries = build()
+    programs.build_all()
+    with names.address() as address:
+        stage = Stage(ControlPlane(folder, binaries), stack, overlay, address)
+        try:
+            stage.stand(say)
+            yield stage
+        finally:
+            stage.stop()
