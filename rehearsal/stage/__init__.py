@@ -155,9 +155,9 @@ class Stage:
         """Let the pods of services, by name, use so much CPU and memory from now on."""
         nodes.use(self.plane, usage)
 
-    def offer(self, *, spot: bool = True, lost_zones: Collection[str] = ()) -> None:
+    def offer(self, *, spot: bool = True, without_zones: Collection[str] = ()) -> None:
         """Let new nodes be had on spot or not, and in all zones but these, from now on."""
-        self._scaling.offer(instances.offered(self.settings, spot=spot, lost_zones=lost_zones))
+        self._scaling.offer(instances.offered(self.settings, spot=spot, without_zones=without_zones))
 
     def kill(self, part: Part) -> None:
         """End a part, at once."""

@@ -20,25 +20,18 @@ KEPT_MIB = 10
 """Memory that the provider keeps from pods, MiB; of CPUs it keeps 0.1, which is what a kubelet keeps."""
 
 
-def offered(settings: Settings, *, spot: bool, lost_zones: Collection[str] = ()) -> list[dict[str, Any]]:
+def offered(settings: Settings, *, spot: bool, without_zones: Collection[str] = ()) -> list[dict[str, Any]]:
     """Return the instance types that the stack names, with what is to be had of each now.
 
     Args:
         settings: the stack's, on AWS.
         spot: whether spot capacity is to be had.
-        lost_zones: zones in which nothing is to be had.
+        without_zones: zones in which nothing is to be had.
     """
     assert settings.aws  # noqa: S101 - a stage is of a stack on AWS
-    zones = [zone for zone in settings.aws.zones if zone not in lost_zones]
+    zones = [zone for zone in settings.aws.zones if zone not in without_zones]
     region = settings.aws.region
     return [_type(*one, zones, spot=spot) for one in _kinds(settings, region)]
-
-
-def price_hour(settings: Settings, kind: str, capacity: str) -> float:
-    """Return what a node costs an hour, US dollars, bought as ``spot`` or ``on-demand``."""
-    assert settings.aws  # noqa: S101 - as above
-    found = {name: by_capacity for name, _, _, by_capacity in _kinds(settings, settings.aws.region)}
-    return found[kind][capacity]
 
 
 def _kinds(settings: Settings, region: str) -> Iterator[tuple[str, Instance, int, dict[str, float]]]:
