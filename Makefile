@@ -7,14 +7,16 @@ SIMULATE ?=
 JSON ?=
 EXPORT ?=
 WORKLOADS ?=
+SCENARIO ?=
+FULL ?=
 ROUNDS ?= 5
-TIERS = $(addprefix tests/,stacks components policies engine templates ops bench images cloud gateway kubernetes second_opinion e2e)
+TIERS = $(addprefix tests/,stacks components policies engine templates ops bench images cloud gateway kubernetes rehearsal second_opinion e2e)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check rehearse second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +25,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost preflight status logs smoke outputs: .venv/compiled
+down cost preflight rehearse status logs smoke outputs: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -63,11 +65,14 @@ test: setup control-plane ## run the tests in two processes, fast tiers first
 test-long: setup control-plane ## run the campaigns that take longer
 	@.venv/bin/pytest -m long $(TIERS)
 
-control-plane: ## build the Kubernetes control plane of the tests and rehearsals, once
-	@rehearsal/controlplane/build.sh >/dev/null
+control-plane: .venv/compiled ## build the Kubernetes control plane of tests and rehearsals, and what scales on it, once
+	@rehearsal/controlplane/build.sh >/dev/null && .venv/bin/python -m rehearsal.programs
 
 check: setup ## formatters, linters, types, layers
 	@ops/check.sh
+
+rehearse: ## rehearse the stack on a real control plane; SCENARIO=file plays another day, FULL=1 with real durations
+	@.venv/bin/python -m rehearsal --stack $(STACK) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(FULL),--full)
 
 second-opinion: setup ## have checkov, kube-score and kubeconform judge the stack's plan; EXPORT=folder keeps it
 	@.venv/bin/python -m ops.second_opinion $(STACK) $(if $(EXPORT),--export $(EXPORT))
