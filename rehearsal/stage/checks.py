@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from rehearsal.stage.inventory import Inventory, Object, labels, space
+from rehearsal.stage.inventory import Inventory, Object, labels
 
 GPU = "nvidia.com/gpu"
 POOL_LABEL = "ollamamax.io/pool"
@@ -249,14 +249,9 @@ def _exists(peer: Mapping[str, Any], found: Inventory, namespace: str) -> bool:
         return True
     if "namespaceSelector" in peer:
         spaces = [one for one in found.of("/Namespace") if _selects(peer["namespaceSelector"], labels(one))]
-        own = [one for one in spaces if one["metadata"]["name"] == namespace]
-        if len(own) != len(spaces):
-            return True
-    return any(
-        _selects(peer.get("podSelector", {}), labels(pod))
-        for pod in found.of("/Pod")
-        if space(pod) == namespace
-    )
+        if [one["metadata"]["name"] for one in spaces] != [namespace]:
+            return bool(spaces)
+    return any(_selects(peer.get("podSelector", {}), labels(pod)) for pod in found.of("/Pod", namespace))
 
 
 def _ports(pod: Object) -> Iterator[tuple[int, str]]:

@@ -6,7 +6,7 @@ flags of Kubernetes. What only the simulation knows stands here too: how long no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,16 +32,15 @@ class Overlay:
     def apply(self, settings: dict[str, Any]) -> None:
         """Change a stack file's settings."""
         for path, value in self.settings.items():
-            for block in _blocks(settings, path[:-1]):
+            for _, block in _blocks(settings, path[:-1]):
                 block[path[-1]] = value
 
     def rows(self, settings: dict[str, Any]) -> Iterator[Row]:
         """Yield what it changes in a stack file's settings, and beside them."""
         for path, seconds in self.settings.items():
-            for block in _blocks(settings, path[:-1]):
+            for where, block in _blocks(settings, path[:-1]):
                 given = block.get(path[-1], "its default")
-                where = ".".join(filter(None, (path[0], block.get("name"), *path[1:])))
-                yield Row(where, str(given), str(seconds), WHY)
+                yield Row(".".join((*where, path[-1])), str(given), str(seconds), WHY)
         for flag, value in self.controllers.items():
             yield Row(f"kube-controller-manager --{flag}", "its default", value, WHY)
         if self is not FULL:
@@ -75,12 +74,16 @@ QUICK = Overlay(
 )
 
 
-def _blocks(block: dict[str, Any], path: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the blocks at a path, made where they are missing; none where one is switched off."""
+def _blocks(block: dict[str, Any], path: Path, where: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the blocks at a path, made where they are missing, none where one is switched off.
+
+    With each comes where it is; a block of a list goes by its name.
+    """
     if not path:
-        yield block
+        yield where, block
         return
     inner = block.setdefault(path[0], {})
     for one in inner if isinstance(inner, list) else [inner]:
         if one is not None:
-            yield from _blocks(one, path[1:])
+            name = (one["name"],) if isinstance(inner, list) else ()
+            yield from _blocks(one, path[1:], (*where, path[0], *name))
