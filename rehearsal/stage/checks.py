@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from rehearsal.stage.inventory import Inventory, Object, labels
+from rehearsal.stage.inventory import GPU, POOL, Inventory, Object, labels
 
-GPU = "nvidia.com/gpu"
-POOL_LABEL = "ollamamax.io/pool"
 Check = Callable[[Inventory, str], Iterator[str]]
 
 
@@ -160,7 +158,7 @@ def pools_hold_the_most(found: Inventory, namespace: str) -> Iterator[str]:
         if workload is None:
             continue
         spec = workload["spec"]["template"]["spec"]
-        pool = (spec.get("nodeSelector") or {}).get(POOL_LABEL)
+        pool = (spec.get("nodeSelector") or {}).get(POOL)
         if pool is None:
             continue
         node_pool = found.find("karpenter.sh/NodePool", "", pool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from components.pods import GPU
+from rehearsal.stage.inventory import GPU
 from stacks import prices
 from stacks.hardware import INSTANCE_TYPES, MAX_PODS, Instance
 from stacks.settings import Settings

@@ -9,6 +9,9 @@ from typing import Any
 from rehearsal.controlplane import ControlPlane
 
 Object = dict[str, Any]
+GPU = "nvidia.com/gpu"
+POOL = "ollamamax.io/pool"
+"""Label of the nodes of a pool, by which its workers choose them."""
 COMPUTED = frozenset(("external.metrics.k8s.io", "metrics.k8s.io"))
 """Groups whose objects nobody keeps."""
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.pods import POOL_LABEL
 from rehearsal.controlplane import ControlPlane
+from rehearsal.stage.inventory import POOL
 from rehearsal.verdict import Row
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1beta1"
@@ -164,7 +164,7 @@ def changes(pod_start_s: float) -> Iterator[Change]:
     )  # fmt: skip
     yield Change(
         "pod-start", "", "v1", "pods",
-        f'request.operation == "CREATE" && "{POOL_LABEL}" in object.?spec.nodeSelector.orValue({{}})',
+        f'request.operation == "CREATE" && "{POOL}" in object.?spec.nodeSelector.orValue({{}})',
         annotated(STARTS_AFTER, f'"{pod_start_s:g}s"'),
     )  # fmt: skip
     yield Change(

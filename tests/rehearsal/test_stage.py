@@ -5,16 +5,11 @@ The steps build on each other: the stage takes a minute to stand, and the stack 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rehearsal.processes import RehearsalError
-from rehearsal.stage import QUICK, Stage, Usage, running
-from tests.kubernetes.stack import wait_for
+from rehearsal.stage import QUICK, Stage, running
 
 pytestmark = pytest.mark.timeout(3600)  # the first run builds what it stands on
 
