@@ -41,5 +41,5 @@ def start(plane: ControlPlane, overlay: Overlay, settings: Settings) -> None:
 
 def _all_known(plane: ControlPlane) -> bool:
     found = plane.request("get", DEFINITIONS)["items"]
-    states = [{one["type"]: one["status"] for one in each["status"].get("conditions", ())} for each in found]
+    states = [{one["type"]: one["status"] for one in each["status"].get("conditions") or ()} for each in found]
     return all(state.get("Established") == "True" for state in states)
