@@ -40,6 +40,5 @@ def start(plane: ControlPlane, overlay: Overlay, settings: Settings) -> None:
 
 
 def _all_known(plane: ControlPlane) -> bool:
-    found = plane.request("get", DEFINITIONS)["items"]
-    states = [{one["type"]: one["status"] for one in each["status"].get("conditions") or ()} for each in found]
-    return all(state.get("Established") == "True" for state in states)
+    states = [one["status"].get("conditions") or () for one in plane.request("get", DEFINITIONS)["items"]]
+    return all(("Established", "True") in [(one["type"], one["status"]) for one in state] for state in states)
