@@ -10,7 +10,7 @@ WORKLOADS ?=
 SCENARIO ?=
 FULL ?=
 ROUNDS ?= 5
-TIERS = $(addprefix tests/,stacks components policies engine templates ops bench images cloud gateway kubernetes rehearsal second_opinion e2e)
+TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates ops bench images cloud gateway kubernetes rehearsal second_opinion e2e)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2

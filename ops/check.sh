@@ -66,7 +66,7 @@ unformatted_go() {
 
 check_ruff_format() { "$BIN/ruff" format --check --quiet --diff .; }
 check_ruff() { "$BIN/ruff" check --quiet .; }
-check_mypy() { "$BIN/mypy" --no-error-summary stacks components engine ops policies rehearsal bench tests __main__.py bootstrap/__main__.py; }
+check_mypy() { "$BIN/mypy" --no-error-summary stacks components engine ops policies rehearsal bench tests docker/autoscaler/ollamamax_autoscaler __main__.py bootstrap/__main__.py; }
 check_layers() { "$BIN/lint-imports" --no-cache; }
 check_settings_page() { "$BIN/python" -m ops.settings_page --check docs/settings.md; }
 check_policies_page() { "$BIN/python" -m ops.policies_page --check docs/policies.md; }

@@ -1,0 +1,328 @@
+"""What load a pool of workers will have before a replica that is asked for now is ready.
+
+Nothing here reads a clock or the network: a forecast depends on the observations alone. So one that was
+rebuilt from stored samples is the one that has been running, and the replay of a trace runs what production
+runs.
+
+How it forecasts. Load is taken as its square root, in which the noise of independent requests is equally
+large at every load. The *rise* of a step is how far the load's maximum over the horizon stood above its level
+then. What rise to expect is the mean of those at the same time of the days before, or of the same day of the
+weeks before. To that comes a margin: the quantile of what such expectations were wrong by (conformal
+prediction), which takes the place of a headroom. Level, expected rise and margin are the forecast.
+
+When it abstains. Both ways are judged, on the newer half of their errors with the margin of the older half,
+against persistence, which expects no rise and has a margin of its own. What does not beat that says nothing.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+SEASONS_A_WEEK = 7
+MOST_LOAD = 1e9
+"""What says more than so many slots is broken."""
+HORIZON_SHARE = 0.1
+"""Longest horizon, as a share of a season: forecasts look back to a season before, not into it."""
+LEAST_KNOWN = 0.5
+"""Share of the steps of a horizon, or of a block, that must be known for it to count."""
+TOLERANCE_PERCENT = 10
+"""A ratio of wanted to current replicas that Kubernetes takes for none, unless it is told otherwise."""
+
+
+class Reason(StrEnum):
+    """Why there is no forecast."""
+
+    NONE = ""
+    HISTORY = "history"
+    """Too little is known of the days before."""
+    MISSING = "missing"
+    """What the load is now is not known."""
+    SKILL = "skill"
+    """It has been no better than persistence."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How to forecast."""
+
+    step_s: float = 30
+    """Time that one observation stands for, seconds."""
+    block_s: float = 300
+    """Time over which the rise to expect is the same, seconds: a whole number of steps. What is learned is
+    reconsidered once a block."""
+    season_s: float = 86_400
+    """Time after which load repeats itself, seconds: a whole number of blocks."""
+    seasons: int = 3
+    """Seasons before this one whose mean is expected."""
+    weeks: int = 2
+    """Weeks, of seven seasons, before this one whose mean is expected where the days of a week differ."""
+    level_s: float = 60
+    """Time constant of the mean that the level is, seconds."""
+    window_s: float = 172_800
+    """Time over which expectations are judged and the margin is taken, seconds."""
+    least_s: float = 43_200
+    """Least time of known errors to judge by, seconds."""
+    coverage: float = 0.95
+    """Share of horizons whose maximum is to be at most what was forecast."""
+    least_skill: float = 0.05
+    """Share of persistence's loss that a way of forecasting must save, or it says nothing."""
+    stale_s: float = 120
+    """Age of the last known load from which the present one counts as missing, seconds."""
+    cap: float = 1.25
+    """Most that is forecast, as a multiple of the highest load that is remembered."""
+
+    @property
+    def history_s(self) -> float:
+        """Time that a forecaster remembers, seconds."""
+        longest = max(self.seasons, SEASONS_A_WEEK * self.weeks) * self.season_s
+        return longest + self.window_s + self.season_s
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is forecast, or why nothing is."""
+
+    load: float | None
+    """Slots that will be wanted at most within the horizon; None: it abstains."""
+    reason: Reason = Reason.NONE
+    coverage: float | None = None
+    """Share of the newer horizons that the margin of the older ones covered; None: not known."""
+    skill: float | None = None
+    """Share of persistence's loss that is saved; None: not known."""
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """What a way of expecting rises is worth."""
+
+    skill: float
+    coverage: float
+    rise: float
+    """To expect in the block that the judgement is for, margin included; NaN: not known."""
+
+
+class Forecaster:
+    """Forecasts the load of one pool."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = p = parameters
+        self._per_block = _whole(p.block_s / p.step_s, "block_s", "step_s")
+        self._per_season = _whole(p.season_s / p.block_s, "season_s", "block_s")
+        self._kept = math.ceil(p.history_s / p.block_s)
+        # Positions are steps since the start of ``_first``, a block; there is room for twice what is kept.
+        steps = 2 * self._kept * self._per_block
+        self._roots, self._levels = _unknown(steps), _unknown(steps)
+        self._first = 0
+        self._length = 0
+        self._last: int | None = None  # position of the last known load
+        # Per block: the rises of its steps over the horizon, and their mean; known for the first ``_risen``.
+        self._rises = np.full((2 * self._kept, self._per_block), np.nan)
+        self._typical = _unknown(2 * self._kept)
+        self._risen = 0
+        self._horizon = 0
+        self._judged: int | None = None  # block that ``_best`` is for
+        self._best: _Judgement | None = None
+        self._highest = 0.0
+
+    def observe(self, at: float, load: float | None) -> None:
+        """Note the mean ``load`` of the step before ``at``, unix seconds; None is missing, which is not zero.
+
+        What was noted for ``at`` or later is forgotten: the clock has been set back.
+        """
+        if not math.isfinite(at):
+            return
+        position = self._advance(math.floor(at / self._parameters.step_s))
+        if load is None or not 0 <= load <= MOST_LOAD:
+            return
+        root = math.sqrt(load)
+        level = root
+        if self._last is not None:
+            known = float(self._levels[self._last])
+            since_s = (position - self._last) * self._parameters.step_s
+            level = known + (root - known) * -math.expm1(-since_s / self._parameters.level_s)
+        self._roots[position], self._levels[position] = root, level
+        self._last = position
+
+    def forecast(self, at: float, horizon_s: float) -> Forecast:
+        """Return the most load that is to be expected within ``horizon_s`` after ``at``, in slots."""
+        p = self._parameters
+        if self._last is None or not (math.isfinite(at) and math.isfinite(horizon_s)):
+            return Forecast(None, Reason.MISSING)
+        age_s = (math.floor(at / p.step_s) - self._first * self._per_block - self._last) * p.step_s
+        if not 0 <= age_s < p.stale_s:
+            return Forecast(None, Reason.MISSING)
+        longest = int(self._per_season * self._per_block * HORIZON_SHARE)
+        self._learn(max(1, min(math.ceil(horizon_s / p.step_s), longest)))
+        best = self._best
+        if best is None:
+            return Forecast(None, Reason.HISTORY)
+        if not best.skill >= p.least_skill:
+            return Forecast(None, Reason.SKILL, best.coverage, best.skill)
+        if math.isnan(best.rise):
+            return Forecast(None, Reason.HISTORY, best.coverage, best.skill)
+        root = max(0.0, float(self._levels[self._last]) + best.rise)
+        most = p.cap * max(self._highest, float(self._roots[self._last])) ** 2
+        return Forecast(min(root * root, most), Reason.NONE, best.coverage, best.skill)
+
+    def _advance(self, index: int) -> int:
+        """Make room for the step ``index``, unknown as yet, as the last one; return its position."""
+        block, per_block = index // self._per_block, self._per_block
+        position = index - self._first * per_block
+        if not 0 <= position < self._length + self._kept * per_block:
+            # Nothing that is known lies before it, or so near that it still counts.
+            self._first, self._length, self._risen, self._last, self._judged = block, 0, 0, None, None
+            position = index - block * per_block
+        if position < self._length:
+            self._forget(position)
+        if position >= len(self._roots):
+            position -= self._shift(block - self._first + 1 - self._kept)
+        self._roots[self._length : position + 1] = np.nan
+        self._levels[self._length : position + 1] = np.nan
+        self._length = position + 1
+        return position
+
+    def _forget(self, position: int) -> None:
+        """Forget what is known of ``position`` and later."""
+        known = np.flatnonzero(np.isfinite(self._levels[:position]))
+        self._last = int(known[-1]) if known.size else None
+        self._length = position
+        self._risen = min(self._risen, max(0, position - self._horizon) // self._per_block)
+        self._judged = None
+
+    def _shift(self, blocks: int) -> int:
+        """Drop so many of the oldest blocks; return by how many steps positions move."""
+        steps = blocks * self._per_block
+        for series, by in (
+            (self._roots, steps),
+            (self._levels, steps),
+            (self._rises, blocks),
+            (self._typical, blocks),
+        ):
+            series[: len(series) - by] = series[by:].copy()
+        self._first += blocks
+        self._length = max(0, self._length - steps)
+        self._risen = max(0, self._risen - blocks)
+        self._judged = None
+        if self._last is not None:
+            self._last = self._last - steps if self._last >= steps else None
+        return steps
+
+    def _learn(self, horizon: int) -> None:
+        """Bring what is known of rises up to the start of the present block.
+
+        Of the present block nothing is used: what is learned depends on no later moment in it.
+        """
+        if horizon != self._horizon:
+            self._horizon, self._risen, self._judged = horizon, 0, None
+        block = (self._length - 1) // self._per_block
+        if block == self._judged:
+            return
+        ready = max(0, block * self._per_block - horizon) // self._per_block
+        if ready > self._risen:
+            self._measure(self._risen, ready)
+        start = max(0, block - self._kept) * self._per_block
+        self._highest = float(np.fmax.reduce(self._roots[start : block * self._per_block], initial=0.0))
+        p, season = self._parameters, self._per_season
+        lags = (
+            [season * ago for ago in range(1, p.seasons + 1)],
+            [season * SEASONS_A_WEEK * ago for ago in range(1, p.weeks + 1)],
+        )
+        judged = [found for lag in lags if (found := self._judge(block, lag))]
+        self._best = max(judged, key=lambda judgement: judgement.skill, default=None)
+        self._judged = block
+
+    def _measure(self, start: int, stop: int) -> None:
+        """Measure the rises of the blocks from ``start`` to ``stop``, whose futures are known."""
+        first, last, horizon = start * self._per_block, stop * self._per_block, self._horizon
+        futures = sliding_window_view(self._roots[first + 1 : last + horizon], horizon)
+        known = np.isfinite(futures).sum(axis=1) >= LEAST_KNOWN * horizon
+        rises = np.where(known, np.fmax.reduce(futures, axis=1), np.nan) - self._levels[first:last]
+        self._rises[start:stop] = rises.reshape(-1, self._per_block)
+        self._typical[start:stop] = _mean(self._rises[start:stop].T, LEAST_KNOWN * self._per_block)
+        self._risen = stop
+
+    def _judge(self, block: int, lags: list[int]) -> _Judgement | None:
+        """Judge the mean of the rises ``lags`` blocks before, for ``block``; None: too little is known."""
+        p = self._parameters
+        start = max(0, self._risen - math.ceil(p.window_s / p.block_s))
+        expected = self._expected(start, block + 1, lags)
+        rises = self._rises[start : self._risen]
+        errors = (rises - expected[: len(rises), None]).ravel()
+        known = np.isfinite(errors)
+        errors, rises = errors[known], rises.ravel()[known]
+        if len(errors) * p.step_s < p.least_s:
+            return None
+        half = len(errors) // 2
+        margin = _quantile(errors[:half], p.coverage)
+        loss = _loss(errors[half:] - margin, p.coverage)
+        plain = _loss(rises[half:] - _quantile(rises[:half], p.coverage), p.coverage)
+        return _Judgement(
+            skill=1 - loss / plain if plain > 0 else 0.0,
+            coverage=float(np.mean(errors[half:] <= margin)),
+            rise=float(expected[-1]) + _quantile(errors, p.coverage),
+        )
+
+    def _expected(self, start: int, stop: int, lags: list[int]) -> Floats:
+        """Return the rise to expect in each block: the mean of those ``lags`` before and their neighbours."""
+        before = [
+            self._between(start - lag + beside, stop - lag + beside) for lag in lags for beside in (-1, 0, 1)
+        ]
+        return _mean(np.array(before), 1)
+
+    def _between(self, start: int, stop: int) -> Floats:
+        """Return the typical rises of the blocks from ``start`` to ``stop``, NaN where there are none."""
+        found = _unknown(stop - start)
+        low, high = max(start, 0), min(stop, self._risen)
+        if low < high:
+            found[low - start : high - start] = self._typical[low:high]
+        return found
+
+
+def replicas(load: float | None, slots: int, current: int | None, cap: int) -> int | None:
+    """Return how many replicas, of so many ``slots`` each and ``cap`` at most, ``load`` asks for.
+
+    A little more than ``current`` would count as no change: then it is as many as count.
+    """
+    if load is None:
+        return None
+    wanted = math.ceil(load / slots)
+    if current is not None and wanted > current:
+        wanted = max(wanted, current * (100 + TOLERANCE_PERCENT) // 100 + 1)
+    return min(wanted, cap)
+
+
+def _whole(ratio: float, name: str, of: str) -> int:
+    """Return ``ratio``, which must be a whole number."""
+    if ratio < 1 or not math.isclose(ratio, round(ratio)):
+        raise ValueError(f"{name} must be a whole number of {of}, not {ratio:g}")
+    return round(ratio)
+
+
+def _unknown(length: int) -> Floats:
+    return np.full(length, np.nan)
+
+
+def _mean(rows: NDArray[Any], least: float) -> Floats:
+    """Return the mean of each column's known values, NaN where fewer than ``least`` are known."""
+    known = np.isfinite(rows)
+    count = known.sum(axis=0)
+    total = np.where(known, rows, 0.0).sum(axis=0)
+    return np.where(count >= max(least, 1), total / np.maximum(count, 1), np.nan)
+
+
+def _quantile(errors: Floats, coverage: float) -> float:
+    """Return what the next error is at most with probability ``coverage``, if it is like these."""
+    rank = min(math.ceil((len(errors) + 1) * coverage), len(errors)) - 1
+    return float(np.partition(errors, rank)[rank])
+
+
+def _loss(missed: Floats, coverage: float) -> float:
+    """Return the quantile loss: what is too low costs ``coverage``, what is too high the rest of one."""
+    return float(np.mean(np.maximum(coverage * missed, (coverage - 1) * missed)))
