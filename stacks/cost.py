@@ -10,13 +10,12 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from stacks import capacity, models, prices, protected
+from stacks import capacity, models, node_hour, prices, protected
 from stacks.aws import AwsSettings
-from stacks.hardware import BASE_DISK_MIB_S, NODE_DISK_MIB_S, GpuInstance
+from stacks.hardware import GpuInstance
 from stacks.kubernetes import AutoscalingSettings, GpuPoolSettings
 from stacks.settings import CostSettings, Settings
 
-GENERAL_DISK_GIB = 80
 IMAGES_GB = 20
 """Container images of a few releases in ECR, GB."""
 SECRETS = 2
@@ -138,23 +137,38 @@ def _replicas(cost: CostSettings, scaling: AutoscalingSettings) -> tuple[int, in
     return low, low + math.ceil((high - low) * cost.expected_scale_percent / 100), high
 
 
+def nodes_hour(s: Settings) -> Range:
+    """Return what all nodes cost an hour, US dollars.
+
+    Raises:
+        ValueError: if it is no stack on AWS: only there are prices known.
+    """
+    if s.aws is None or s.cost is None:
+        raise ValueError(f"target {s.target} has no prices: cost is estimated for target aws")
+    gpus = (_pool_item(s.aws, s.cost, pool).month for pool in s.gpu_pools)
+    general = _general_nodes(s, s.cost) * node_hour.general(s.aws)
+    return sum(gpus, NOTHING) * (1 / prices.HOURS) + general
+
+
+def _general_nodes(s: Settings, cost: CostSettings) -> Range:
+    low, high = capacity.general_nodes(s, most=False), capacity.general_nodes(s)
+    return Range(low, low + math.ceil((high - low) * cost.expected_scale_percent / 100), high)
+
+
 def _pool_item(aws: AwsSettings, cost: CostSettings, pool: GpuPoolSettings) -> Item:
-    region, types = prices.region(aws.region), capacity.known_types(pool)
+    types = capacity.known_types(pool)
     spot_share = {"spot": 1.0, "spot-first": cost.expected_spot_percent / 100}.get(pool.capacity, 0.0)
-    fee = prices.AUTO_MODE_SHARE if pool.management == "karpenter" else 0.0
 
     def month(name: str, kind: GpuInstance, workers: int, on_spot: float) -> float:
         always_on = not capacity.consolidates(pool)
         count = pool.max_nodes if always_on else capacity.nodes(pool, kind, workers)
-        listed, spot = prices.on_demand(name, aws.region), prices.spot(name, aws.region)
-        hour = on_spot * spot + (1 - on_spot) * listed + fee * listed
-        disk = pool.disk_gib + (NODE_DISK_MIB_S - BASE_DISK_MIB_S) / 2
-        return count * (hour * prices.HOURS + disk * region.disk)
+        return count * node_hour.gpu(aws, pool, name, on_spot) * prices.HOURS
 
     def pick(choose: Callable[[Iterator[float]], float], workers: int, on_spot: float) -> float:
         return choose(month(name, kind, workers, on_spot) for name, kind in types.items()) if types else 0.0
 
     low, expected, high = _replicas(cost, pool.autoscaling)
+    fee = pool.management == "karpenter"
     return Item(
         f"GPU pool {pool.name}",
         f"{low} – {high} workers, {expected} expected, on {' or '.join(pool.instance_types)}, "
@@ -188,14 +202,12 @@ def _rest(
 ) -> Iterator[Item]:
     """Yield everything but the GPU pools."""
     region, zones, hours = prices.region(aws.region), len(aws.zones), prices.HOURS
-    low, high = capacity.general_nodes(s, most=False), capacity.general_nodes(s)
-    nodes = Range(low, low + math.ceil((high - low) * cost.expected_scale_percent / 100), high)
-    hour = prices.GENERAL_HOUR * region.general * (1 + prices.AUTO_MODE_SHARE)
+    nodes = _general_nodes(s, cost)
     yield Item(
         "Other nodes",
-        f"{low} – {high} nodes like m7i.xlarge for gateways, edge and the rest, on demand; disks and the fee "
-        "of EKS Auto Mode included",
-        nodes * (hour * hours + GENERAL_DISK_GIB * region.disk),
+        f"{nodes.least} – {nodes.most} nodes like m7i.xlarge for gateways, edge and the rest, on demand; "
+        "disks and the fee of EKS Auto Mode included",
+        nodes * (node_hour.general(aws) * hours),
         estimated=True,
     )
     yield Item("EKS control plane", "one cluster", always(prices.CLUSTER_HOUR * hours), estimated=False)
