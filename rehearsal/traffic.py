@@ -5,9 +5,12 @@ and wait in a queue where none is free: numbers that flow, not single requests. 
 under the names of the gateways' own metrics, as if by one gateway that stands for all.
 """
 
+import contextlib
 import math
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from rehearsal.scenario import Load, Traffic
 
@@ -16,13 +19,17 @@ WAITS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 3
 API = "ollama"
 GOOD, FAILED, REFUSED = "200", "500", "503"
 MOST_WAIT_PERCENTILE = 0.95
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True)
 class Pool:
     """A pool's workers, all equal."""
 
-    name: str
+    workload: str
+    """The Deployment that they are."""
+    label: str
+    """What metrics and scenarios call the pool."""
     models: tuple[str, ...]
     """What they serve, equally often asked for; as the gateways' metrics name them."""
     slots: int
@@ -124,43 +131,47 @@ class Model:
     """The traffic of all pools."""
 
     def __init__(self, pools: tuple[Pool, ...], traffic: Traffic) -> None:
-        self.pools = {pool.name: pool for pool in pools}
+        self.pools = {pool.workload: pool for pool in pools}
+        """By workload, as everything here is."""
         self.traffic = traffic
         self.failing = 0.0
         """Part of the answers that a bad version of the gateways turns into errors."""
-        self._queues = {pool.name: Queue(pool, traffic.service_s) for pool in pools}
-        self._courses = {pool.name: Course() for pool in pools}
+        self.published = ""
+        """The last exposition, for whoever asks while the next one is made."""
+        self._queues = {pool.workload: Queue(pool, traffic.service_s) for pool in pools}
+        self._courses = {pool.workload: Course() for pool in pools}
         self._gateways = Course()
         self._at = 0.0
 
     def turn(self, at: float, load: Load) -> None:
         """Go for a new load."""
-        for name in load.pools or self.pools:
-            self._courses[name].turn(at, load)
+        for name, pool in self.pools.items():
+            if not load.pools or pool.label in load.pools:
+                self._courses[name].turn(at, load)
         if not load.pools:
             self._gateways.turn(at, load)
 
-    def load(self, pool: str) -> float:
-        """Return the slots of one model that a pool's load would keep busy now."""
-        about = self.pools[pool]
-        return self._courses[pool].percent(self._at) / 100 * about.most * about.slots
+    def load(self, workload: str) -> float:
+        """Return the slots of one model that the load would keep busy now."""
+        about = self.pools[workload]
+        return self._courses[workload].percent(self._at) / 100 * about.most * about.slots
 
-    def busy_percent(self, pool: str, workers: int) -> float:
-        """Return how much of its workers' slots is busy, percent."""
-        room = workers * self.pools[pool].slots
-        return min(100.0, 100 * self._queues[pool].busy / room) if room else 0.0
+    def busy_percent(self, workload: str, workers: int) -> float:
+        """Return how many of the workers' slots are busy, percent."""
+        room = workers * self.pools[workload].slots
+        return min(100.0, 100 * self._queues[workload].busy / room) if room else 0.0
 
     def gateways_percent(self) -> float:
         """Return the load of the gateways, percent of what the most of them take."""
         return self._gateways.percent(self._at)
 
-    def in_flight(self, pool: str) -> float:
+    def in_flight(self, workload: str) -> float:
         """Return the requests of one model that hold a slot or wait for one."""
-        return self._queues[pool].busy + self._queues[pool].waiting
+        return self._queues[workload].busy + self._queues[workload].waiting
 
-    def wait_ms(self, pool: str) -> float:
+    def wait_ms(self, workload: str) -> float:
         """Return the 95th percentile of the waits for a slot now, milliseconds."""
-        return self._queues[pool].wait_s * 1000
+        return self._queues[workload].wait_s * 1000
 
     def requests(self) -> tuple[float, float]:
         """Return how many requests were answered, and how many failed or were refused, since the start."""
@@ -169,10 +180,11 @@ class Model:
         return good, sum((queue.failed + queue.refused) * len(queue.pool.models) for queue in queues)
 
     def step(self, at: float, workers: Mapping[str, int]) -> None:
-        """Let the time pass to ``at``, seconds, with so many workers ready in each pool."""
+        """Let the time pass to ``at``, seconds, with so many replicas ready."""
         took, self._at = at - self._at, at
         for name, queue in self._queues.items():
             queue.step(took, self.load(name), workers.get(name, 0), self.failing)
+        self.published = self.exposition()
 
     def exposition(self) -> str:
         """Return everything as Prometheus reads it."""
@@ -184,10 +196,11 @@ class Model:
         return "".join("\n".join([head, *lines]) + "\n" for head, lines in families.items())
 
     def _values(self) -> Iterator[tuple[str, str, dict[str, str], float]]:
-        for name, queue in self._queues.items():
+        for queue in self._queues.values():
             for model in queue.pool.models:
                 about = {"model": model}
-                yield "ollamamax_pool_load", "gauge", {"pool": name, **about}, self.in_flight(name)
+                load = queue.busy + queue.waiting
+                yield "ollamamax_pool_load", "gauge", {"pool": queue.pool.label, **about}, load
                 yield "ollamamax_queue_depth", "gauge", about, queue.waiting
                 codes = ((GOOD, queue.answered), (FAILED, queue.failed), (REFUSED, queue.refused))
                 for code, count in codes:
@@ -198,3 +211,29 @@ class Model:
                 yield f"{wait}_bucket", "histogram", {**about, "le": "+Inf"}, queue.waited_in_all
                 yield f"{wait}_sum", "histogram", about, queue.waited_s
                 yield f"{wait}_count", "histogram", about, queue.waited_in_all
+
+
+@contextlib.contextmanager
+def served(port: int, model: Model) -> Iterator[None]:
+    """Serve the traffic's metrics on a port of loopback, until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = model.published.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", EXPOSITION)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, name="traffic")
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()

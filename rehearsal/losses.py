@@ -1,0 +1,53 @@
+"""How nodes are lost: what a cloud does to them, done to the simulated ones."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from kubernetes.client import ApiException
+
+from rehearsal.controlplane import ControlPlane
+
+NODE, CLAIM = "/api/v1/nodes", "/apis/karpenter.sh/v1/nodeclaims"
+MERGE = "application/merge-patch+json"
+GONE = 404
+
+
+def interrupt(plane: ControlPlane, nodes: Collection[str]) -> None:
+    """Give nodes notice: Karpenter deletes their claims when AWS tells it, and so drains them."""
+    for claim in _claims(plane, nodes):
+        _ask(plane, "delete", f"{CLAIM}/{claim}")
+
+
+def end(plane: ControlPlane, nodes: Collection[str]) -> None:
+    """End nodes at once, with all that runs on them: the machine is gone, and nobody drains it.
+
+    The nodes go first, or the pods' successors would be placed on them.
+    """
+    claims = _claims(plane, nodes)
+    pods = [
+        pod for pod in plane.request("get", "/api/v1/pods")["items"] if pod["spec"].get("nodeName") in nodes
+    ]
+    for path in (*(f"{NODE}/{node}" for node in nodes), *(f"{CLAIM}/{claim}" for claim in claims)):
+        _ask(plane, "patch", path, {"metadata": {"finalizers": None}}, MERGE)
+        _ask(plane, "delete", path)
+    for pod in pods:
+        meta = pod["metadata"]
+        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
+        _ask(plane, "delete", path, {"gracePeriodSeconds": 0})
+
+
+def _claims(plane: ControlPlane, nodes: Collection[str]) -> list[str]:
+    """Return Karpenter's claims to nodes, by name; a node that it has not made has none."""
+    found = plane.request("get", CLAIM)["items"]
+    return [one["metadata"]["name"] for one in found if one.get("status", {}).get("nodeName") in nodes]
+
+
+def _ask(
+    plane: ControlPlane, method: str, path: str, body: Mapping[str, Any] | None = None, kind: str = ""
+) -> None:
+    """Ask the API server for something to go; what has gone by itself is well."""
+    try:
+        plane.request(method, path, body, kind)
+    except ApiException as error:
+        if error.status != GONE:
+            raise

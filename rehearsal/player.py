@@ -1,0 +1,209 @@
+"""The player: does what a scenario says, step by step, and looks whether what it expects comes true."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ops.gate import Gate, roll_out
+from rehearsal import losses
+from rehearsal.assertions import CLAIMS
+from rehearsal.bounds import pools
+from rehearsal.processes import RehearsalError
+from rehearsal.record import Finding, Record
+from rehearsal.recorder import CAPACITY, GATEWAY, HASH, NAME, POOL, ZONE, Recorder, is_ready
+from rehearsal.scenario import Expect, Load, LoseSpot, LoseZone, Rollout, Scenario, Step, Wait, Within
+from rehearsal.stage import Change, Stage
+from rehearsal.traffic import Model, served
+
+LOOK_S = 1.0
+GATE_LOOKS = 4
+"""How often a gate looks while it watches."""
+Say = Callable[[str], None]
+
+
+@dataclass
+class Player:
+    """Plays a scenario on a stage."""
+
+    stage: Stage
+    model: Model
+    recorder: Recorder
+    say: Say
+    _version: int = 0
+    _acted: float = 0.0
+    _named: dict[str, float] = field(default_factory=dict)
+    _notices: list[tuple[float, frozenset[str]]] = field(default_factory=list)
+    _spot: bool = True
+    _lost: frozenset[str] = frozenset()
+
+    def play(self, scenario: Scenario) -> None:
+        """Play it, to the end whatever is found on the way."""
+        with served(self.stage.traffic_port, self.model), self.recorder.running():
+            self._pass(LOOK_S * 2)
+            for step in scenario.steps:
+                self._do(step)
+
+    def _do(self, step: Step) -> None:
+        kind, given = step.given
+        if isinstance(given, Expect):
+            self._expect(given)
+            return
+        if isinstance(given, Wait):
+            self._pass(given.for_s)
+            return
+        self._acted = self.recorder.now()
+        if step.name:
+            self._named[step.name] = self._acted
+        text = step.name or _words(kind, given)
+        self.say(f"{self._acted:4.0f} s  {text}")
+        self.recorder.note("step", text)
+        self._act(kind, given)
+
+    def _act(self, kind: str, given: Any) -> None:
+        match kind, given:
+            case _, Load():
+                self.model.turn(self.recorder.now(), given)
+            case _, LoseSpot():
+                self._lose_spot(given)
+            case "lose_zone", LoseZone():
+                self._lose_zone(self._zone(given))
+            case "return_zone", LoseZone():
+                self._offer(lost=self._lost - {self._zone(given)})
+            case "return_spot", _:
+                self._offer(spot=True)
+            case _, Rollout():
+                self._roll_out(given)
+            case "kill", _:
+                self.recorder.dead.add(given)
+                self.stage.kill(given)
+            case "start", _:
+                self.stage.start(given)
+                self.recorder.dead.discard(given)
+
+    def _expect(self, given: Expect) -> None:
+        """Look every second until the assertion is true, cannot be true any more, or its time is over."""
+        name, about = given.given
+        claim, since = CLAIMS[name], self._named[given.since] if given.since else self._acted
+        within_s = about.within_s if isinstance(about, Within) else 0
+        record = self.recorder.record
+        while (
+            answer := claim.holds(record, since, about)
+        ).state == "not yet" and self.recorder.now() < since + within_s:
+            self._pass(LOOK_S)
+        passed = answer.state == "true"
+        at, late = self.recorder.now(), answer.state == "not yet"
+        text = answer.text + (f": {within_s} s were allowed" if late else "")
+        record.findings.append(
+            Finding(name=claim.sentence, letter=claim.letter, at=at, since=since, passed=passed, text=text)
+        )
+        self.say(f"{at:4.0f} s  {'ok' if passed else 'FAILED'}  {claim.letter}. {claim.sentence}: {text}")
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass; who was given notice ends when it is over."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, LOOK_S))
+            for over in [one for one in self._notices if one[0] <= self.recorder.now()]:
+                self._notices.remove(over)
+                losses.end(self.stage.plane, over[1] & self.recorder.see().nodes.keys())
+
+    def _lose_spot(self, given: LoseSpot) -> None:
+        self._offer(spot=False)
+        nodes = self.recorder.see().nodes.items()
+        labels = {name: node["metadata"]["labels"] for name, node in nodes}
+        spot = sorted(
+            name for name, about in labels.items() if about.get(CAPACITY) == "spot" and POOL in about
+        )
+        told = frozenset(spot[: -(-len(spot) * given.percent // 100)])
+        self.recorder.note("note", f"{len(told)} of {len(spot)} spot nodes get {given.notice_s} s notice")
+        losses.interrupt(self.stage.plane, told)
+        self._notices.append((self.recorder.now() + given.notice_s, told))
+
+    def _lose_zone(self, zone: str) -> None:
+        self._offer(lost=self._lost | {zone})
+        nodes = self.recorder.see().nodes.items()
+        gone = frozenset(name for name, node in nodes if node["metadata"]["labels"].get(ZONE) == zone)
+        self.recorder.note("note", f"{len(gone)} nodes in {zone} end")
+        losses.end(self.stage.plane, gone)
+
+    def _zone(self, given: LoseZone) -> str:
+        aws = self.stage.settings.aws
+        return aws.zones[given.zone - 1] if aws else ""
+
+    def _offer(self, *, spot: bool | None = None, lost: frozenset[str] | None = None) -> None:
+        self._spot = self._spot if spot is None else spot
+        self._lost = self._lost if lost is None else lost
+        self.stage.offer(spot=self._spot, without_zones=sorted(self._lost))
+
+    def _roll_out(self, given: Rollout) -> None:
+        began, good = self.recorder.now(), self._gateway_hashes()
+        self.recorder.bad = good, given.errors_percent / 100
+        if given.never_ready:
+            self.stage.break_new_pods(GATEWAY)
+
+        def back() -> None:
+            if given.never_ready:
+                self.stage.mend_new_pods(GATEWAY)
+            self.stage.deploy(_version(self._version))
+
+        reason = roll_out(
+            lambda: self.stage.deploy(_version(self._version + 1)),
+            back,
+            self._failed_percent,
+            Gate(watch_s=given.watch_s, every_s=given.watch_s / GATE_LOOKS),
+            RehearsalError,
+        )
+        self.recorder.bad = frozenset(), 0.0
+        now = self._gateway_hashes()
+        if not reason:
+            self._version += 1
+            outcome = "kept" if not now & good else "not everywhere"
+        else:
+            outcome = "taken back" if now == good else "not taken back"
+        took = self.recorder.now() - began
+        text = f"{outcome} after {took:.0f} s" + (f": {reason}" if reason else "")
+        self.recorder.note("rollout", text, {"outcome": outcome})
+
+    def _gateway_hashes(self) -> frozenset[str]:
+        labels = [pod["metadata"]["labels"] for pod in self.recorder.see().pods if is_ready(pod)]
+        return frozenset(about[HASH] for about in labels if about.get(NAME) == GATEWAY)
+
+    def _failed_percent(self, query: str) -> float | None:
+        found = self.stage.prometheus.query(query)
+        return found[0].value if found else None
+
+
+def play(stage: Stage, scenario: Scenario, record: Record, say: Say) -> Record:
+    """Play a scenario on a stage, and return the record of it with everything found."""
+    model = Model(pools(stage.settings), scenario.traffic)
+    Player(stage, model, Recorder(stage, stage.settings, model, record), say).play(scenario)
+    return record
+
+
+def _version(number: int) -> Change:
+    """Return the change that makes gateways of another version: of a setting of theirs that does no harm."""
+
+    def change(settings: dict[str, Any]) -> None:
+        settings.setdefault("gateway", {})["keyRefreshIntervalS"] = 10 + number
+
+    return change
+
+
+def _words(kind: str, given: Any) -> str:
+    """Return a step in words, where its author gave it no name."""
+    match given:
+        case Load():
+            where = " and ".join(given.pools) or "all pools"
+            return f"load of {where} to {given.percent} %"
+        case LoseSpot():
+            return f"spot is lost, {given.percent} % of its nodes interrupted"
+        case LoseZone():
+            return f"zone {given.zone} {'lost' if kind == 'lose_zone' else 'back'}"
+        case Rollout():
+            bad = f", which fails {given.errors_percent} % of requests" if given.errors_percent else ""
+            return f"rollout of new gateways{', which never get ready' if given.never_ready else bad}"
+        case str():
+            return f"{kind} {given}"
+        case _:
+            return kind.replace("_", " ")

@@ -1,0 +1,183 @@
+"""What is asserted of a rehearsal: on invented records, each assertion once true and, for each reason, not."""
+
+import pytest
+
+from rehearsal import scenario
+from rehearsal.assertions import CLAIMS, Answer
+from rehearsal.record import Count, Record, Sample
+from stacks.block import Block
+from tests.rehearsal.invented import count, event, joined, left, nodes, record, sample
+
+UP = scenario.ScaleUp(within_s=120)
+DOWN = scenario.ScaleDown(within_s=120)
+BACK = scenario.CapacityBack(within_s=60)
+BUDGETS = scenario.DisruptionBudgets()
+TAKES_OVER = scenario.OnDemand(within_s=60)
+RETURNS = scenario.SpotReturns(within_s=60)
+FLOOR = scenario.ReactiveFloor(lag_s=10)
+
+
+def asked(name: str, of: Record, given: Block, since: float = 10) -> Answer:
+    return CLAIMS[name].holds(of, since, given)
+
+
+def course(*counts: tuple[float, Count]) -> list[Sample]:
+    return [sample(at, found) for at, found in counts]
+
+
+def test_every_assertion_of_a_scenario_is_one_that_can_be_asked() -> None:
+    assert set(CLAIMS) == set(scenario.Expect.model_fields) - {"since"}
+
+
+def test_traffic_up_is_true_once_all_is_ready_on_nodes_of_the_pool() -> None:
+    samples = course((9, count(3)), (30, count(50)))
+    found = asked("scale_up", record(samples, [joined(20)]), UP)
+    assert found == Answer("true", "worker-chat 3 → 50 of 50; joined: 1 nodes in pool chat; after 20 s")
+
+
+@pytest.mark.parametrize(
+    ("last", "says"),
+    [
+        (count(49, wanted=50), "has 49 of 50 ready (50 wanted)"),
+        (count(50, waiting=2), "2 pods of worker-chat have no node"),
+        (count(50, astray=1), "1 pods of worker-chat are on nodes of another pool than chat"),
+    ],
+)
+def test_traffic_up_is_not_yet_true(last: Count, says: str) -> None:
+    found = asked("scale_up", record(course((9, count(3)), (30, last)), [joined(20)]), UP)
+    assert found.state == "not yet"
+    assert says in found.text
+
+
+def test_traffic_up_needs_nodes_that_join_the_pool() -> None:
+    samples = course((9, count(3)), (30, count(50)))
+    found = asked("scale_up", record(samples, [joined(20, pool="other")]), UP)
+    assert found.state == "not yet"
+    assert "no node joined pool chat" in found.text
+
+
+DOWNWARD = [(9.0, count(50)), (32.0, count(50, wanted=3)), (34.0, count(3)), (60.0, count(3))]
+
+
+def test_traffic_down_is_true_once_the_least_is_left() -> None:
+    found = asked("scale_down", record(course(*DOWNWARD), [left(56)]), DOWN)
+    assert found.state == "true"
+    assert "worker-chat 50 → 3 after 22 s" in found.text
+
+
+def test_traffic_down_is_not_yet_true_while_nodes_are_left() -> None:
+    samples = [*course(*DOWNWARD[:-1]), sample(60, count(3), nodes(spot=40))]
+    found = asked("scale_down", record(samples, [left(56)]), DOWN)
+    assert (found.state, "still has 40 nodes for 3 workers" in found.text) == ("not yet", True)
+
+
+def test_traffic_down_is_false_where_replicas_go_before_the_window_is_over() -> None:
+    samples = course((9, count(50)), (16, count(3)))
+    found = asked("scale_down", record(samples), DOWN)
+    assert found == Answer("false", "worker-chat fell after 6 s, its window is 20 s")
+
+
+def test_traffic_down_is_false_where_a_count_turns_round() -> None:
+    flapping = [(at, count(ready)) for at, ready in ((9.0, 50), (31.0, 20), (36.0, 21), (41.0, 3))]
+    found = asked("scale_down", record(course(*flapping)), DOWN)
+    assert (found.state, "turned round 1 times, 0 allowed" in found.text) == ("false", True)
+
+
+@pytest.mark.parametrize(
+    ("at", "says"), [(20, "left before any worker"), (40, "left 6 s after the first worker")]
+)
+def test_traffic_down_is_false_where_a_node_goes_too_early(at: int, says: str) -> None:
+    until = [one for one in DOWNWARD if at > 30 or one[0] < 30]
+    found = asked("scale_down", record(course(*until), [left(at)]), DOWN)
+    assert (found.state, says in found.text) == ("false", True)
+
+
+@pytest.mark.parametrize(("peak", "state"), [(100.0, "true"), (100.1, "false")])
+def test_the_cost_at_its_peak_is_within_the_most_of_the_estimate(peak: float, state: str) -> None:
+    samples = [sample(at, count(3), cost=peak if at == 5 else 1.0) for at in range(10)]
+    found = asked("cost", record(samples, most=100.0), scenario.Cost())
+    assert found.state == state
+    assert f"{peak:.2f} USD an hour, 5 s in" in found.text
+
+
+def test_capacity_is_back_when_what_was_ready_is_ready_again() -> None:
+    samples = course((9, count(30)), (12, count(20, wanted=30)), (20, count(30)))
+    assert asked("capacity_back", record(samples), BACK).state == "true"
+    short = asked("capacity_back", record(samples[:2]), BACK)
+    assert (short.state, "has 20 of 30 ready" in short.text) == ("not yet", True)
+
+
+def test_capacity_is_not_back_before_anything_was_lost() -> None:
+    found = asked("capacity_back", record(course((9, count(30)), (12, count(30)))), BACK)
+    assert (found.state, "nothing was lost yet" in found.text) == ("not yet", True)
+
+
+@pytest.mark.parametrize(("missing", "state"), [(4, "true"), (5, "false")])
+def test_disruption_budgets_allow_a_tenth_rounded_up(missing: int, state: str) -> None:
+    samples = course((9, count(31)), (12, count(31 - missing, wanted=31, missing=missing)), (20, count(31)))
+    found = asked("disruption_budgets", record(samples), BUDGETS)
+    assert found.state == state
+    assert f"short of {missing}" in found.text
+
+
+def test_on_demand_takes_over_from_spot() -> None:
+    samples = [sample(9, count(30), nodes(spot=30)), sample(20, count(30), nodes(spot=20, on_demand=10))]
+    assert asked("on_demand", record(samples), TAKES_OVER).state == "true"
+
+
+@pytest.mark.parametrize(
+    ("last", "says"),
+    [
+        (sample(20, count(30), nodes(spot=30, on_demand=1)), "no node on spot has gone"),
+        (sample(20, count(30), nodes(spot=20)), "no node on demand has come"),
+        (sample(20, count(25, wanted=30), nodes(spot=20, on_demand=5)), "has 25 of 30 ready"),
+    ],
+)
+def test_on_demand_has_not_taken_over_yet(last: Sample, says: str) -> None:
+    found = asked("on_demand", record([sample(9, count(30), nodes(spot=30)), last]), TAKES_OVER)
+    assert (found.state, says in found.text) == ("not yet", True)
+
+
+def test_spot_has_returned_with_the_first_gpu_node_that_is_on_spot() -> None:
+    samples = course((9, count(3)), (20, count(3)))
+    assert asked("spot_returns", record(samples, [joined(15, "on-demand")]), RETURNS).state == "not yet"
+    assert asked("spot_returns", record(samples, [joined(15)]), RETURNS).state == "true"
+    assert asked("spot_returns", record(samples, [joined(5)]), RETURNS).state == "not yet", "it came before"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept"), [("kept", "true"), ("taken back", "false"), ("not everywhere", "false")]
+)
+def test_a_rollout_is_kept(outcome: str, kept: str) -> None:
+    of = record(course((9, count(3))), [event(12, "rollout", "said why", {"outcome": outcome})])
+    assert asked("rolled_out", of, scenario.RolledOut()) == Answer(kept, "said why")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "back"), [("taken back", "true"), ("kept", "false"), ("not taken back", "false")]
+)
+def test_a_bad_rollout_is_taken_back(outcome: str, back: str) -> None:
+    of = record(course((9, count(3))), [event(12, "rollout", "said why", {"outcome": outcome})])
+    assert asked("taken_back", of, scenario.TakenBack()).state == back
+
+
+def test_nothing_rolled_out_is_no_rollout() -> None:
+    assert asked("taken_back", record(course((9, count(3)))), scenario.TakenBack()).state == "false"
+
+
+def test_a_count_may_lag_behind_what_is_asked_for_but_not_stay_there() -> None:
+    late = [(at, count(20, asked=30 if at > 25 else 20)) for at in range(9, 34)]
+    assert asked("reactive_floor", record(course(*late)), FLOOR).state == "true"
+    stuck = [(at, count(20, asked=30 if at > 20 else 20)) for at in range(9, 34)]
+    found = asked("reactive_floor", record(course(*stuck)), FLOOR)
+    assert (found.state, found.text) == ("false", "worker-chat had 20 wanted at 31 s, asked for were 30")
+
+
+def test_a_floor_is_not_proven_by_a_moment() -> None:
+    found = asked("reactive_floor", record(course((9, count(20)), (12, count(20)))), FLOOR)
+    assert (found.state, "not seen long enough" in found.text) == ("false", True)
+
+
+def test_no_more_is_asked_for_than_the_stack_allows() -> None:
+    capped = [(at, count(50, asked=80)) for at in range(9, 34)]
+    assert asked("reactive_floor", record(course(*capped)), FLOOR).state == "true"
