@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.replay.rules import MILLI, average_replicas, utilisation_replicas, value_replicas
+from rehearsal.replay.rules import MILLI, Tolerance, average_replicas, utilisation_replicas, value_replicas
 
-TOLERANCE = 0.1
+TOLERANCE = Tolerance(0.1, 0.1)
 """Of Kubernetes' horizontal autoscaler."""
 MOST_SLOT_WAIT = 2
 """The query of the slot wait counts it as no more than so many times its target."""

@@ -1,15 +1,16 @@
 """The player: does what a scenario says, step by step, and looks whether what it expects comes true."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from ops.gate import Gate, roll_out
 from rehearsal import losses
 from rehearsal.assertions import CLAIMS
-from rehearsal.bounds import pools
 from rehearsal.processes import RehearsalError
+from rehearsal.promises import Promise
 from rehearsal.record import Finding, Record
 from rehearsal.recorder import CAPACITY, GATEWAY, HASH, NAME, POOL, ZONE, Recorder, is_ready
 from rehearsal.scenario import Expect, Load, LoseSpot, LoseZone, Rollout, Scenario, Step, Wait, Within
@@ -20,6 +21,16 @@ LOOK_S = 1.0
 GATE_LOOKS = 4
 """How often a gate looks while it watches."""
 Say = Callable[[str], None]
+SIMULATED = (
+    "Nodes, pods, and what pods use: KWOK plays the kubelets. How long nodes and workers take to start is "
+    "set, not measured.",
+    "Requests: none is made. Waits, requests in flight, errors and CPU are what a model of queues makes of "
+    "the scenario's load (docs/rehearsal.md).",
+    "The cloud: capacity is lost by taking offers from Karpenter, and nodes by deleting them.",
+    "A new version of the gateways is a changed setting; that it fails requests is a part of the model.",
+    "Costs are list prices and estimates (docs/cost.md), of nodes alone.",
+)
+"""What no reader of a report should take for measured."""
 
 
 @dataclass
@@ -40,7 +51,6 @@ class Player:
     def play(self, scenario: Scenario) -> None:
         """Play it, to the end whatever is found on the way."""
         with served(self.stage.traffic_port, self.model), self.recorder.running():
-            self._pass(LOOK_S * 2)
             for step in scenario.steps:
                 self._do(step)
 
@@ -174,10 +184,32 @@ class Player:
         return found[0].value if found else None
 
 
-def play(stage: Stage, scenario: Scenario, record: Record, say: Say) -> Record:
-    """Play a scenario on a stage, and return the record of it with everything found."""
-    model = Model(pools(stage.settings), scenario.traffic)
-    Player(stage, model, Recorder(stage, stage.settings, model, record), say).play(scenario)
+def play(
+    stage: Stage, stack: str, scenario: Scenario, promise: Promise, versions: Mapping[str, str], say: Say
+) -> Record:
+    """Play a scenario on a stage on which the stack stands, and return the record of it.
+
+    Args:
+        stage: where it is played.
+        stack: what the stack is called.
+        scenario: what is played.
+        promise: what the stack is to keep to: its own, or that of one that it should be like.
+        versions: what runs, for the report.
+        say: says a line to whoever waits.
+    """
+    record = Record(
+        stack=stack,
+        title=scenario.title,
+        description=scenario.description,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions,
+        substitutions=stage.substitutions,
+        overlay=stage.overlay,
+        simulated=SIMULATED,
+        expected=promise.expected,
+    )
+    model = Model(promise.pools, scenario.traffic)
+    Player(stage, model, Recorder(stage, promise.settings, model, record), say).play(scenario)
     return record
 
 

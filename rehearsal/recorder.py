@@ -67,6 +67,7 @@ class Recorder:
     def running(self) -> Iterator[None]:
         """Look every second, until the end of the block; what fails in it is raised there."""
         end, failures = threading.Event(), list[BaseException]()
+        self.look()
 
         def go_on() -> None:
             try:

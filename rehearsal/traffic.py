@@ -19,6 +19,8 @@ WAITS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 3
 API = "ollama"
 GOOD, FAILED, REFUSED = "200", "500", "503"
 MOST_WAIT_PERCENTILE = 0.95
+PART_S = 0.1
+"""Time that passes at once: much less than a request takes."""
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -97,7 +99,7 @@ class Queue:
         self.waiting -= begun
         self.busy += begun
         # Who would wait too long, or finds the queue full, is sent away.
-        most = min(self.pool.queue, self.pool.max_wait_s * room / self.service_s if room else came)
+        most = min(self.pool.queue, self.pool.max_wait_s * (room or load) / self.service_s)
         self.refused += max(0.0, self.waiting - most)
         self.waiting = min(self.waiting, most)
 
@@ -181,9 +183,11 @@ class Model:
 
     def step(self, at: float, workers: Mapping[str, int]) -> None:
         """Let the time pass to ``at``, seconds, with so many replicas ready."""
-        took, self._at = at - self._at, at
+        parts = max(1, math.ceil((at - self._at) / PART_S))
+        took, self._at = (at - self._at) / parts, at
         for name, queue in self._queues.items():
-            queue.step(took, self.load(name), workers.get(name, 0), self.failing)
+            for _ in range(parts):
+                queue.step(took, self.load(name), workers.get(name, 0), self.failing)
         self.published = self.exposition()
 
     def exposition(self) -> str:

@@ -1,4 +1,4 @@
-"""What is asserted of a rehearsal: on invented records, each assertion once true and, for each reason, not."""
+"""What is asserted of a rehearsal, on invented records: once true and, for each reason, once not."""
 
 import pytest
 

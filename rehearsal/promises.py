@@ -1,4 +1,6 @@
-"""What a stack is to keep to, and what its pools are: read from settings and objects before a scenario."""
+"""What a stack promises: read from its settings and objects once it stands, before anything is played."""
+
+from dataclasses import dataclass
 
 from rehearsal.record import GENERAL, Bounds, Expected
 from rehearsal.recorder import GATEWAY, worker
@@ -9,8 +11,21 @@ from stacks.kubernetes import AutoscalingSettings
 from stacks.models import listed_as
 
 
-def expected(stage: Stage) -> Expected:
-    """Return what the stack, as it was just deployed, is to keep to."""
+@dataclass(frozen=True)
+class Promise:
+    """What a scenario's load is measured by, and what comes of it."""
+
+    settings: Settings
+    pools: tuple[Pool, ...]
+    expected: Expected
+
+
+def promised(stage: Stage) -> Promise:
+    """Return what the stack promises that stands there now."""
+    return Promise(stage.settings, _pools(stage.settings), _expected(stage))
+
+
+def _expected(stage: Stage) -> Expected:
     settings = stage.settings
     path = f"/apis/policy/v1/namespaces/{stage.namespace}/poddisruptionbudgets"
     budgets = {
@@ -43,8 +58,7 @@ def expected(stage: Stage) -> Expected:
     )
 
 
-def pools(settings: Settings) -> tuple[Pool, ...]:
-    """Return the pools as the traffic sees them."""
+def _pools(settings: Settings) -> tuple[Pool, ...]:
     scaling, queue = settings.gateway.autoscaling, settings.gateway.routing.queue
     gateways = scaling.min_replicas if scaling else settings.gateway.replicas
     return tuple(

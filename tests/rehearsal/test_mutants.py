@@ -1,0 +1,177 @@
+"""Each assertion of a scenario against a wrong setting that must make it fail, on the real stage."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rehearsal.stage.overlay import QUICK
+from rehearsal.stage.running import running
+
+from ops.gate import Gate
+from rehearsal import player, scenario
+from rehearsal.assertions import CLAIMS
+from rehearsal.promises import Promise, promised
+from rehearsal.stage import Stage
+
+pytestmark = pytest.mark.long
+
+STACK = "prod"
+MERGE = "application/merge-patch+json"
+UP = "  - load: {percent: 50}\n  - expect: {scaleUp: {withinS: 90, percent: 60}}\n"
+FELL = "  - {name: Fall, load: {percent: 2}}\n"
+SLOW = "  - wait: {forS: 20}\n"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A wrong setting: in the stack's file, or, where the stack's own checks refuse it, in the cluster."""
+
+    claim: str
+    steps: str
+    says: str
+    """What the failed assertion must say."""
+    change: Callable[[dict[str, Any]], None] | None = None
+    patch: tuple[str, dict[str, Any]] | None = None
+
+
+def chat(**changed: Any) -> Callable[[dict[str, Any]], None]:
+    """Return a change of the pool ``chat``."""
+
+    def change(settings: dict[str, Any]) -> None:
+        settings["gpuPools"][0] |= changed
+
+    return change
+
+
+def pools(capacity: str) -> Callable[[dict[str, Any]], None]:
+    """Return a change of what the nodes of all pools are bought as."""
+
+    def change(settings: dict[str, Any]) -> None:
+        for pool in settings["gpuPools"]:
+            pool["capacity"] = capacity
+
+    return change
+
+
+def chat_scaling(**changed: int) -> Callable[[dict[str, Any]], None]:
+    """Return a change of how the pool ``chat`` scales."""
+
+    def change(settings: dict[str, Any]) -> None:
+        settings["gpuPools"][0]["autoscaling"] |= changed
+
+    return change
+
+
+MUTANTS = {
+    "too few workers allowed": Mutant(
+        "scale_up",
+        "  - load: {percent: 50}\n  - expect: {scaleUp: {withinS: 60, percent: 60}}\n",
+        "worker-chat has 10 of 30 ready",
+        change=chat_scaling(maxReplicas=10),
+    ),
+    "no window before replicas go": Mutant(
+        "scale_down",
+        UP + FELL + "  - expect: {scaleDown: {withinS: 90}}\n",
+        "its window is 20 s",
+        change=chat_scaling(scaleDownWindowS=0),
+    ),
+    "nodes that go at once": Mutant(
+        "scale_down",
+        UP + FELL + "  - expect: {scaleDown: {withinS: 90}}\n",
+        "it was to stay 20 s",
+        patch=("/apis/karpenter.sh/v1/nodepools/chat", {"spec": {"disruption": {"consolidateAfter": "0s"}}}),
+    ),
+    "dear nodes": Mutant(
+        "cost",
+        "  - load: {percent: 90}\n  - expect: {scaleUp: {withinS: 120}}\n  - expect: {cost: {}}\n",
+        "the estimate's most is",
+        change=chat(instanceTypes=["g6e.16xlarge"], capacity="on-demand"),
+    ),
+    "a pool in one zone": Mutant(
+        "capacity_back",
+        UP + "  - loseZone: {zone: 3}\n  - expect: {capacityBack: {withinS: 40}}\n",
+        "ready, ",
+        change=chat(zones=["eu-central-1c"]),
+    ),
+    "a budget that allows everything": Mutant(
+        "disruption_budgets",
+        UP + "  - loseSpot: {percent: 60}\n" + SLOW + "  - expect: {disruptionBudgets: {}}\n",
+        "worker-chat was short of",
+        patch=(
+            "/apis/policy/v1/namespaces/ollamamax/poddisruptionbudgets/worker-chat",
+            {"spec": {"maxUnavailable": "100%"}},
+        ),
+    ),
+    "spot only": Mutant(
+        "on_demand",
+        UP + "  - loseSpot: {percent: 30}\n  - expect: {onDemand: {withinS: 40}}\n",
+        "no node on demand has come",
+        change=pools("spot"),
+    ),
+    "never spot": Mutant(
+        "spot_returns",
+        "  - returnSpot: {}\n" + UP + "  - expect: {spotReturns: {withinS: 40}}\n",
+        "none on spot yet",
+        change=pools("on-demand"),
+    ),
+    "a bad version": Mutant(
+        "rolled_out",
+        UP + "  - rollout: {errorsPercent: 20, watchS: 12}\n  - expect: {rolledOut: {}}\n",
+        "of requests failed",
+    ),
+    "a gate that lets everything through": Mutant(
+        "taken_back",
+        UP + "  - rollout: {errorsPercent: 20, watchS: 12}\n  - expect: {takenBack: {}}\n",
+        "kept",
+    ),
+    "a fixed number as fallback": Mutant(
+        "reactive_floor",
+        UP + "  - {name: Gone, kill: prometheus}\n  - wait: {forS: 100}\n  - start: prometheus\n"
+        "  - expect: {reactiveFloor: {lagS: 20}, since: Gone}\n",
+        "wanted at",
+        patch=(
+            "/apis/keda.sh/v1alpha1/namespaces/ollamamax/scaledobjects/worker-chat",
+            {"spec": {"fallback": {"behavior": "static", "failureThreshold": 1, "replicas": 3}}},
+        ),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with running(tmp_path_factory.mktemp("stage"), STACK, QUICK) as stands:
+        stands.deploy()
+        yield stands
+
+
+@pytest.fixture(scope="module")
+def promise(stage: Stage) -> Promise:
+    return promised(stage)
+
+
+def test_every_assertion_has_a_mutant() -> None:
+    assert {mutant.claim for mutant in MUTANTS.values()} == set(CLAIMS)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_wrong_setting_is_found(
+    name: str, stage: Stage, promise: Promise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant = MUTANTS[name]
+    file = tmp_path / "scenario.yaml"
+    file.write_text(f"title: {name}\nsteps:\n{mutant.steps}")
+    if mutant.claim == "taken_back":
+        monkeypatch.setattr(player, "Gate", partial(Gate, errors_percent=100.0))
+    stage.offer()
+    stage.deploy(mutant.change or (lambda settings: None))
+    if mutant.patch:
+        path, body = mutant.patch
+        stage.plane.request("patch", path, body, MERGE)
+    record = player.play(stage, STACK, scenario.read(file, promise.settings), promise, {}, print)
+    found = record.findings[-1]
+    assert found.name == CLAIMS[mutant.claim].sentence
+    assert not found.passed, found.text
+    assert mutant.says in found.text

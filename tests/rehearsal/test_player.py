@@ -1,0 +1,137 @@
+"""The player and the recorder, on a stage on which nothing runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from socket import create_server
+
+import pytest
+
+from rehearsal import player, recorder, scenario
+from rehearsal.promises import promised
+from rehearsal.record import Record
+from tests.rehearsal.fake_stage import FakeStage
+
+Then = Callable[[FakeStage, str], None]
+LOOK_S = 0.02
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> FakeStage:
+    monkeypatch.setattr(player, "LOOK_S", LOOK_S)
+    monkeypatch.setattr(recorder, "EVERY_S", LOOK_S / 2)
+    with create_server(("127.0.0.1", 0)) as free:
+        return FakeStage(free.getsockname()[1])
+
+
+def played(stage: FakeStage, folder: Path, steps: str, then: Then = lambda stage, said: None) -> Record:
+    """Play steps; ``then`` changes the stage when the player has said something."""
+    file = folder / "scenario.yaml"
+    file.write_text(f"title: A test\nsteps:\n{steps}")
+    given = scenario.read(file, stage.settings)
+    return player.play(stage, "prod", given, promised(stage), {}, lambda said: then(stage, said))
+
+
+def rush(stage: FakeStage, said: str) -> None:
+    """Have all replicas when the load rises."""
+    if "Rush" in said:
+        stage.cluster.wanted = {"worker-chat": 50, "worker-code": 20, "gateway": 50}
+        stage.cluster.follow()
+
+
+UP = "  - {name: Rush, load: {percent: 90}}\n  - expect: {scaleUp: {withinS: 1}}\n"
+
+
+def test_what_follows_the_load_is_found_to(stage: FakeStage, tmp_path: Path) -> None:
+    record = played(stage, tmp_path, UP, rush)
+    (finding,) = record.findings
+    assert (finding.passed, finding.letter) == (True, "b")
+    assert "worker-chat 3 → 50 of 50" in finding.text
+    assert record.passed
+
+
+def test_what_does_not_follow_in_time_is_found_to(stage: FakeStage, tmp_path: Path) -> None:
+    record = played(stage, tmp_path, UP)
+    (finding,) = record.findings
+    assert not finding.passed
+    assert "worker-chat has 3 of 50 ready (3 wanted)" in finding.text
+    assert "1 s were allowed" in finding.text
+
+
+def test_nodes_replicas_cost_and_what_is_asked_for_are_recorded(stage: FakeStage, tmp_path: Path) -> None:
+    record = played(stage, tmp_path, UP + "  - wait: {forS: 1}\n", rush)
+    last = record.samples[-1]
+    chat = last.workloads["worker-chat"]
+    assert (chat.wanted, chat.ready, chat.waiting, chat.missing, chat.astray) == (50, 50, 0, 0, 0)
+    assert last.load["worker-chat"] == 360
+    assert chat.asked > 10, "requests in flight ask for more than there were"
+    assert last.gpu_nodes() == last.gpu_nodes("spot") == 70
+    assert last.cost_hour > record.samples[0].cost_hour > 0
+    assert len(list(record.happened("node-joined", 0))) == 47 + 17 + 47
+    assert stage.usage["worker-chat"].cpus > 0
+
+
+def test_spot_is_lost_with_notice_and_what_is_left_then_ends(stage: FakeStage, tmp_path: Path) -> None:
+    steps = "  - {loseSpot: {percent: 50, noticeS: 0}}\n  - wait: {forS: 1}\n  - returnSpot: {}\n"
+    played(stage, tmp_path, steps)
+    assert stage.done == ["spot False, without none", "spot True, without none"]
+    told = [name for name in stage.cluster.deleted if name.startswith("claim-")]
+    assert told[:3] == ["claim-node-worker-chat-0", "claim-node-worker-chat-1", "claim-node-worker-chat-2"]
+    assert "node-worker-chat-0" in stage.cluster.deleted, "it had not gone by itself"
+    assert "node-worker-code-0" not in stage.cluster.deleted
+
+
+def test_a_zone_is_lost_with_all_that_runs_in_it(stage: FakeStage, tmp_path: Path) -> None:
+    steps = "  - loseZone: {zone: 2}\n  - expect: {capacityBack: {withinS: 2}}\n  - returnZone: {zone: 2}\n"
+    record = played(stage, tmp_path, steps)
+    assert stage.done == ["spot True, without eu-central-1b", "spot True, without none"]
+    gone = sorted(name for name in stage.cluster.deleted if name.startswith("node-"))
+    assert gone == ["node-gateway-1", "node-worker-chat-1", "node-worker-code-1"]
+    assert not record.passed, "nobody brought it back"
+    assert "worker-chat has 2 of 3 ready" in record.findings[0].text
+
+
+def test_a_good_version_is_kept_and_the_next_one_follows_it(stage: FakeStage, tmp_path: Path) -> None:
+    steps = "  - rollout: {watchS: 1}\n  - expect: {rolledOut: {}}\n" * 2
+    record = played(stage, tmp_path, steps)
+    assert stage.done == ["deploy 11", "deploy 12"]
+    assert [finding.passed for finding in record.findings] == [True, True]
+
+
+def test_a_version_that_fails_requests_is_taken_back(stage: FakeStage, tmp_path: Path) -> None:
+    stage.cluster.roll("10")
+    stage.answers.value = 18.0
+    steps = "  - rollout: {errorsPercent: 20, watchS: 1}\n  - expect: {takenBack: {}}\n"
+    record = played(stage, tmp_path, steps)
+    assert stage.done == ["deploy 11", "deploy 10"]
+    (finding,) = record.findings
+    assert finding.passed
+    assert "18.0 % of requests failed, 1 % may" in finding.text
+
+
+def test_its_gateways_fail_requests_while_they_run(stage: FakeStage, tmp_path: Path) -> None:
+    steps = "  - load: {percent: 4}\n  - rollout: {errorsPercent: 20, watchS: 1}\n"
+    record = played(stage, tmp_path, steps)
+    assert max(sample.failed_percent for sample in record.samples) == pytest.approx(20)
+
+
+def test_a_version_that_never_gets_ready_is_taken_back(stage: FakeStage, tmp_path: Path) -> None:
+    stage.cluster.roll("10")
+    stage.refuses = "11"
+    steps = "  - rollout: {neverReady: true, watchS: 1}\n  - expect: {takenBack: {}}\n"
+    record = played(stage, tmp_path, steps)
+    assert stage.done == ["break gateway", "deploy 11", "mend gateway", "deploy 10"]
+    assert record.passed
+    assert "it did not become ready: 2 of 3 replicas are ready" in record.findings[0].text
+
+
+def test_parts_are_killed_and_started(stage: FakeStage, tmp_path: Path) -> None:
+    played(stage, tmp_path, "  - kill: keda\n  - wait: {forS: 1}\n  - start: keda\n")
+    assert stage.done == ["kill keda", "start keda"]
+
+
+def test_a_recorder_that_fails_fails_the_rehearsal(stage: FakeStage, tmp_path: Path) -> None:
+    def breaks(stage: FakeStage, said: str) -> None:
+        stage.cluster.pods["broken"] = {}
+
+    with pytest.raises(KeyError):
+        played(stage, tmp_path, "  - kill: keda\n  - wait: {forS: 1}\n", breaks)
