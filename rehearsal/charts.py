@@ -1,12 +1,15 @@
 """The timeline of a report: panels of lines and areas over one axis of time, as SVG that the page colours."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT, LEFT, RIGHT, GAP, HEAD = 1000, 112, 44, 12, 44, 22
+WIDTH, HEIGHT, LEFT, RIGHT, GAP, HEAD, FOOT = 1000, 112, 44, 12, 44, 34, 12
+LEVELS = 3
+"""Lines on which the numbers of marks stand, so that neighbours do not hide each other."""
 TICKS = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 MOST_TICKS = 12
 ROUND = (1, 2, 4, 5, 8, 10)
@@ -43,9 +46,9 @@ class Mark:
 
 def draw(panels: Sequence[Panel], marks: Sequence[Mark], until: float) -> Markup:
     """Return all panels, one below the other, with the marks across them."""
-    height = HEAD + len(panels) * (HEIGHT + GAP)
+    height = HEAD + len(panels) * (HEIGHT + GAP) + FOOT
     parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Timeline of the rehearsal">']
-    bottom = height - GAP + 6
+    bottom = height - FOOT - 12
     for mark, level in zip(marks, _levels(marks, until), strict=True):
         x = _x(mark.at, until)
         parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{18 + 14 * level}" y2="{bottom}"/>')
@@ -116,11 +119,13 @@ def _stacked(series: Sequence[Series]) -> list[tuple[Series, list[tuple[float, f
 
 
 def _levels(marks: Sequence[Mark], until: float) -> list[int]:
-    """Return on which of two lines each mark's number stands: neighbours would hide each other."""
-    levels = [0] * len(marks)
-    for index, (before, mark) in enumerate(pairwise(marks), 1):
-        near = _x(mark.at, until) - _x(before.at, until) < 16
-        levels[index] = 1 - levels[index - 1] if near else 0
+    """Return on which line each mark's number stands: the first on which it hides none."""
+    levels, ends = [], [-math.inf] * LEVELS
+    for mark in marks:
+        x = _x(mark.at, until)
+        level = next((level for level, end in enumerate(ends) if x - end > 16), LEVELS - 1)
+        ends[level] = x
+        levels.append(level)
     return levels
 
 

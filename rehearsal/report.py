@@ -12,6 +12,8 @@ from rehearsal.charts import Mark, Panel, Series, clock, draw
 from rehearsal.record import GENERAL, Nodes, Record, Sample
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
+NEAR_S = 0.5
+"""An assertion is about the step that was noted right then."""
 COLOURS = ("c1", "c2", "c3", "c4", "c5", "c6")
 
 
@@ -55,9 +57,9 @@ def timeline(record: Record) -> Markup:
     """Return the diagrams of everything that was sampled."""
     if not record.samples:
         return Markup("")
-    failed = {round(finding.since) for finding in record.findings if not finding.passed}
+    failed = [finding.since for finding in record.findings if not finding.passed]
     marks = [
-        Mark(event.at, number, failed=round(event.at) in failed)
+        Mark(event.at, number, failed=any(abs(since - event.at) < NEAR_S for since in failed))
         for number, event in enumerate((e for e in record.events if e.kind == "step"), 1)
     ]
     return draw(list(_panels(record)), marks, record.samples[-1].at)
@@ -81,9 +83,11 @@ def _panels(record: Record) -> Iterator[Panel]:
     waiting = [(one.at, sum(count.waiting for count in one.workloads.values())) for one in samples]
     yield Panel("Pods that wait for a node", [Series("pods", waiting, "c4 fill", stacked=True)])
     yield Panel(
-        "Wait for a slot, 95th percentile, ms (simulated)",
+        "Wait for a slot, 95th percentile, seconds (simulated)",
         [
-            Series(name, [(one.at, one.slot_wait_ms.get(name, 0.0)) for one in samples], COLOURS[index])
+            Series(
+                name, [(one.at, one.slot_wait_ms.get(name, 0.0) / 1000) for one in samples], COLOURS[index]
+            )
             for index, name in enumerate(sorted(samples[0].slot_wait_ms))
         ],
     )
