@@ -184,20 +184,19 @@ class Player:
         return found[0].value if found else None
 
 
-def play(
-    stage: Stage, stack: str, scenario: Scenario, promise: Promise, versions: Mapping[str, str], say: Say
+def begin(
+    stage: Stage, stack: str, scenario: Scenario, promise: Promise, versions: Mapping[str, str]
 ) -> Record:
-    """Play a scenario on a stage on which the stack stands, and return the record of it.
+    """Return the record of a rehearsal in which nothing has happened yet.
 
     Args:
         stage: where it is played.
         stack: what the stack is called.
         scenario: what is played.
         promise: what the stack is to keep to: its own, or that of one that it should be like.
-        versions: what runs, for the report.
-        say: says a line to whoever waits.
+        versions: what runs.
     """
-    record = Record(
+    return Record(
         stack=stack,
         title=scenario.title,
         description=scenario.description,
@@ -208,9 +207,12 @@ def play(
         simulated=SIMULATED,
         expected=promise.expected,
     )
+
+
+def play(stage: Stage, scenario: Scenario, promise: Promise, record: Record, say: Say) -> None:
+    """Play a scenario on a stage on which the stack stands, and record all of it."""
     model = Model(promise.pools, scenario.traffic)
     Player(stage, model, Recorder(stage, promise.settings, model, record), say).play(scenario)
-    return record
 
 
 def _version(number: int) -> Change:

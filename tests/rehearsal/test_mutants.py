@@ -142,7 +142,7 @@ MUTANTS = {
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with running(tmp_path_factory.mktemp("stage"), STACK, QUICK) as stands:
+    with running(tmp_path_factory.mktemp("stage"), STACK, QUICK, print) as stands:
         stands.deploy()
         yield stands
 
@@ -170,7 +170,9 @@ def test_a_wrong_setting_is_found(
     if mutant.patch:
         path, body = mutant.patch
         stage.plane.request("patch", path, body, MERGE)
-    record = player.play(stage, STACK, scenario.read(file, promise.settings), promise, {}, print)
+    given = scenario.read(file, promise.settings)
+    record = player.begin(stage, STACK, given, promise, {})
+    player.play(stage, given, promise, record, print)
     found = record.findings[-1]
     assert found.name == CLAIMS[mutant.claim].sentence
     assert not found.passed, found.text

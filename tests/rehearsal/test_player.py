@@ -28,7 +28,10 @@ def played(stage: FakeStage, folder: Path, steps: str, then: Then = lambda stage
     file = folder / "scenario.yaml"
     file.write_text(f"title: A test\nsteps:\n{steps}")
     given = scenario.read(file, stage.settings)
-    return player.play(stage, "prod", given, promised(stage), {}, lambda said: then(stage, said))
+    promise = promised(stage)
+    record = player.begin(stage, "prod", given, promise, {})
+    player.play(stage, given, promise, record, lambda said: then(stage, said))
+    return record
 
 
 def rush(stage: FakeStage, said: str) -> None:

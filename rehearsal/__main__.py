@@ -1,0 +1,117 @@
+"""Rehearse a stack: ``python -m rehearsal``; docs/rehearsal.md."""
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import stacks
+from rehearsal import player, programs, report, scenario
+from rehearsal.controlplane import ControlPlaneError
+from rehearsal.processes import RehearsalError
+from rehearsal.promises import promised
+from rehearsal.record import Finding, Record
+from rehearsal.scenario import Scenario, ScenarioError
+from rehearsal.stage import FULL, QUICK, Stage, running
+from rehearsal.verdict import Row, Verdict
+from stacks import SettingsError
+
+ROOT = Path(__file__).resolve().parents[1]
+SCENARIOS = ROOT / "rehearsal" / "scenarios"
+Say = player.Say
+
+
+def rehearse(stack: str, given: Scenario, stage: Stage, out: Path, say: Say) -> Record:
+    """Rehearse a stack on an empty stage, and write report and record, whatever comes of it.
+
+    Raises:
+        RehearsalError: if it cannot go on.
+    """
+    _print("Stands in for the cloud's own:", stage.substitutions)
+    _print("Shortened:" if stage.overlay else "Nothing is shortened.", stage.overlay)
+    stage.deploy()
+    say("the stack is up")
+    deployed = stage.deployed()
+    promise = promised(stage)
+    record = player.begin(stage, stack, given, promise, _versions(stage))
+    _note(record, deployed, say)
+    try:
+        player.play(stage, given, promise, record, say)
+        _note(record, stage.destroy(), say)
+    except BaseException as error:
+        _note(record, Verdict("–", "The rehearsal comes to its end", (str(error),)), say)
+        raise
+    finally:
+        record.save(out / f"{stack}.json")
+        (out / f"{stack}.html").write_text(report.html(record))
+    return record
+
+
+def main(
+    stack: Annotated[str, typer.Option(help="The stack: stacks/Pulumi.<stack>.yaml.")] = "prod",
+    file: Annotated[
+        Path | None, typer.Option("--scenario", help="What to play; else rehearsal/scenarios/quick.yaml.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Shorten no duration: full.yaml takes an hour.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder of report and record.")] = Path(".state/rehearsal"),
+) -> None:
+    """Deploy a stack onto a real control plane, play a day on it, and assert what must hold."""
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - began:4.0f}s] {text}", flush=True)
+
+    file = file or SCENARIOS / ("full.yaml" if full else "quick.yaml")
+    try:
+        given = scenario.read(file, stacks.read(ROOT / "stacks" / f"Pulumi.{stack}.yaml", stack))
+        out.mkdir(parents=True, exist_ok=True)
+        folder = _empty_folder(stack)
+        with running(folder, stack, FULL if full else QUICK, say) as stage:
+            record = rehearse(stack, given, stage, out, say)
+    except (ScenarioError, SettingsError, RehearsalError, ControlPlaneError) as error:
+        sys.exit(f"error: {error}")
+    say(f"{'passed' if record.passed else 'FAILED'}: {(out / f'{stack}.html').resolve()}; logs in {folder}")
+    sys.exit(0 if record.passed else 1)
+
+
+def _empty_folder(stack: str) -> Path:
+    """Return the folder of all that runs; it stays until the next rehearsal of the stack."""
+    folder = Path(tempfile.gettempdir()) / f"ollamamax-rehearsal-{stack}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _versions(stage: Stage) -> dict[str, str]:
+    modules = (programs.KWOK, programs.KARPENTER, programs.KEDA, programs.METRICS_SERVER)
+    return {
+        "Kubernetes": stage.plane.request("get", "/version")["gitVersion"],
+        **{module.name: module.version for module in modules},
+    }
+
+
+def _note(record: Record, verdict: Verdict, say: Say) -> None:
+    """Record, and say, what was found of the stack as a whole."""
+    at = record.samples[-1].at if record.samples else 0.0
+    text = "; ".join(verdict.problems) or "nothing contradicts it"
+    record.findings.append(
+        Finding(name=verdict.claim, letter=verdict.letter, at=at, since=at, passed=verdict.holds, text=text)
+    )
+    say(f"{'ok' if verdict.holds else 'FAILED'}  {verdict.letter}. {verdict.claim}: {text}")
+
+
+def _print(title: str, rows: Sequence[Row]) -> None:
+    print(title)
+    for row in rows:
+        print(f"  {row.what}: {row.here}, for {row.of_the_program} ({row.why})")
+
+
+if __name__ == "__main__":
+    typer.run(main)
