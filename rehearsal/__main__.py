@@ -12,7 +12,6 @@ import typer
 
 import stacks
 from rehearsal import player, programs, report, scenario
-from rehearsal.controlplane import ControlPlaneError
 from rehearsal.processes import RehearsalError
 from rehearsal.promises import promised
 from rehearsal.record import Finding, Record
@@ -75,7 +74,7 @@ def main(
         folder = _empty_folder(stack)
         with running(folder, stack, FULL if full else QUICK, say) as stage:
             record = rehearse(stack, given, stage, out, say)
-    except (ScenarioError, SettingsError, RehearsalError, ControlPlaneError) as error:
+    except (ScenarioError, SettingsError, RehearsalError) as error:
         sys.exit(f"error: {error}")
     say(f"{'passed' if record.passed else 'FAILED'}: {(out / f'{stack}.html').resolve()}; logs in {folder}")
     sys.exit(0 if record.passed else 1)

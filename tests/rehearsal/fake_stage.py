@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes.client import ApiException
+from rehearsal.processes import RehearsalError
 
 import stacks
 from rehearsal.controlplane import ControlPlane
-from rehearsal.processes import RehearsalError
-from rehearsal.stage import Change, Part, Prometheus, Sample, Usage
+from rehearsal.stage import Change, Part, Sample, Usage
 from rehearsal.verdict import Row, Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +127,7 @@ class FakeStage:
         self.substitutions: Sequence[Row] = [Row("nodes", "EKS's", "none", "nothing runs")]
         self.overlay: Sequence[Row] = []
         self.answers = Answers()
-        self.prometheus: Prometheus = self.answers
+        self.prometheus = self.answers
         self.node_start_s = self.pod_start_s = 0.0
         self.done: list[str] = []
         self.refuses = ""

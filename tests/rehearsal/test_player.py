@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 from socket import create_server
+from typing import cast
 
 import pytest
 
 from rehearsal import player, recorder, scenario
 from rehearsal.promises import promised
 from rehearsal.record import Record
+from rehearsal.stage import Stage
 from tests.rehearsal.fake_stage import FakeStage
 
 Then = Callable[[FakeStage, str], None]
@@ -28,9 +30,10 @@ def played(stage: FakeStage, folder: Path, steps: str, then: Then = lambda stage
     file = folder / "scenario.yaml"
     file.write_text(f"title: A test\nsteps:\n{steps}")
     given = scenario.read(file, stage.settings)
-    promise = promised(stage)
-    record = player.begin(stage, "prod", given, promise, {})
-    player.play(stage, given, promise, record, lambda said: then(stage, said))
+    stands = cast(Stage, stage)
+    promise = promised(stands)
+    record = player.begin(stands, "prod", given, promise, {})
+    player.play(stands, given, promise, record, lambda said: then(stage, said))
     return record
 
 
