@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rehearsal.stage.overlay import QUICK
-from rehearsal.stage.running import running
 
 from ops.gate import Gate
 from rehearsal import player, scenario
 from rehearsal.assertions import CLAIMS
 from rehearsal.promises import Promise, promised
-from rehearsal.stage import Stage
+from rehearsal.stage import QUICK, Stage, running
 
 pytestmark = pytest.mark.long
 
