@@ -6,6 +6,7 @@ import pytest
 
 import stacks
 from rehearsal import scenario
+from stacks.block import Block
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "rehearsal" / "scenarios").glob("*.yaml"))
@@ -75,3 +76,11 @@ def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
 
 def test_a_file_without_a_scenario_is_said_so(tmp_path: Path) -> None:
     assert "the scenario has 1 problem" in refused("just words\n", tmp_path)
+
+
+def test_every_word_of_a_scenario_is_explained() -> None:
+    explained = (ROOT / "docs" / "rehearsal.md").read_text()
+    blocks = [one for one in vars(scenario).values() if isinstance(one, type) and issubclass(one, Block)]
+    own = [one for one in blocks if one.__module__ == scenario.__name__]
+    words = {str(field.alias) for one in own for field in one.model_fields.values()}
+    assert {word for word in words if f"`{word}`" not in explained} == set()
