@@ -1,15 +1,14 @@
 """What a workload's reactive triggers ask for, given what is really the case: without delay or limits.
 
-The rules are Kubernetes' own, as the replay has them; the forecast is left out.
+The rules are those of Kubernetes' horizontal autoscaler; the forecast is left out.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
-from rehearsal.replay.rules import MILLI, Tolerance, average_replicas, utilisation_replicas, value_replicas
-
-TOLERANCE = Tolerance(0.1, 0.1)
+TOLERANCE = 0.1
 """Of Kubernetes' horizontal autoscaler."""
 MOST_SLOT_WAIT = 2
 """The query of the slot wait counts it as no more than so many times its target."""
@@ -45,15 +44,17 @@ def asked(triggers: Sequence[Mapping[str, Any]], truth: Truth) -> Asked:
         about = trigger["metadata"]
         match trigger["name"]:
             case "cpu":
-                target, used = float(about["value"]), truth.cpu_percent / 100 * truth.ready
-                by_use = utilisation_replicas(truth.current, truth.ready, 0, used, target, TOLERANCE)
+                by_use = _proposed(truth.current, truth.ready, truth.cpu_percent / float(about["value"]))
             case "slot-wait":
-                target = float(about["threshold"])
-                wait = round(min(truth.wait_ms, MOST_SLOT_WAIT * target) * MILLI)
-                wanted = value_replicas(truth.current, truth.ready, wait, round(target * MILLI), TOLERANCE)
-                by_metrics = max(by_metrics, wanted)
+                ratio = min(truth.wait_ms / float(about["threshold"]), MOST_SLOT_WAIT)
+                by_metrics = max(by_metrics, _proposed(truth.current, truth.ready, ratio))
             case "in-flight":
-                usage, target = round(truth.in_flight * MILLI), round(float(about["threshold"]) * MILLI)
-                wanted = average_replicas(truth.current, usage, target, TOLERANCE)
-                by_metrics = max(by_metrics, wanted)
-    return Asked(max(by_use, 0), by_metrics)
+                wanted = truth.in_flight / float(about["threshold"])
+                ratio = wanted / max(truth.current, 1)
+                by_metrics = max(by_metrics, _proposed(truth.current, truth.current, ratio))
+    return Asked(by_use, by_metrics)
+
+
+def _proposed(current: int, counted: int, ratio: float) -> int:
+    """Return the replicas that a metric asks for which is so many times its target."""
+    return current if abs(ratio - 1) <= TOLERANCE else ceil(round(ratio * counted, 6))

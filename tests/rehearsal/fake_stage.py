@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes.client import ApiException
-from rehearsal.processes import RehearsalError
 
 import stacks
 from rehearsal.controlplane import ControlPlane
+from rehearsal.processes import RehearsalError
 from rehearsal.stage import Change, Part, Sample, Usage
 from rehearsal.verdict import Row, Verdict
 
