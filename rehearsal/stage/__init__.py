@@ -50,6 +50,7 @@ class Stage:
         substitutions: what stands in for the cloud's.
         overlay: durations that are shortened; empty in a full run.
         prometheus: for queries.
+        cloud: folder of the simulated cloud.
         node_start_s, pod_start_s: how long a new node, and a worker's pod on it, take to be ready.
     """
 
@@ -66,6 +67,7 @@ class Stage:
         self.namespace, self.substitutions = self.settings.kubernetes.namespace, ROWS
         self.overlay: tuple[Row, ...] = tuple(overlay.rows(given(stack)))
         self.node_start_s, self.pod_start_s = overlay.node_start_s, overlay.pod_start_s
+        self.cloud = self._engine.cloud
         self.traffic_port, forecasts = free_ports(2)
         hosts = plane.folder / "hosts"
         names.write(hosts, address, "prometheus", self.namespace)
@@ -91,7 +93,7 @@ class Stage:
         self._volumes.stop()
         self.plane.stop()
 
-    def deploy(self, change: Change = lambda settings: None) -> None:
+    def deploy(self, change: Change = lambda settings: None, within_s: float | None = None) -> None:
         """Bring the stack up with a change of its settings, and wait until it is ready.
 
         Raises:
@@ -104,7 +106,8 @@ class Stage:
             change(settings)
 
         self.settings = self._engine.write(both)
-        self._engine.run("up", "--yes", within_s=FULL_UP_S if self._overlay is FULL else UP_S)
+        usual_s = FULL_UP_S if self._overlay is FULL else UP_S
+        self._engine.run("up", "--yes", within_s=within_s or usual_s)
         self.prometheus.follow()
         self._forecaster.follow()
 
@@ -133,11 +136,15 @@ class Stage:
         for name in ("prometheus", "autoscaler"):
             if self.plane.processes.runs(name):
                 self.plane.processes.kill(name)
+        return self.left()
+
+    def left(self) -> Verdict:
+        """Assert that nothing is there that was not there before the stack."""
         problems: list[str] = []
 
         def gone() -> bool:
             left = inventory.take(self.plane).names() - self._before.names()
-            problems[:] = [*remains.in_cluster(left, self.plane), *remains.in_cloud(self._engine.cloud)]
+            problems[:] = [*remains.in_cluster(left, self.plane), *remains.in_cloud(self.cloud)]
             return not problems
 
         with contextlib.suppress(RehearsalError):
