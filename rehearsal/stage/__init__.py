@@ -143,8 +143,8 @@ class Stage:
         problems: list[str] = []
 
         def gone() -> bool:
-            left = inventory.take(self.plane).names() - self._before.names()
-            problems[:] = [*remains.in_cluster(left, self.plane), *remains.in_cloud(self.cloud)]
+            found = inventory.take(self.plane)
+            problems[:] = [*remains.in_cluster(self._before, found), *remains.in_cloud(self.cloud)]
             return not problems
 
         with contextlib.suppress(RehearsalError):

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rehearsal.controlplane import ControlPlane
-from rehearsal.stage.inventory import Inventory
+from rehearsal.stage.inventory import Inventory, labels
 from rehearsal.stage.scaling import GENERAL_POOL
 
 KEPT = {
@@ -19,7 +18,6 @@ KEPT = {
 CHART = "helm.sh/v3"
 PASSING = frozenset(("events.k8s.io/Event", "coordination.k8s.io/Lease"))
 """Kinds that come and go by themselves."""
-Name = tuple[str, str, str]
 
 
 def missing(resources: Iterable[dict[str, Any]], found: Inventory) -> Iterator[str]:
@@ -38,13 +36,16 @@ def missing(resources: Iterable[dict[str, Any]], found: Inventory) -> Iterator[s
             yield f"{kind} {name} is in the state and not in the cluster"
 
 
-def in_cluster(left: Iterable[Name], plane: ControlPlane) -> Iterator[str]:
-    """Yield what of `left`, which was not there before the stack, is of the stack or its nodes."""
-    path = f"/api/v1/nodes?labelSelector=karpenter.sh/nodepool={GENERAL_POOL}"
-    general = {one["metadata"]["name"] for one in plane.request("get", path)["items"]}
-    for kind, namespace, name in sorted(left):
-        of_general = name in general or (kind == "karpenter.sh/NodeClaim" and name.startswith(GENERAL_POOL))
-        if kind not in PASSING and not of_general:
+def in_cluster(before: Inventory, found: Inventory) -> Iterator[str]:
+    """Yield what was not there before the stack, but for nodes that serve all: they come and go."""
+    general = {
+        one["metadata"]["name"]
+        for kind in ("/Node", "karpenter.sh/NodeClaim")
+        for one in found.of(kind)
+        if labels(one).get("karpenter.sh/nodepool") == GENERAL_POOL
+    }
+    for kind, namespace, name in sorted(found.names() - before.names()):
+        if kind not in PASSING and name not in general:
             where = f" in namespace {namespace}" if namespace else ""
             yield f"{kind.rpartition('/')[2]} {name}{where} is left"
 
@@ -52,6 +53,6 @@ def in_cluster(left: Iterable[Name], plane: ControlPlane) -> Iterator[str]:
 def in_cloud(folder: Path) -> Iterator[str]:
     """Yield what is left in a simulated cloud."""
     for file in sorted(folder.rglob("*.json")):
-        urn = json.loads(file.read_text()).get("urn", file.stem)
-        if urn.rpartition("::")[2] not in KEPT:
-            yield f"{urn} is left in the simulated cloud"
+        thing = json.loads(file.read_text())
+        if "urn" in thing and thing["urn"].rpartition("::")[2] not in KEPT:
+            yield f"{thing['urn']} is left in the simulated cloud"

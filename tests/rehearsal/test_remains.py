@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from rehearsal.stage import remains
-from tests.rehearsal.objects import inventory, platform
+from tests.rehearsal.objects import inventory, named, platform, wide
 
 
 def state(kind: str, id_: str) -> dict[str, str]:
@@ -27,11 +27,24 @@ def test_what_is_in_the_state_must_be_in_the_cluster() -> None:
     ]
 
 
+def test_what_came_with_the_stack_must_go_but_for_the_nodes_that_serve_all() -> None:
+    before, after = platform(), platform()
+    nodes = [wide(name) for name in ("node-1", "node-2", "eu-3")]
+    for node, pool in zip(nodes, ("chat", "general-purpose", "general-purpose"), strict=True):
+        node["metadata"]["labels"] = {"karpenter.sh/nodepool": pool}
+    after["/Node"] = nodes
+    after["events.k8s.io/Event"] = [named("scaled")]
+    after["/Secret"].append(named("left"))
+    assert list(remains.in_cluster(inventory(before), inventory(after))) == [
+        "Node node-1 is left",
+        "Secret left in namespace platform is left",
+    ]
+
+
 def test_what_is_kept_on_purpose_is_no_remainder(tmp_path: Path) -> None:
     for name in ("database-key", "registry", "models"):
         (tmp_path / f"{name}.json").write_text(json.dumps({"urn": f"urn:pulumi:prod::x::y::{name}"}))
-    (tmp_path / "eni-1.json").write_text("{}")
+    (tmp_path / "counts.json").write_text(json.dumps({"urn:pulumi:prod::x::y::models": 2}))
     assert list(remains.in_cloud(tmp_path)) == [
-        "eni-1 is left in the simulated cloud",
         "urn:pulumi:prod::x::y::models is left in the simulated cloud",
     ]
