@@ -14,7 +14,7 @@ from bench.machine import MEASURED_CORE, free_port, process, run, wait_for
 from bench.parts import Stores
 from bench.traffic import Target
 from components import gateway
-from components.service import CONFIG_DIR, Peer
+from components.service import CONFIG_DIR, Peer, Workers
 from stacks.settings import NodeMemorySettings, Settings
 from tests.templates.rendered import PASSWORD
 
@@ -83,7 +83,7 @@ def prepare_gateway(at: Stores, folder: Path, program: Path) -> Gateway:
     """Configure a gateway as a stack does, before no backend yet, and bring its database to its schema."""
     args = gateway.GatewayArgs(
         settings=Settings(target="docker").gateway,
-        workers=[gateway.Workers("127.0.0.1:1", SLOTS, SLOTS)],
+        workers=[Workers("127.0.0.1:1", SLOTS, SLOTS)],
         worker_services=[],
         longest_silence_s=SILENCE_S,
         database=Peer("127.0.0.1", at.database),

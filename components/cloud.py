@@ -17,10 +17,13 @@ from components.aws.node_groups import NodeGroups, NodeGroupsArgs
 from components.aws.provider import aws_provider
 from components.aws.registry import Registry, RegistryArgs
 from components.aws.valkey import Valkey, ValkeyArgs
+from components.cluster_scaling import scaling_args
 from components.front import Front, FrontArgs
 from components.images import BuiltImages
 from components.images import Registry as Push
+from components.keda import Keda, KedaArgs
 from components.kubernetes_target import KubernetesTarget, KubernetesTargetArgs
+from components.scaling import Prometheus
 from components.service import Outside, Placed, Store
 from stacks import addresses, capacity
 from stacks.aws import AwsSettings
@@ -43,6 +46,7 @@ class CloudArgs:
         models: the service that fills the model store.
         workers: the services that read it.
         edge_port, edge_cdn_port: where the edge listens for clients, and for a CDN.
+        prometheus: what autoscalers read.
     """
 
     settings: Settings
@@ -57,6 +61,7 @@ class CloudArgs:
     workers: Sequence[str]
     edge_port: int
     edge_cdn_port: int
+    prometheus: Prometheus
 
 
 class Cloud(pulumi.ComponentResource):
@@ -210,6 +215,8 @@ class Cloud(pulumi.ComponentResource):
             )
             for service, policy in rights.items()
         ]
+        scales = capacity.scales(settings)
+        keda = Keda("keda", KedaArgs(cluster.provider, [cluster]), child).made if scales else []
         return KubernetesTarget(
             "kubernetes",
             KubernetesTargetArgs(
@@ -228,6 +235,7 @@ class Cloud(pulumi.ComponentResource):
                 resolvers=[cluster.resolver],
                 shared_volumes={"models": self._store.volume},
                 spot_pools=frozenset(pool.name for pool in settings.gpu_pools if capacity.buys_spot(pool)),
+                scaling=scaling_args(settings, args.prometheus, keda) if scales else None,
             ),
             after=[cluster, *pools.node_pools, *groups.node_pools, *grants],
             opts=child,

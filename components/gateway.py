@@ -22,6 +22,7 @@ from components.service import (
     Stop,
     Store,
     Target,
+    Workers,
 )
 from stacks.gateway import AliasSettings, GatewaySettings
 from stacks.settings import NodeMemorySettings
@@ -37,22 +38,6 @@ TRACING_CA = "tracing-ca.pem"
 HTTP, HTTPS = 80, 443
 MIGRATION_LIMITS = Limits(memory_mib=128, cpus=1.0)
 ADMIN_PASSWORD = "database-admin-password"  # noqa: S105 - the name of a file
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Workers that have one name, and can do the same."""
-
-    host: str
-    """As ``name:port``."""
-    slots: int
-    """Requests of one model that each serves at once."""
-    loaded_models: int
-    """Models that each keeps in memory."""
-    memory_mib: int = 0
-    """Memory that those may take, MiB; 0: not known."""
-    preload: Sequence[str] = ()
-    """Those that each always has there."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import pulumi
 
 from components.credentials import Credentials
 from components.docker_target import DockerTarget, DockerTargetArgs
+from components.scaling import Prometheus
 from components.service import Outside, Placed, Store, Target
+from stacks import capacity
 from stacks.settings import Settings
 
 
@@ -20,6 +22,7 @@ class GroundArgs:
     version: str
     credentials: Credentials
     names: "Names"
+    prometheus: Prometheus
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ def _machine(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
 def _cluster(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
     import pulumi_kubernetes as kubernetes
 
+    from components.cluster_scaling import scaling_args
     from components.images import BuiltImages, Registry
+    from components.keda import Keda, KedaArgs
     from components.kubernetes_target import KubernetesTarget, KubernetesTargetArgs
 
     settings = args.settings.kubernetes
@@ -95,6 +100,8 @@ def _cluster(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
     parent = opts.parent
     if parent is None:
         raise ValueError("the images need a parent")
+    scales = capacity.scales(args.settings)
+    keda = Keda("keda", KedaArgs(provider), opts).made if scales and not settings.keda else []
     target = KubernetesTargetArgs(
         settings,
         args.stack,
@@ -102,6 +109,7 @@ def _cluster(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
         BuiltImages(parent, args.version, registry),
         provider,
         api_server=Outside(tuple(map(str, api.networks)), api.port) if api else None,
+        scaling=scaling_args(args.settings, args.prometheus, keda) if scales else None,
     )
     return Ground(KubernetesTarget("kubernetes", target, opts=opts))
 
@@ -127,6 +135,7 @@ def _cloud(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
             names.workers,
             names.edge_port,
             names.edge_cdn_port,
+            args.prometheus,
         ),
         opts,
     )

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apps import v1 as apps
-from pulumi_kubernetes.autoscaling import v2 as autoscaling
 from pulumi_kubernetes.batch import v1 as batch
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.networking import v1 as networking
@@ -16,6 +15,7 @@ from pulumi_kubernetes.scheduling import v1 as scheduling
 
 from components import cluster_files, manifests, naming, network_policies, pods
 from components.cluster import Cluster
+from components.cluster_scaling import Scalers, ScalingArgs
 from components.cluster_volumes import SharedVolume, SharedVolumes
 from components.images import Images
 from components.pods import Manifest
@@ -26,6 +26,9 @@ PRIORITIES = {Priority.DATA: 100_000, Priority.SERVING: 10_000, Priority.BATCH: 
 POD_SECURITY = "restricted"
 NODE_LOCAL_DNS = "169.254.20.10/32"
 """Where pods find the DNS cache of their own node, on clusters that have one."""
+KEDA_OPERATOR = {"app": "keda-operator"}
+"""Labels of the pods that read Prometheus for autoscalers, however KEDA was installed."""
+SKIP_AWAIT = {"annotations": {"pulumi.com/skipAwait": "true"}}
 JOB_TIMEOUT_S = 7200
 """A job may download models."""
 
@@ -50,6 +53,8 @@ class KubernetesTargetArgs:
     """Where the API server is, for services that follow their peers."""
     resolvers: Sequence[pulumi.Input[str]] = (NODE_LOCAL_DNS,)
     """Addresses, as CIDR, of DNS servers that are no pods: EKS Auto Mode has only such."""
+    scaling: ScalingArgs | None = None
+    """What autoscalers need, where a service has one."""
 
 
 class KubernetesTarget(pulumi.ComponentResource):
@@ -90,6 +95,7 @@ class KubernetesTarget(pulumi.ComponentResource):
             self._policy("deny-all", network_policies.DENY_ALL, self),
             self._policy("dns", network_policies.dns(args.resolvers), self),
         ]
+        self._scalers = self._scale(args.scaling) if args.scaling else None
         self.register_outputs({"namespace": self.namespace})
 
     @property
@@ -130,6 +136,15 @@ class KubernetesTarget(pulumi.ComponentResource):
             return Placed([workload], [])
         addresses = self.addresses(service.name, service.replicas) if service.fixed_address else []
         return Placed([workload, *self._around(service, workload, parent)], addresses)
+
+    def _scale(self, args: ScalingArgs) -> Scalers:
+        """Let KEDA in to Prometheus."""
+        prometheus, stack = args.prometheus, self._args.stack
+        policy = network_policies.from_elsewhere(
+            prometheus.service, prometheus.port, args.keda_namespace, KEDA_OPERATOR, stack
+        )
+        self._policies.append(self._policy(f"{prometheus.service}-from-keda", policy, self))
+        return Scalers(self, self._cluster, self._args.settings.namespace, args)
 
     def _template(self, service: Service, files: Manifest | None) -> Manifest:
         args, pool = self._args, service.node_pool or ""
@@ -189,11 +204,14 @@ class KubernetesTarget(pulumi.ComponentResource):
             policy.PodDisruptionBudget(name, metadata=metadata, spec=budget, opts=opts)
         ]
         if service.scaling:
-            spec = manifests.autoscaler(service, service.scaling)
-            around.append(autoscaling.HorizontalPodAutoscaler(name, metadata=metadata, spec=spec, opts=opts))
+            if self._scalers is None:
+                raise ValueError(f"{name} has an autoscaler, and the target nothing that autoscalers need")
+            around.append(self._scalers.scale(service, service.scaling, workload, parent))
         if service.ports:
             spec = manifests.cluster_service(service, stack, self._args.settings)
             mark = {} if spec["type"] == "ClusterIP" else manifests.EXPOSED
+            # It has no pods while the autoscaler has taken the last one away.
+            mark = mark | ({} if manifests.fewest(service) else SKIP_AWAIT)
             around.append(core.Service(name, metadata=metadata | mark, spec=spec, opts=opts))
         if service.headless and service.fixed_address:
             all_ = f"{name}-each"

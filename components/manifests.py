@@ -13,7 +13,7 @@ from components.pods import (
     startup_s,
 )
 from components.service import Exposure, Port, Service
-from stacks.kubernetes import AutoscalingSettings, KubernetesSettings
+from stacks.kubernetes import KubernetesSettings
 
 NODE_START_S = 600
 """Time in which a cluster finds capacity, starts a node and pulls an image onto it."""
@@ -45,10 +45,11 @@ def rollout_s(service: Service, standstill_s: int) -> int:
 def deployment(service: Service, stack: str, template: Manifest, standstill_s: int) -> Manifest:
     """Return the specification of the service's Deployment.
 
-    Where an autoscaler moves the replica count, the one here is what a new Deployment starts with.
+    Where an autoscaler moves the replica count, the one here is what a new Deployment starts with: with one
+    at least, which shows that it works.
     """
     return {
-        "replicas": fewest(service),
+        "replicas": max(1, fewest(service)),
         "selector": {"matchLabels": selector(service.name, stack)},
         "revisionHistoryLimit": REVISIONS,
         "progressDeadlineSeconds": standstill_s,
@@ -135,38 +136,6 @@ def cluster_service(service: Service, stack: str, settings: KubernetesSettings) 
         local = {"externalTrafficPolicy": "Local"} if settings.edge_service == "LoadBalancer" else {}
         return spec | {"type": settings.edge_service} | local
     return spec | {"type": "ClusterIP"}
-
-
-def autoscaler(service: Service, scaling: AutoscalingSettings) -> Manifest:
-    """Return the specification of the HorizontalPodAutoscaler that moves the service's replica count."""
-    targets = {"cpu": scaling.cpu_percent, "memory": scaling.memory_percent}
-    return {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": service.name},
-        "minReplicas": scaling.min_replicas,
-        "maxReplicas": scaling.max_replicas,
-        "metrics": [
-            {
-                "type": "Resource",
-                "resource": {
-                    "name": name,
-                    "target": {"type": "Utilization", "averageUtilization": percent},
-                },
-            }
-            for name, percent in targets.items()
-            if percent is not None
-        ],
-        "behavior": {
-            "scaleUp": {
-                "stabilizationWindowSeconds": 0,
-                "selectPolicy": "Max",
-                "policies": [
-                    {"type": "Percent", "value": 100, "periodSeconds": scaling.scale_up_period_s},
-                    {"type": "Pods", "value": 4, "periodSeconds": scaling.scale_up_period_s},
-                ],
-            },
-            "scaleDown": {"stabilizationWindowSeconds": scaling.scale_down_window_s},
-        },
-    }
 
 
 PEER_RULES = [

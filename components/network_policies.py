@@ -57,6 +57,21 @@ def to_peer(service: Service, peer: str, ports: Sequence[int], stack: str) -> Ma
     }
 
 
+def from_elsewhere(
+    service: str, port: int, namespace: str, labels: Mapping[str, str], stack: str
+) -> Manifest:
+    """Return the policy that lets pods of another namespace, those with ``labels``, in to ``service``."""
+    elsewhere = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": dict(labels)},
+    }
+    return {
+        "podSelector": {"matchLabels": selector(service, stack)},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [elsewhere], "ports": [_port(port)]}],
+    }
+
+
 def peers(service: Service) -> Mapping[str, list[int]]:
     """Return the service's peers, by name, with the ports there."""
     declared = sorted({(peer.service, peer.port) for peer in service.talks_to})

@@ -9,10 +9,10 @@ from components.aws import names
 from components.certificates import Certificates
 from components.credentials import Credentials
 from components.ground import GroundArgs, Names, lay
-from components.service import Peer, Store
-from stacks import budgets, capacity
+from components.scaling import Prometheus
+from components.service import Peer, Store, Workers
+from stacks import budgets
 from stacks.budgets.timeouts import longest_silence_s
-from stacks.kubernetes import GpuPoolSettings
 from stacks.settings import Settings
 
 MEBIBYTE = 1024 * 1024
@@ -34,7 +34,8 @@ class Platform(pulumi.ComponentResource):
         self._credentials = Credentials("credentials", child)
         self._certificates = certificates = Certificates("certificates", self._stack, child)
         self._ground = ground = lay(
-            GroundArgs(settings, self._stack, version, self._credentials, _names(settings)), child
+            GroundArgs(settings, self._stack, version, self._credentials, _names(settings), self._prometheus),
+            child,
         )
         self._target = target = ground.target
         cdn = settings.aws.cdn if settings.aws else None
@@ -107,7 +108,7 @@ class Platform(pulumi.ComponentResource):
                 gateways=each if self._one_machine else [f"{gateway.NAME}-each"],
                 gateway_port=gateway.ADMIN_PORT,
                 resolve=not self._one_machine,
-                certificate=certificates.issue(monitoring.NAME, [monitoring.NAME]),
+                certificate=certificates.issue(monitoring.NAME, self._prometheus_names),
                 ca_certificate=self.ca_certificate,
                 password=self._credentials.monitoring,
                 password_hash=self._credentials.monitoring_hash,
@@ -160,6 +161,23 @@ class Platform(pulumi.ComponentResource):
         }
 
     @property
+    def _prometheus(self) -> Prometheus:
+        """What reads the metrics from outside the platform, and needs to open Prometheus."""
+        return Prometheus(
+            monitoring.NAME,
+            monitoring.PORT,
+            monitoring.USER,
+            self._credentials.monitoring,
+            self.ca_certificate,
+        )
+
+    @property
+    def _prometheus_names(self) -> list[str]:
+        if self._one_machine:
+            return [monitoring.NAME]
+        return [monitoring.NAME, self._prometheus.host(self._settings.kubernetes.namespace)]
+
+    @property
     def _one_machine(self) -> bool:
         return self._settings.target == "docker"
 
@@ -203,7 +221,7 @@ class Platform(pulumi.ComponentResource):
         ).placed
         return Peer(cache.NAME, cache.PORT), placed.replicas
 
-    def _on_machine(self) -> tuple[Sequence[gateway.Workers], Sequence[Peer], Sequence[pulumi.Resource]]:
+    def _on_machine(self) -> tuple[Sequence[Workers], Sequence[Peer], Sequence[pulumi.Resource]]:
         """Place the workers, each with its own models; return them and their services, and what is ready."""
         settings = self._settings
         hosts, service = worker.hosts(settings.worker), Peer(worker.NAME, worker.PORT)
@@ -220,10 +238,10 @@ class Platform(pulumi.ComponentResource):
             after=placed.replicas,
             opts=self._child,
         )
-        workers = [_reached(host, settings) for host in hosts]
+        workers = [worker.reached(host, settings) for host in hosts]
         return workers, [service], loaded.jobs
 
-    def _on_cluster(self) -> tuple[Sequence[gateway.Workers], Sequence[Peer], Sequence[pulumi.Resource]]:
+    def _on_cluster(self) -> tuple[Sequence[Workers], Sequence[Peer], Sequence[pulumi.Resource]]:
         """Place the store of models, then the workers that read it; return as for one machine."""
         settings = self._settings
         names = tuple(sorted({model for pool in settings.gpu_pools for model in pool.models}))
@@ -253,20 +271,10 @@ class Platform(pulumi.ComponentResource):
             name = worker.describe(args).name
             placed = worker.Worker(name, args, self._target, self._child, after=filled.jobs).placed
             of_gpus = args.settings if isinstance(args, worker.WorkerPoolArgs) else None
-            workers.append(_reached(f"{name}:{worker.PORT}", settings, of_gpus))
+            workers.append(worker.reached(f"{name}:{worker.PORT}", settings, of_gpus))
             services.append(Peer(name, worker.PORT))
             serving += placed.replicas
         return workers, services, serving
-
-
-def _reached(host: str, settings: Settings, of_gpus: GpuPoolSettings | None = None) -> gateway.Workers:
-    """Return what the gateways need to know of workers, which belong to a pool of GPU nodes or to none."""
-    if of_gpus is None:
-        memory_mib, preload = settings.worker.resources.memory_mib, capacity.preloaded(settings)
-    else:
-        memory_mib, preload = capacity.least_gpu_mib(of_gpus), of_gpus.models
-    slots, loaded_models = worker.at_once(of_gpus or settings.worker)
-    return gateway.Workers(host, slots, loaded_models, memory_mib, preload)
 
 
 def _names(settings: Settings) -> Names:

@@ -117,6 +117,38 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """What the replicas of a service give the gateways, by whose metrics their number is moved."""
+
+    pool: str
+    """What the gateways' metrics call them by."""
+    slots: int
+    """Requests of one model that each serves at once."""
+    models: tuple[str, ...]
+    """What they serve."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Workers that have one name and can do the same, as the gateways know them."""
+
+    host: str
+    """As ``name:port``."""
+    slots: int
+    """Requests of one model that each serves at once."""
+    loaded_models: int
+    """Models that each keeps in memory."""
+    memory_mib: int = 0
+    """Memory that those may take, MiB; 0: not known."""
+    preload: Sequence[str] = ()
+    """Those that each always has there."""
+    pool: str = "worker"
+    """What metrics call them by, together with those of other names perhaps."""
+    cold_start_s: int = 0
+    """How long a request may wait for the first of them to be started, seconds; 0: one is always there."""
+
+
+@dataclass(frozen=True)
 class VaultSecret:
     """A secret that the cloud's secret store keeps and changes; it never passes through the state."""
 
@@ -137,6 +169,8 @@ class Service:
     replicas: int = 1
     scaling: AutoscalingSettings | None = None
     """On a cluster, what moves the number of replicas; ``replicas`` then means nothing there."""
+    serving: Serving | None = None
+    """Models that the replicas serve, where their number follows the requests for these."""
     command: tuple[str, ...] | None = None
     """Arguments to the image's entry point, or its own when None."""
     entrypoint: tuple[str, ...] | None = None

@@ -5,9 +5,21 @@ from dataclasses import dataclass, replace
 
 import pulumi
 
-from components.service import Limits, Placed, Port, Probe, Service, Stop, Target, Volume
+from components.service import (
+    Limits,
+    Placed,
+    Port,
+    Probe,
+    Service,
+    Serving,
+    Stop,
+    Target,
+    Volume,
+    Workers,
+)
+from stacks import capacity
 from stacks.kubernetes import GpuPoolSettings
-from stacks.settings import WorkerSettings
+from stacks.settings import Settings, WorkerSettings
 
 NAME = "worker"
 IMAGE = "ollama"
@@ -76,6 +88,23 @@ def at_once(settings: WorkerSettings | GpuPoolSettings) -> tuple[int, int]:
     return settings.parallel, settings.max_loaded_models
 
 
+def reached(host: str, settings: Settings, pool: GpuPoolSettings | None = None) -> Workers:
+    """Return what the gateways need to know of workers, which belong to a pool of GPU nodes or to none."""
+    slots, loaded_models = at_once(pool or settings.worker)
+    if pool is None:
+        memory_mib, preload = settings.worker.resources.memory_mib, capacity.preloaded(settings)
+        return Workers(host, slots, loaded_models, memory_mib, preload)
+    return Workers(
+        host,
+        slots,
+        loaded_models,
+        capacity.least_gpu_mib(pool),
+        pool.models,
+        pool=pool.name,
+        cold_start_s=settings.gateway.cold_start_timeout_s if capacity.sleeping(pool) else 0,
+    )
+
+
 def describe(args: WorkerArgs | ClusterWorkerArgs | WorkerPoolArgs) -> Service:
     """Return the workers as a service."""
     match args:
@@ -110,6 +139,7 @@ def _in_pool(args: WorkerPoolArgs) -> Service:
         name=pool_name(settings.name),
         image=GPU_IMAGE,
         scaling=settings.autoscaling,
+        serving=Serving(settings.name, slots, settings.models),
         limits=Limits(resources.memory_mib, resources.cpus, gpus=settings.gpus_per_replica),
         env={
             "OLLAMA_CONTEXT_LENGTH": str(settings.context_length),

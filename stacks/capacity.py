@@ -25,6 +25,22 @@ def most_gateways_path(s: Settings) -> str:
     return "gateway.autoscaling.maxReplicas" if s.gateway.autoscaling else "gateway.replicas"
 
 
+def scales(s: Settings) -> bool:
+    """Tell whether an autoscaler moves some replica count."""
+    return bool(s.gateway.autoscaling or s.gpu_pools)
+
+
+def cold_start_s(s: Settings) -> int:
+    """Return how long a request may wait for a worker to be started, seconds; 0 where one is always there."""
+    sleeps = any(sleeping(pool) for pool in s.gpu_pools)
+    return s.gateway.cold_start_timeout_s if sleeps else 0
+
+
+def sleeping(pool: GpuPoolSettings) -> bool:
+    """Tell whether a pool's last worker may go."""
+    return pool.autoscaling.min_replicas == 0
+
+
 def preloaded(s: Settings) -> tuple[str, ...]:
     """Return which models the workers without a GPU always have in memory."""
     worker = s.worker

@@ -253,6 +253,9 @@ class GatewaySettings(Block):
     wait_for_node_s: Seconds = 15
     """How long a request may wait for a worker to come back when none that has its model is up, seconds.
     A killed worker is back in a few."""
+    cold_start_timeout_s: Seconds = 600
+    """How long a request may wait for the first worker of a pool with ``autoscaling.minReplicas`` 0, seconds:
+    until a node and its models are there. Beyond it, it gets 503 with Retry-After."""
     health_interval_s: Seconds = 2
     """Time between health checks of a worker, seconds."""
     health_timeout_s: Seconds = 2

@@ -41,8 +41,24 @@ class AutoscalingSettings(Block):
 class WorkerAutoscalingSettings(AutoscalingSettings):
     """How the number of a pool's workers follows the load."""
 
+    min_replicas: Annotated[int, Field(ge=0, le=1000)] = 3
+    """Fewest replicas (report). 0 has the last one go once there was nothing to do for ``idleS``; the next
+    request then waits in the gateway while a node and a worker start, ``gateway.coldStartTimeoutS`` at the
+    most."""
     memory_percent: Percent | None = None
     """As the gateway's, percent. None: a model's weights do not shrink with more replicas."""
+    slot_wait_ms: Annotated[int, Field(ge=1, le=60_000)] | None = 100
+    """Wait for a slot, 95th percentile, above which replicas are added, milliseconds (report: response time);
+    None is never."""
+    in_flight_percent: Percent = 70
+    """Part of a model's slots that is taken or waited for, mean over the replicas, above which replicas are
+    added, percent: what is left serves what comes while the new ones start."""
+    fallback_replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Fewest replicas while the gateways' metrics are missing; None is ``minReplicas``, at least one. However
+    many there are then, none goes."""
+    idle_s: Seconds = 900
+    """With ``minReplicas`` 0, how long there must have been nothing to do before the last replica goes,
+    seconds: longer than it takes to come back."""
 
 
 class ModelStoreSettings(Block):
@@ -63,6 +79,14 @@ class ApiServerSettings(Block):
     """Its addresses, as CIDR: what ``kubectl get service,endpointslices kubernetes`` shows."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 6443
     """Its port, as kubeadm sets it."""
+
+
+class KedaSettings(Block):
+    """KEDA on a cluster that has it already, 2.18 or newer: a cluster can have but one."""
+
+    namespace: Label = "keda"
+    """Namespace of its operator, whose pods carry the label ``app: keda-operator``: they are let in to
+    Prometheus, and find its password there."""
 
 
 class KubernetesSettings(Block):
@@ -86,6 +110,9 @@ class KubernetesSettings(Block):
     api_server: ApiServerSettings | None = None
     """The API server, which the gateways may then reach; needed where ``gateway.routing.discovery`` is
     ``kubernetes``. Target ``aws`` knows its own."""
+    keda: KedaSettings | None = None
+    """KEDA, where the cluster has it; with None a stack in which something scales installs it. On AWS it is
+    the stack's own."""
     zone_spread: Literal["required", "preferred"] = "required"
     """Whether replicas that cannot be spread over the zones wait, or are placed all the same."""
     startup_timeout_s: Seconds = 900

@@ -37,7 +37,11 @@ import (
 // discover returns what knows where the workers are.
 func discover(settings config.Workers, log *slog.Logger) (discovery.Source, error) {
 	if settings.Discovery == "dns" {
-		return discovery.NewNames(settings.Hosts, settings.ResolveInterval, net.DefaultResolver, log), nil
+		empty := map[string]bool{}
+		for _, limit := range settings.Limits {
+			empty[limit.Host] = limit.ColdStart > 0
+		}
+		return discovery.NewNames(settings.Hosts, empty, settings.ResolveInterval, net.DefaultResolver, log), nil
 	}
 	cluster, err := discovery.InCluster()
 	if err != nil {

@@ -23,6 +23,7 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 _WIDE = (
     ("cert-manager.io", "ClusterIssuer"), ("eks.amazonaws.com", "NodeClass"),
     ("karpenter.k8s.aws", "EC2NodeClass"), ("karpenter.sh", "NodeClaim"), ("karpenter.sh", "NodePool"),
+    ("keda.sh", "ClusterTriggerAuthentication"),
 )  # fmt: skip
 """Kinds outside of namespaces whose definitions come with the cluster or a chart, not with the program."""
 

@@ -36,6 +36,8 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     connections.open_files,
     memory.memory,
     autoscaling.autoscaling,
+    autoscaling.metrics_missing,
+    autoscaling.scale_to_zero,
     gpus.gpu_nodes,
     gpus.gpu_sharing,
     gpus.node_groups,

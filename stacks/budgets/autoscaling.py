@@ -41,6 +41,37 @@ def autoscaling(s: Settings) -> Iterator[str]:
             )
 
 
+def metrics_missing(s: Settings) -> Iterator[str]:
+    """While metrics are missing, a pool has no fewer workers than ever, and no more than it may have."""
+    for pool in s.gpu_pools:
+        scaling = pool.autoscaling
+        kept, path = scaling.fallback_replicas, f"gpuPools[{pool.name}].autoscaling"
+        if kept is not None and not scaling.min_replicas <= kept <= scaling.max_replicas:
+            yield (
+                f"{path}.fallbackReplicas ({kept}) must be from {path}.minReplicas ({scaling.min_replicas}) "
+                f"to {path}.maxReplicas ({scaling.max_replicas})"
+            )
+
+
+def scale_to_zero(s: Settings) -> Iterator[str]:
+    """A pool without workers gives its nodes back, and what its next request waits for has time to come."""
+    for pool in s.gpu_pools:
+        if not capacity.sleeping(pool):
+            continue
+        path = f"gpuPools[{pool.name}]"
+        if s.target == "aws" and not capacity.consolidates(pool):
+            yield (
+                f"{path}.autoscaling.minReplicas (0) saves nothing with management {pool.management} and "
+                f"capacity {pool.capacity}: its nodes stay and are paid for; set it to 1 or more"
+            )
+        if s.gateway.cold_start_timeout_s > s.edge.retry_window_s:
+            yield (
+                f"gateway.coldStartTimeoutS ({s.gateway.cold_start_timeout_s} s), for {path} with "
+                f"minReplicas 0, is more than edge.retryWindowS ({s.edge.retry_window_s} s): a request whose "
+                "gateway is replaced while it waits would fail rather than go to another one; raise that"
+            )
+
+
 def worker_memory(s: Settings, catalogue: models.Catalogue) -> Iterator[str]:
     """A pool does not scale on memory that its models take however many workers there are."""
     for pool in s.gpu_pools:

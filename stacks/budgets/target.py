@@ -113,19 +113,28 @@ def _idle(s: Settings) -> Iterator[tuple[Block, str, Set[str], str]]:
         yield s.database, "database.", {"resources", "volume_gib"}, f"{target}: aws.database decides"
         yield s.edge, "edge.", {"names"}, f"{target}: aws.dns.zone decides"
         cluster, its = s.kubernetes, f"{target}: the stack makes its own"
-        yield cluster, "kubernetes.", {"context", "registry", "edge_service", "api_server"}, its
+        yield cluster, "kubernetes.", {"context", "registry", "edge_service", "api_server", "keda"}, its
         yield cluster.model_store, "kubernetes.modelStore.", {"storage_class", "access"}, its
         if s.aws.cdn and s.aws.cdn.api:
             yield s.aws, "aws.", {"clients"}, "with aws.cdn.api: everyone comes through the CDN"
     if s.target == "kubernetes" and s.gateway.routing.discovery == "dns":
         asks = "with gateway.routing.discovery dns: no gateway asks the API server"
         yield s.kubernetes, "kubernetes.", {"api_server"}, asks
+    if s.target == "kubernetes" and not capacity.scales(s):
+        why = "without gpuPools and gateway.autoscaling: nothing scales"
+        yield s.kubernetes, "kubernetes.", {"keda"}, why
+    if not capacity.cold_start_s(s):
+        why = "while every pool of gpuPools has autoscaling.minReplicas of 1 or more"
+        yield s.gateway, "gateway.", {"cold_start_timeout_s"}, why
     if s.gpu_pools:
         yield s, "", {"models"}, "with gpuPools: each pool has its own"
         yield s.worker, "worker.", OF_A_POOL, "with gpuPools: each pool has its own"
         yield s.worker, "worker.", {"keep_alive_s"}, "with gpuPools: a pool keeps its models loaded"
     for pool in s.gpu_pools:
         path = f"gpuPools[{pool.name}]."
+        if not capacity.sleeping(pool):
+            stays = "with minReplicas of 1 or more: the last ones stay"
+            yield pool.autoscaling, f"{path}autoscaling.", {"idle_s"}, stays
         if s.target != "aws":
             yield pool, path, OF_NODES, f"{target}: its nodes are there"
         elif not capacity.consolidates(pool):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from stacks import capacity
 from stacks.settings import Settings
 
 BALANCER_TCP_IDLE_S = 350
@@ -25,7 +26,8 @@ CDN_BODY_MIB = {"cloudflare": 95, "cloudfront": 20_480}
 
 def longest_silence_s(s: Settings) -> int:
     """Return for how long a gateway may send nothing, seconds: a request waits, and then the model thinks."""
-    return s.longest_generation_s + max(s.gateway.wait_for_node_s, s.gateway.routing.queue.max_wait_s)
+    waits = (s.gateway.wait_for_node_s, s.gateway.routing.queue.max_wait_s, capacity.cold_start_s(s))
+    return s.longest_generation_s + max(waits)
 
 
 def timeouts(s: Settings) -> Iterator[str]:
@@ -99,6 +101,13 @@ def cdn(s: Settings) -> Iterator[str]:
             f"longestGenerationS ({s.longest_generation_s} s) is more than the {read} s that "
             f"{settings.provider} waits for the next piece of an answer: lower it, or set aws.cdn.api to "
             "false, so that the API does not pass through the CDN"
+        )
+    cold = capacity.cold_start_s(s)
+    if settings.api and cold > read:
+        yield (
+            f"gateway.coldStartTimeoutS ({cold} s), for pools with minReplicas 0, is more than the {read} s "
+            f"that {settings.provider} waits for an answer: keep a worker, or set aws.cdn.api to false, so "
+            "that the API does not pass through the CDN"
         )
     if settings.api and s.gateway.max_body_mib > body:
         yield (

@@ -59,12 +59,11 @@ def test_gateways_reach_the_database_through_the_pool_alone(prod: Simulated) -> 
 
 
 def test_custom_resources_come_after_what_defines_them(prod: Simulated) -> None:
-    kinds = [one["type"].rpartition(":")[2] for one in prod.resources()]
-    assert (
-        kinds.index("Release")
-        < kinds.index("ClusterIssuer")
-        < kinds.index("Certificate", kinds.index("Release"))
-    )
+    made = [(one["type"].rpartition(":")[2], one["urn"].rsplit("::", 1)[1]) for one in prod.resources()]
+    kinds = [kind for kind, _ in made]
+    certificates, keda = made.index(("Release", "cert-manager")), made.index(("Release", "keda"))
+    assert certificates < kinds.index("ClusterIssuer") < kinds.index("Certificate", certificates)
+    assert keda < kinds.index("ClusterTriggerAuthentication") < kinds.index("ScaledObject")
 
 
 def test_destroy_with_the_explicit_word_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -44,7 +44,10 @@ class Deployed:
         return dict(re.findall(r"^(\w+) = (.*)$", self.file("pgbouncer", "pgbouncer.ini"), re.MULTILINE))
 
     def scaler(self, name: str) -> dict[str, Any]:
-        return dict(self.inputs["HorizontalPodAutoscaler", name]["spec"])
+        return dict(self.inputs["ScaledObject", name]["spec"])
+
+    def triggers(self, name: str) -> dict[str, dict[str, Any]]:
+        return {one["name"]: one for one in self.scaler(name)["triggers"]}
 
 
 @pytest.fixture(params=["staging", "prod"])
@@ -115,14 +118,14 @@ def test_compression_is_for_texts_and_never_for_streams(deployed: Deployed) -> N
 
 def test_the_gateway_scales_as_the_report_says(deployed: Deployed) -> None:
     spec = deployed.scaler("gateway")
-    assert spec["minReplicas"] == 3
-    targets = {one["resource"]["name"]: one["resource"]["target"] for one in spec["metrics"]}
-    assert targets["cpu"]["averageUtilization"] == 60
-    assert targets["memory"]["averageUtilization"] == 70
-    assert spec["behavior"]["scaleUp"]["policies"][0]["periodSeconds"] == 30
-    assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] in (120, 300)
+    assert spec["minReplicaCount"] == 3
+    targets = {name: one["metadata"]["value"] for name, one in deployed.triggers("gateway").items()}
+    assert targets == {"cpu": "60", "memory": "70"}
+    behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior["scaleUp"]["policies"][0]["periodSeconds"] == 30
+    assert behavior["scaleDown"]["stabilizationWindowSeconds"] in (120, 300)
     # tests/kubernetes shows that an update leaves the count to the autoscaler.
-    assert deployed.inputs["Deployment", "gateway"]["spec"]["replicas"] == spec["minReplicas"], (
+    assert deployed.inputs["Deployment", "gateway"]["spec"]["replicas"] == spec["minReplicaCount"], (
         "a new service starts with its fewest"
     )
 
@@ -131,12 +134,17 @@ def test_production_scales_from_3_to_50(prod: Simulated) -> None:
     found = Deployed(prod)
     for name in ("gateway", "worker-chat"):
         spec = found.scaler(name)
-        assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 50)
+        assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (3, 50)
 
 
 def test_workers_are_not_judged_by_memory_which_their_models_fill(prod: Simulated) -> None:
-    metrics = Deployed(prod).scaler("worker-chat")["metrics"]
-    assert [one["resource"]["name"] for one in metrics] == ["cpu"]
+    assert "memory" not in Deployed(prod).triggers("worker-chat")
+
+
+def test_workers_follow_the_wait_for_a_slot_of_the_slowest_requests(prod: Simulated) -> None:
+    wait = Deployed(prod).triggers("worker-chat")["slot-wait"]
+    assert (wait["metadata"]["threshold"], wait["metricType"]) == ("100", "Value")
+    assert "histogram_quantile(0.95," in wait["metadata"]["query"]
 
 
 def test_production_preloads_the_reports_models(prod: Simulated) -> None:

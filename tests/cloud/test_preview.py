@@ -48,7 +48,7 @@ def set_(*path: str | int, to: Any) -> Change:
 CHANGES: dict[str, tuple[Change, set[tuple[str, str]]]] = {
     "more gateways at most": (
         set_("gateway", "autoscaling", "maxReplicas", to=40),
-        {("HorizontalPodAutoscaler", "gateway"), ("Platform", "platform")},
+        {("ScaledObject", "gateway"), ("Platform", "platform")},
     ),
     "the Go runtime collects less often": (
         set_("gateway", "goGc", to=100),

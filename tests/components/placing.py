@@ -7,7 +7,9 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from hypothesis import strategies as st
 
+from components.cluster_scaling import ScalingArgs
 from components.kubernetes_target import KubernetesTarget, KubernetesTargetArgs
+from components.scaling import Prometheus
 from components.service import (
     Exposure,
     Limits,
@@ -48,7 +50,15 @@ def placed(
     """
 
     def build() -> None:
-        defaults: dict[str, Any] = {"stack": "test", "version": "0.0.0", "images": Pushed()}
+        prometheus = Prometheus("prometheus", 9090, "reader", pulumi.Output.secret("hunter3"), "CA")
+        defaults: dict[str, Any] = {
+            "stack": "test",
+            "version": "0.0.0",
+            "images": Pushed(),
+            "scaling": ScalingArgs(prometheus, "keda", window_s=60)
+            if any(one.scaling for one in services)
+            else None,
+        }
         target = KubernetesTarget(
             "kubernetes",
             KubernetesTargetArgs(

@@ -39,9 +39,15 @@ def _names(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield kind and name of each object that another one names."""
     spec = inputs.get("spec", {})
     match inputs["kind"]:
-        case "HorizontalPodAutoscaler" | "ScaledObject":
+        case "ScaledObject":
             target = spec["scaleTargetRef"]
-            yield target.get("kind", "Deployment"), target["name"]
+            yield target["kind"], target["name"]
+            for trigger in spec["triggers"]:
+                if opened := trigger.get("authenticationRef"):
+                    yield opened["kind"], opened["name"]
+        case "ClusterTriggerAuthentication":
+            for reference in spec["secretTargetRef"]:
+                yield "Secret", reference["name"]
         case "StatefulSet":
             yield "Service", spec["serviceName"]
         case "TargetGroupBinding":

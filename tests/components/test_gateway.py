@@ -7,7 +7,7 @@ import pulumi
 import yaml
 
 from components import gateway
-from components.service import Outside, Peer, Service, Store, VaultSecret
+from components.service import Outside, Peer, Service, Store, VaultSecret, Workers
 from stacks.gateway import GatewaySettings, RoutingSettings, TracingSettings
 from stacks.settings import NodeMemorySettings
 from tests.components.conftest import Graph, Plan, strings
@@ -55,10 +55,12 @@ def test_the_report_reaches_the_gateways_configuration(local: Graph) -> None:
         "limits": [
             {
                 "host": f"worker-{n}:11434",
+                "pool": "worker",
                 "slots": 4,
                 "loadedModels": 3,
                 "memory": 6144 * 1024 * 1024,
                 "preload": ["smollm2:135m"],
+                "coldStart": "0s",
             }
             for n in (1, 2)
         ],
@@ -117,6 +119,7 @@ def test_a_gateway_knows_every_worker(plan: Plan) -> None:
     found = config(graph)["workers"]
     assert found["hosts"] == ["worker-1:11434", "worker-2:11434", "worker-3:11434"]
     knows = {"slots": 6, "loadedModels": 2, "memory": 4 * 1024**3, "preload": names[:2]}
+    knows |= {"pool": "worker", "coldStart": "0s"}
     assert found["limits"] == [{"host": host} | knows for host in found["hosts"]], (
         "as many as the worker serves at once, and has room for"
     )
@@ -211,7 +214,7 @@ def beside_managed_stores(settings: GatewaySettings | None = None) -> dict[str, 
     host = pulumi.Output.from_input("stack.rds.example.org")
     args = gateway.GatewayArgs(
         settings=settings or GatewaySettings(),
-        workers=[gateway.Workers("worker:11434", 4, 3)],
+        workers=[Workers("worker:11434", 4, 3)],
         longest_silence_s=600,
         worker_services=[Peer("worker", 11434)],
         database=Store(host, 5432, Outside(data, 5432), "of the role", "its authority", admin),

@@ -142,8 +142,8 @@ def test_a_scaled_service_has_one_writer_of_its_replica_count() -> None:
     workload = graph["kubernetes:apps/v1:Deployment::some"]
     assert workload.inputs["spec"]["replicas"] == 2, "a new one starts with them"
     assert workload.ignore_changes == ("spec.replicas",), "and the autoscaler has the count from then on"
-    scaler = one(graph, "HorizontalPodAutoscaler", "some")["spec"]
-    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 9)
+    scaler = one(graph, "ScaledObject", "some")["spec"]
+    assert (scaler["minReplicaCount"], scaler["maxReplicaCount"]) == (2, 9)
     assert scaler["scaleTargetRef"]["name"] == one(graph, "Deployment", "some")["metadata"]["name"]
     fixed = placed(SERVING)["kubernetes:apps/v1:Deployment::some"]
     assert (fixed.inputs["spec"]["replicas"], fixed.ignore_changes) == (1, ())

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from components import manifests, pods
 from components.service import Exposure, Limits, Port, Service, Stop
-from stacks.kubernetes import AutoscalingSettings, KubernetesSettings
+from stacks.kubernetes import AutoscalingSettings, KubernetesSettings, WorkerAutoscalingSettings
 from tests.components.placing import SERVICES, SOME
 
 SETTINGS = KubernetesSettings()
@@ -78,6 +78,11 @@ def test_an_autoscaled_service_starts_with_its_fewest_replicas() -> None:
     assert manifests.deployment(replace(SOME, replicas=2), "prod", TEMPLATE, 100)["replicas"] == 2
 
 
+def test_a_service_that_may_have_no_replicas_starts_with_one() -> None:
+    idle = replace(SOME, scaling=WorkerAutoscalingSettings(min_replicas=0))
+    assert manifests.deployment(idle, "prod", TEMPLATE, 100)["replicas"] == 1
+
+
 def test_a_rollout_starts_a_new_replica_before_an_old_one_goes() -> None:
     assert manifests.rolling_update(SOME) == {"maxSurge": "25%", "maxUnavailable": 0}
 
@@ -101,23 +106,6 @@ def test_a_rollout_is_given_up_only_after_a_node_a_load_and_a_drain() -> None:
 def test_a_whole_rollout_may_take_as_many_standstills_as_it_has_steps() -> None:
     assert manifests.rollout_s(replace(SOME, replicas=3), 100) == 300
     assert manifests.rollout_s(SCALED, 100) == 1000
-
-
-def test_replicas_come_at_once_and_go_after_the_window() -> None:
-    scaling = AutoscalingSettings(scale_up_period_s=31, scale_down_window_s=301)
-    behavior = manifests.autoscaler(SOME, scaling)["behavior"]
-    assert behavior["scaleUp"]["stabilizationWindowSeconds"] == 0
-    assert {policy["periodSeconds"] for policy in behavior["scaleUp"]["policies"]} == {31}
-    assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 301
-
-
-@pytest.mark.parametrize(("memory", "names"), [(70, {"cpu": 61, "memory": 70}), (None, {"cpu": 61})])
-def test_the_load_is_measured_by_what_the_settings_name(memory: int | None, names: dict[str, int]) -> None:
-    spec = manifests.autoscaler(SOME, AutoscalingSettings(cpu_percent=61, memory_percent=memory))
-    found = {
-        one["resource"]["name"]: one["resource"]["target"]["averageUtilization"] for one in spec["metrics"]
-    }
-    assert found == names
 
 
 def test_a_job_stays_when_it_has_ended_and_gives_up_at_some_point() -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from kubernetes.client import ApiException
 
+from rehearsal import programs
 from rehearsal.controlplane import ControlPlane
 from tests.kubernetes.stack import Stack, get, patch
 
@@ -21,6 +22,8 @@ STORAGE = "by-hand"
 APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}"
 CORE = f"/api/v1/namespaces/{NAMESPACE}"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}"
+HPA = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}"
+SCALED = f"/apis/keda.sh/v1alpha1/namespaces/{NAMESPACE}/scaledobjects"
 MERGE = "application/merge-patch+json"
 DISKS = {
     "disk-1": "ReadWriteOnce",
@@ -50,6 +53,7 @@ def program(**changes: Any) -> str:
     settings = {name.removeprefix("ollamamax:"): value for name, value in config.items()}
     here = {
         "context": "rehearsal",
+        "keda": {},
         "namespace": NAMESPACE,
         "edgeService": "NodePort",
         "storageClass": STORAGE,
@@ -83,6 +87,24 @@ def _cluster(plane: ControlPlane) -> None:
         }
         plane.request("post", "/api/v1/persistentvolumes", {"metadata": {"name": name}, "spec": spec})
 
+    plane.request("post", "/api/v1/namespaces", {"metadata": {"name": "keda"}})
+    for kind in programs.KEDA.definitions():
+        plane.request("post", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", kind)
+
+
+def play_keda(stack: Stack) -> None:
+    """Make the autoscalers that KEDA, which does not run here, makes of ScaledObjects, and take them away."""
+    wanted = {each["metadata"]["name"]: each["spec"] for each in items(stack, SCALED)}
+    for name in names(stack, HPA, "horizontalpodautoscalers"):
+        if name.removeprefix("keda-hpa-") not in wanted:
+            stack.plane.request("delete", f"{HPA}/horizontalpodautoscalers/{name}")
+    for name, spec in wanted.items():
+        if get(stack.plane, f"{HPA}/horizontalpodautoscalers/keda-hpa-{name}") is None:
+            low, high = spec["minReplicaCount"], spec["maxReplicaCount"]
+            made = {"minReplicas": low, "maxReplicas": high, "scaleTargetRef": spec["scaleTargetRef"]}
+            body = {"metadata": {"name": f"keda-hpa-{name}"}, "spec": made}
+            stack.plane.request("post", f"{HPA}/horizontalpodautoscalers", body)
+
 
 @pytest.fixture(scope="module")
 def applied(plane: ControlPlane, _cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
@@ -90,6 +112,7 @@ def applied(plane: ControlPlane, _cluster: None, tmp_path_factory: pytest.TempPa
     stack = Stack(tmp_path_factory.mktemp("target"), plane)
     stack.program(program())
     stack.up()
+    play_keda(stack)
     yield stack
     if stack.resources:
         stack.run("destroy", "--yes")
@@ -154,17 +177,19 @@ def test_a_changed_setting_replaces_the_pods_that_read_it_and_runs_their_job_aga
 
 
 def test_a_service_keeps_its_replicas_while_an_autoscaler_takes_over_their_count(applied: Stack) -> None:
-    scaler = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers/gateway"
+    scaler = f"{SCALED}/gateway"
     gateways = f"{CORE}/pods?labelSelector=app.kubernetes.io/name=gateway"
     applied.program(program(gateway={"autoscaling": None, "replicas": 4}))
     applied.run("refresh", "--yes")
     applied.up()
+    play_keda(applied)
     assert get(applied.plane, scaler) is None
     before = {each["metadata"]["uid"] for each in items(applied, gateways)}
     assert len(before) == 4
     applied.program(program())
     applied.up()
-    assert get(applied.plane, scaler)["spec"]["minReplicas"] == 3
+    play_keda(applied)
+    assert get(applied.plane, scaler)["spec"]["minReplicaCount"] == 3
     assert get(applied.plane, f"{APPS}/deployments/gateway")["spec"]["replicas"] == 4
     assert {each["metadata"]["uid"] for each in items(applied, gateways)} == before
     applied.up("--expect-no-changes")

@@ -9,7 +9,7 @@ import pytest
 from docker.models.containers import Container
 
 from components import cache, database, edge, gateway, monitoring, pool
-from components.service import CONFIG_DIR, USER, Outside, Peer, Service, Store, VaultSecret
+from components.service import CONFIG_DIR, USER, Outside, Peer, Service, Store, VaultSecret, Workers
 from stacks.gateway import AliasSettings, AliasTargetSettings, GatewaySettings
 from stacks.settings import Settings
 from tests.containers import build, secrets
@@ -83,7 +83,7 @@ def beside_managed_stores() -> Mapping[str, Service]:
 def _gateway(settings: Settings, database: Peer | Store, cache: Peer | Store) -> gateway.GatewayArgs:
     return gateway.GatewayArgs(
         settings=settings.gateway,
-        workers=[gateway.Workers(f"worker-{n}:11434", 4, 3) for n in (1, 2)],
+        workers=[Workers(f"worker-{n}:11434", 4, 3) for n in (1, 2)],
         worker_services=[Peer("worker", 11434)],
         longest_silence_s=settings.longest_generation_s,
         database=database,

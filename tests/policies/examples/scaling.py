@@ -20,6 +20,21 @@ def scaler(kind: str = SCALED_OBJECT, name: str = "scaler", target: Any = "it", 
     return kube(kind, name, spec={"scaleTargetRef": of, **spec})
 
 
+P95 = "histogram_quantile(0.95, sum by (le) (rate(wait_seconds_bucket[1m])))"
+KEEPING = {"behavior": "currentReplicasIfHigher", "failureThreshold": 3, "replicas": 3}
+
+
+def measured(
+    query: Any = "sum(load)", name: str | None = "wait", ignored: str | None = None, **spec: Any
+) -> Resource:
+    """Return a ScaledObject with one trigger that goes by a metric of Prometheus."""
+    metadata = {"query": query} | ({} if ignored is None else {"ignoreNullValues": ignored})
+    trigger = {"type": "prometheus", "name": name, "metadata": metadata}
+    if "metricType" in spec:
+        trigger["metricType"] = spec.pop("metricType")
+    return scaler(triggers=[{key: value for key, value in trigger.items() if value is not None}], **spec)
+
+
 def group(**sizes: int) -> Resource:
     """Return a managed node group."""
     return thing(GROUP, scalingConfig={"minSize": 1, "desiredSize": 2, "maxSize": 3} | sizes)
@@ -62,6 +77,59 @@ EXAMPLES = [
     passes("one-replica-writer", workload(replicas=3), scaler(target="other")),
     passes("one-replica-writer", workload(STATEFUL_SET, replicas=3), scaler()),
     passes("one-replica-writer", workload(DEPLOYMENT, replicas=3)),
+    *(
+        fails(
+            "one-replica-writer",
+            workload(),
+            scaler(name="web", target="other"),
+            scaler(kind, "keda-hpa-web", target="another"),
+            says="KEDA makes an autoscaler of this name for web, and writes over this one",
+        )
+        for kind in AUTOSCALERS
+    ),
+    passes("one-replica-writer", scaler(name="web"), scaler(AUTOSCALERS[1], "web", target="another")),
+    passes(
+        "one-replica-writer",
+        scaler(name="web", advanced={"horizontalPodAutoscalerConfig": {"name": "web"}}),
+        scaler(AUTOSCALERS[1], "keda-hpa-web", target="another"),
+    ),
+    fails(
+        "quantile-is-a-value",
+        measured(query=P95),
+        says="wait goes by a quantile, and its metricType is AverageValue",
+    ),
+    fails(
+        "quantile-is-a-value",
+        measured(query=P95, metricType="AverageValue", name=None),
+        says="triggers[0] goes by a quantile",
+    ),
+    passes("quantile-is-a-value", measured(query=P95, metricType="Value")),
+    passes("quantile-is-a-value", measured(query=P95, metricType=UNKNOWN)),
+    passes("quantile-is-a-value", measured(), scaler(triggers=[{"type": "cpu"}])),
+    passes("quantile-is-a-value", measured(query=UNKNOWN)),
+    fails("missing-is-not-zero", measured(), says="wait has ignoreNullValues not set, which means true"),
+    fails("missing-is-not-zero", measured(ignored="true"), says="ignoreNullValues true"),
+    passes("missing-is-not-zero", measured(ignored="false")),
+    passes("missing-is-not-zero", measured(query="sum(forecast) or vector(0)")),
+    passes("missing-is-not-zero", measured(query=UNKNOWN), scaler(triggers=[{"type": "cpu"}])),
+    fails("scaling-fallback", measured(), says="spec.fallback is not set"),
+    fails(
+        "scaling-fallback",
+        measured(fallback={"replicas": 3}),
+        says="spec.fallback.behavior is static, which can be fewer than there are",
+    ),
+    fails(
+        "scaling-fallback", measured(fallback=KEEPING | {"replicas": 0}), says="replicas (0) is less than 1"
+    ),
+    fails(
+        "scaling-fallback",
+        measured(fallback=KEEPING, minReplicaCount=4),
+        says="spec.fallback.replicas (3) is less than 4",
+    ),
+    passes("scaling-fallback", measured(fallback=KEEPING, minReplicaCount=3)),
+    passes("scaling-fallback", measured(fallback=KEEPING | {"replicas": UNKNOWN}, minReplicaCount=4)),
+    passes("scaling-fallback", measured(fallback=UNKNOWN)),
+    passes("scaling-fallback", scaler(triggers=[{"type": "cpu"}])),
     *(
         example
         for kind in AUTOSCALERS

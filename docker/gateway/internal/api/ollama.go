@@ -29,6 +29,9 @@ func (a *API) models(ctx context.Context) []nodes.Model {
 			}
 		}
 	}
+	for _, model := range a.pool.Asleep() {
+		newest[model.Canonical] = model
+	}
 	merged := make([]nodes.Model, 0, len(newest))
 	for _, model := range newest {
 		merged = append(merged, model)
@@ -37,6 +40,12 @@ func (a *API) models(ctx context.Context) []nodes.Model {
 		return cmp.Or(b.ModifiedAt.Compare(a.ModifiedAt), cmp.Compare(a.Canonical, b.Canonical))
 	})
 	return merged
+}
+
+// awake answers 503 and returns false where no node takes requests, unless some come only when they are asked for:
+// what can be said without any is said.
+func (a *API) awake(w http.ResponseWriter, r *http.Request) bool {
+	return a.pool.Sleeps() || a.ready(w, r) != nil
 }
 
 // ready answers 503 and returns nil where no node takes requests.
@@ -52,7 +61,7 @@ func (a *API) ready(w http.ResponseWriter, r *http.Request) []*nodes.Node {
 }
 
 func (a *API) tags(w http.ResponseWriter, r *http.Request) {
-	if a.ready(w, r) == nil {
+	if !a.awake(w, r) {
 		return
 	}
 	entries := []json.RawMessage{}
@@ -64,10 +73,10 @@ func (a *API) tags(w http.ResponseWriter, r *http.Request) {
 
 // ps lists what is loaded, once for every node that has it loaded.
 func (a *API) ps(w http.ResponseWriter, r *http.Request) {
-	targets := a.ready(w, r)
-	if targets == nil {
+	if !a.awake(w, r) {
 		return
 	}
+	targets := a.pool.Taking()
 	type list struct {
 		Models []json.RawMessage `json:"models"`
 	}
@@ -162,7 +171,7 @@ func openAIEntry(model nodes.Model) openAIModel {
 
 // openAIModels lists the models in OpenAI's shape.
 func (a *API) openAIModels(w http.ResponseWriter, r *http.Request) {
-	if a.ready(w, r) == nil {
+	if !a.awake(w, r) {
 		return
 	}
 	list := struct {

@@ -69,11 +69,13 @@ type Workers struct {
 
 // Limit is what one host's workers can do at once, and what they have in memory.
 type Limit struct {
-	Host         string   `yaml:"host"` // one of hosts
-	Slots        int      `yaml:"slots"`
-	LoadedModels int      `yaml:"loadedModels"`
-	Memory       int64    `yaml:"memory"`
-	Preload      []string `yaml:"preload"`
+	Host         string        `yaml:"host"` // one of hosts
+	Pool         string        `yaml:"pool"` // what metrics call them by, with those of other hosts perhaps; empty: in no metric
+	Slots        int           `yaml:"slots"`
+	LoadedModels int           `yaml:"loadedModels"`
+	Memory       int64         `yaml:"memory"`
+	Preload      []string      `yaml:"preload"`
+	ColdStart    time.Duration `yaml:"coldStart"` // a request's wait for the first of them to be started; 0s: one is always there
 }
 
 // Queue bounds the requests that wait for a slot.

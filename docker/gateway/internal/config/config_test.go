@@ -112,6 +112,8 @@ func TestEachRuleHasItsMessage(t *testing.T) {
 		"limit deep":   {"workers: {", "workers: {limits: [{host: \"worker-1:11434\", slot: 3}], ", "workers.limits[0].slot: unknown setting (line 3)"},
 		"limit host":   {"workers: {", "workers: {limits: [{host: worker-3, slots: 1}], ", `workers.limits[0].host: "worker-3" is none of workers.hosts`},
 		"limit twice":  {"workers: {", "workers: {limits: [{host: \"worker-1:11434\"}, {host: \"worker-1:11434\"}], ", `workers.limits[1].host: "worker-1:11434" is listed twice`},
+		"limit cold":   {"workers: {", "workers: {limits: [{host: \"worker-1:11434\", coldStart: -1s, preload: [a]}], ", "workers.limits[0].coldStart: -1s is less than 0s"},
+		"limit wakes":  {"workers: {", "workers: {limits: [{host: \"worker-1:11434\", coldStart: 1s}], ", "workers.limits[0].coldStart: 1s would be waited for no model: list them under preload"},
 		"limit value":  {"workers: {", "workers: {limits: [{host: \"worker-1:11434\", loadedModels: -2}], ", "workers.limits[0].loadedModels: -2 is less than 0"},
 		"memory":       {"workers: {", "workers: {memory: -1, ", "workers.memory: -1 is less than 0"},
 		"preload":      {"workers: {", "workers: {preload: [a, b, c, d], ", "workers.preload: lists 4 models, more than workers.loadedModels (3)"},

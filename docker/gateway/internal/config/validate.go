@@ -241,6 +241,12 @@ func routing(all *Problems, w Workers, hosts map[string]bool) {
 		atLeast(all, path+".slots", limit.Slots, 0)
 		atLeast(all, path+".loadedModels", limit.LoadedModels, 0)
 		memory(all, path, limit.Memory, limit.Preload, limit.LoadedModels)
+		if limit.ColdStart < 0 {
+			all.add(path+".coldStart", "%s is less than 0s", limit.ColdStart)
+		}
+		if limit.ColdStart > 0 && len(limit.Preload) == 0 {
+			all.add(path+".coldStart", "%s would be waited for no model: list them under preload", limit.ColdStart)
+		}
 	}
 	if math.IsNaN(w.AffinityLoad) || w.AffinityLoad < 1 {
 		all.add("workers.affinityLoad", "%g is less than 1: no node could take its share", w.AffinityLoad)

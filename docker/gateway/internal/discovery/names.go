@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -18,14 +19,16 @@ type Resolver interface {
 // Names finds workers by name: each of a name's addresses is one.
 type Names struct {
 	hosts    []string
+	empty    map[string]bool // hosts that may have no worker
 	interval time.Duration
 	resolver Resolver
 	log      *slog.Logger
 }
 
-// NewNames returns a source that looks every host, as name:port, up in each interval.
-func NewNames(hosts []string, interval time.Duration, resolver Resolver, log *slog.Logger) *Names {
-	return &Names{hosts: hosts, interval: interval, resolver: resolver, log: log}
+// NewNames returns a source that looks every host, as name:port, up in each interval. Those that may be empty have no
+// worker once their name has no address.
+func NewNames(hosts []string, empty map[string]bool, interval time.Duration, resolver Resolver, log *slog.Logger) *Names {
+	return &Names{hosts: hosts, empty: empty, interval: interval, resolver: resolver, log: log}
 }
 
 // Run implements Source.
@@ -43,7 +46,8 @@ func (n *Names) Run(ctx context.Context, update func(host string, endpoints []En
 }
 
 // resolve looks every name up, all at once. A name that can't be resolved keeps its addresses: a stopped
-// container has no name in Docker's DNS, and a broken DNS server says nothing about workers.
+// container has no name in Docker's DNS, and a broken DNS server says nothing about workers. Only where none may be
+// there is no address taken for none: another pod can have it by then.
 func (n *Names) resolve(ctx context.Context, update func(host string, endpoints []Endpoint)) {
 	ctx, cancel := context.WithTimeout(ctx, n.interval)
 	defer cancel()
@@ -51,6 +55,10 @@ func (n *Names) resolve(ctx context.Context, update func(host string, endpoints 
 	for _, host := range n.hosts {
 		wait.Go(func() {
 			addresses, err := n.lookup(ctx, host)
+			if unknown := (*net.DNSError)(nil); n.empty[host] && errors.As(err, &unknown) && unknown.IsNotFound {
+				update(host, nil)
+				return
+			}
 			if err != nil {
 				n.log.Debug("worker name not resolved", "host", host, "error", err)
 				return

@@ -19,6 +19,8 @@ var (
 	pinnedDesc   = describe("model_pinned", "1 for each model that is always to be in the node's memory and is, 0 while it is not.", "node", "model")
 	loadedDesc   = describe("model_loaded", "1 for each model that a node has in memory.", "node", "model")
 	depthDesc    = describe("queue_depth", "Requests that wait for a slot, by model.", "model")
+	poolDesc     = describe("pool_load", "Requests that hold a slot of a pool's workers, or wait for one, by model.", "pool", "model")
+	askedDesc    = describe("pool_requests_total", "Requests for a model that a pool's workers serve, whether any is there or not.", "pool", "model")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -61,6 +63,11 @@ func (c collector) Collect() []prometheus.Metric {
 			add(pinnedDesc, prometheus.GaugeValue, boolean(l != nil && l.hot()), node.Name, modelname.Short(pin.model))
 		}
 	}
+	for key, load := range p.loads() {
+		model := modelname.Short(key.model)
+		add(poolDesc, prometheus.GaugeValue, float64(load.requests), key.pool, model)
+		add(askedDesc, prometheus.CounterValue, float64(load.asked), key.pool, model)
+	}
 	unknown := 0
 	for _, place := range p.places {
 		if place.slotWait == nil {
@@ -70,6 +77,39 @@ func (c collector) Collect() []prometheus.Metric {
 		}
 	}
 	add(depthDesc, prometheus.GaugeValue, float64(unknown), "unknown")
+	return all
+}
+
+// pooled is a model of a pool.
+type pooled struct{ pool, model string }
+
+type load struct{ requests, asked int }
+
+// loads returns what is asked of each pool, of those models that its workers hold or would hold if there were any.
+// The caller holds mu.
+func (p *Pool) loads() map[pooled]load {
+	all := map[pooled]load{}
+	for _, limit := range p.settings.Limits {
+		for _, model := range limit.Preload {
+			all[pooled{limit.Pool, modelname.Canonical(model)}] = load{}
+		}
+	}
+	for _, node := range p.nodes {
+		for model, l := range node.lanes {
+			key := pooled{node.pool, model}
+			all[key] = load{requests: all[key].requests + l.inUse - l.loads}
+		}
+	}
+	for key, load := range all {
+		if place := p.places[key.model]; place != nil {
+			load.requests += place.waiting.Len()
+			load.asked = place.asked
+			all[key] = load
+		}
+		if key.pool == "" {
+			delete(all, key)
+		}
+	}
 	return all
 }
 

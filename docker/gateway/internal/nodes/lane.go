@@ -20,6 +20,7 @@ type lane struct {
 	ready   bool          // and is known to be: an own request to load it has been answered
 	kept    bool          // the node keeps it there for good
 	inUse   int           // slots
+	loads   int           // of those, what no request has but the gateway itself, to load it
 	bytes   int64         // that it took when it was last in memory; 0: not known
 	expires time.Time     // when the node said last that it would go
 	evicted time.Duration // when it last made way
@@ -36,6 +37,9 @@ type placement struct {
 	waiting  queue.Queue[*waiter]
 	bytes    int64               // that it took in memory where it was seen last
 	service  time.Duration       // how long a slot was held of late
+	asked    int                 // requests for it, so far
+	cold     time.Duration       // how long to wait for a worker to be started that serves it; 0: there always is one
+	last     Model               // as a node had it last, where cold is not 0
 	slotWait prometheus.Observer // nil where no node holds the model: it must not become a label
 }
 
@@ -49,9 +53,9 @@ func (p *Pool) place(model string) *placement {
 	return place
 }
 
-// drop forgets a placement that nothing is left of.
+// drop forgets a placement that nothing is left of, but for a model that comes back when it is asked for.
 func (p *Pool) drop(place *placement) {
-	if len(place.lanes) > 0 || place.waiting.Len() > 0 {
+	if len(place.lanes) > 0 || place.waiting.Len() > 0 || place.cold > 0 {
 		return
 	}
 	delete(p.places, place.model)
@@ -74,6 +78,9 @@ func (p *Pool) reindex() {
 			}
 			lanes[model] = l
 			l.place.lanes = append(l.place.lanes, l)
+			if l.place.cold > 0 {
+				l.place.last = node.models[model]
+			}
 		}
 		node.lanes = lanes
 		p.pin(node)

@@ -46,6 +46,7 @@ type Node struct {
 	Conns     *upstream.Pool  // for requests that one node answers
 	Transport *http.Transport // for all else
 
+	pool      string // of workers that it belongs to, as metrics call it
 	hash      uint64 // of the name
 	limit     int    // requests at once of each model, from all gateways; 0: none
 	maxLoaded int    // models in memory; 0: no limit

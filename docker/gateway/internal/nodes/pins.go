@@ -145,6 +145,7 @@ func (p *Pool) Load(ctx context.Context, node *Node, model string, keep bool, id
 	was, name, epoch := l.loaded, node.models[model].Name, node.epoch
 	l.loaded, l.used = true, now
 	l.inUse++ // it is no slot that is used, but a model that must not make way
+	l.loads++
 	node.countLoaded()
 	p.mu.Unlock()
 
@@ -156,6 +157,7 @@ func (p *Pool) Load(ctx context.Context, node *Node, model string, keep bool, id
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.inUse--
+	l.loads--
 	switch {
 	case node.epoch != epoch: // it is another process that is asked next
 	case err == nil:

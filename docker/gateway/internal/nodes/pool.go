@@ -15,6 +15,7 @@ import (
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/discovery"
 	"ollamamax/gateway/internal/metrics"
+	"ollamamax/gateway/internal/modelname"
 	"ollamamax/gateway/internal/outlier"
 	"ollamamax/gateway/internal/upstream"
 )
@@ -29,6 +30,7 @@ type Pool struct {
 	source   discovery.Source
 	onChange func() // models, health or drains changed; must not block
 	started  time.Time
+	sleeps   bool // some models' workers may all be away until they are asked for
 
 	mu       sync.Mutex
 	nodes    []*Node               // sorted by name
@@ -63,9 +65,23 @@ func NewPool(settings config.Workers, m *metrics.Metrics, log *slog.Logger, sour
 		},
 		places: map[string]*placement{}, queuedOf: map[string]int{}, drained: map[string]bool{}, gateways: 1,
 	}
+	for _, limit := range settings.Limits {
+		if limit.ColdStart > 0 {
+			p.sleeps = true
+			for _, model := range limit.Preload {
+				place := p.place(modelname.Canonical(model))
+				place.cold = max(place.cold, limit.ColdStart)
+				place.last = Model{Name: model, Canonical: place.model}
+				place.slotWait = m.SlotWait(modelname.Short(model))
+			}
+		}
+	}
 	m.Register(collector{p})
 	return p
 }
+
+// Sleeps tells whether there may be no worker until one is asked for.
+func (p *Pool) Sleeps() bool { return p.sleeps }
 
 // now is the time on the pool's own clock, which only goes forward.
 func (p *Pool) now() time.Duration { return time.Since(p.started) }
@@ -144,7 +160,7 @@ func (p *Pool) newNode(host string, endpoint discovery.Endpoint) *Node {
 	for _, limit := range p.settings.Limits {
 		if limit.Host == host {
 			node.limit, node.maxLoaded = limit.Slots, limit.LoadedModels
-			node.memory, node.preload = limit.Memory, limit.Preload
+			node.memory, node.preload, node.pool = limit.Memory, limit.Preload, limit.Pool
 		}
 	}
 	node.slots = part(node.limit, p.gateways)
@@ -232,14 +248,31 @@ func (p *Pool) where(holds func(*Node) bool) []*Node {
 	return some
 }
 
-// Known tells whether any node holds the model.
+// Known tells whether any node holds the model, or would once it is started.
 func (p *Pool) Known(model string) (Model, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if place := p.places[model]; place != nil && len(place.lanes) > 0 {
+	switch place := p.places[model]; {
+	case place == nil:
+		return Model{}, false
+	case len(place.lanes) > 0:
 		return place.lanes[0].node.models[model], true
+	default:
+		return place.last, place.cold > 0
 	}
-	return Model{}, false
+}
+
+// Asleep returns the models that no node holds until they are asked for, as far as one has been seen to.
+func (p *Pool) Asleep() []Model {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var some []Model
+	for _, place := range p.places {
+		if len(place.lanes) == 0 && place.last.Raw != nil {
+			some = append(some, place.last)
+		}
+	}
+	return some
 }
 
 // Serves tells whether a request for the model would find a node: one that has it and may be given something to

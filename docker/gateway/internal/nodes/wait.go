@@ -21,6 +21,7 @@ type waiter struct {
 	began  time.Duration
 	spread bool // it has waited for long enough to have its model loaded in another's place
 	item   *queue.Item[*waiter]
+	cold   bool       // it waits, among other things, for a worker to be started
 	left   bool       // the queue: answer has what came of it
 	answer chan ended // of one
 }
@@ -37,12 +38,16 @@ type ended struct {
 // Where all slots are taken the request waits in a queue that is fair between keys, up to
 // settings.Queue.MaxWait; beyond that, or where the queue is full, the error is a BusyError. Where the
 // model is only on nodes that are down, it waits for one to come back, up to settings.WaitForNode, and
-// then gets ErrNoNode. A model that is on no node gets any node: that one words the error as Ollama does.
+// then gets ErrNoNode; where workers are started for it when it is asked for, up to the ColdStart of these, and then
+// gets a BusyError. A model that is on no node gets any node: that one words the error as Ollama does.
 func (p *Pool) Acquire(ctx context.Context, want Want, failed *Lease) (Lease, error) {
 	avoid := avoidedBy(failed)
 	p.mu.Lock()
 	now := p.now()
 	place := p.places[want.Model]
+	if place != nil && failed == nil {
+		place.asked++
+	}
 	c, why := p.choose(&want, place, avoid, false, now)
 	if why == found {
 		lease := p.grant(c, now)
@@ -104,7 +109,7 @@ func (p *Pool) enqueue(want Want, avoid avoided, why verdict, now time.Duration)
 	case why == refusing:
 		p.metrics.QueueRefused("breaker").Inc()
 		return nil, p.refusal(place, now)
-	case p.patience(&want, why) <= 0:
+	case p.patience(&want, place, why) <= 0:
 		p.drop(place)
 		return nil, ErrNoNode
 	case again:
@@ -121,6 +126,7 @@ func (p *Pool) enqueue(want Want, avoid avoided, why verdict, now time.Duration)
 		return nil, &BusyError{reason, retry}
 	}
 	w := &waiter{want: want, avoid: avoid, place: place, began: now, answer: make(chan ended, 1)}
+	w.cold = why == absent && place.cold > 0
 	if place.waiting.Len() == 0 {
 		p.queues = append(p.queues, place)
 	}
@@ -137,7 +143,7 @@ func (p *Pool) enqueue(want Want, avoid avoided, why verdict, now time.Duration)
 
 // wait returns what comes of a request in the queue. One whose client leaves frees its place at once.
 func (p *Pool) wait(ctx context.Context, w *waiter, why verdict) (Lease, error) {
-	timer := time.NewTimer(min(p.patience(&w.want, why), p.settings.SpreadAfter))
+	timer := time.NewTimer(min(p.patience(&w.want, w.place, why), p.settings.SpreadAfter))
 	defer timer.Stop()
 	for {
 		select {
@@ -167,7 +173,7 @@ func (p *Pool) look(w *waiter) time.Duration {
 	waited := now - w.began
 	w.spread = waited >= p.settings.SpreadAfter
 	c, why := p.choose(&w.want, w.place, w.avoid, w.spread, now)
-	left := p.patience(&w.want, why) - waited
+	left := p.patience(&w.want, w.place, why) - waited
 	switch {
 	case why == found:
 		p.leave(w, ended{lease: p.grant(c, now)})
@@ -178,6 +184,10 @@ func (p *Pool) look(w *waiter) time.Duration {
 		return left
 	case left > 0:
 		return min(left, p.settings.SpreadAfter-waited)
+	case why == absent && w.cold:
+		p.metrics.QueueRefused("cold").Inc()
+		reason := fmt.Sprintf("no worker that has %s was started within %s", modelname.Short(w.place.model), w.place.cold)
+		p.leave(w, ended{err: &BusyError{reason, longestRetry}})
 	case why == absent:
 		p.leave(w, ended{err: ErrNoNode})
 	default:
@@ -189,14 +199,14 @@ func (p *Pool) look(w *waiter) time.Duration {
 }
 
 // patience is how long a request waits for what it lacks.
-func (p *Pool) patience(want *Want, why verdict) time.Duration {
+func (p *Pool) patience(want *Want, place *placement, why verdict) time.Duration {
 	switch {
 	case why != absent:
 		return p.settings.Queue.MaxWait
 	case want.Elsewhere:
 		return 0
 	}
-	return p.settings.WaitForNode
+	return max(p.settings.WaitForNode, place.cold)
 }
 
 // serve gives the next that waits for a model a slot, where one is free, and tells whether it did. The
@@ -272,7 +282,8 @@ func (p *Pool) leave(w *waiter, e ended) {
 		delete(p.queuedOf, w.want.Key)
 	}
 	e.lease.Waited = p.now() - w.began
-	if place.slotWait != nil && !w.want.Light {
+	// A start is no want of slots, which more workers would end.
+	if place.slotWait != nil && !w.want.Light && !w.cold {
 		place.slotWait.Observe(e.lease.Waited.Seconds())
 	}
 	if place.waiting.Len() == 0 {
@@ -301,6 +312,9 @@ func (p *Pool) estimate(place *placement) time.Duration {
 		if l.node.takes() && l.loaded {
 			slots += l.node.slots
 		}
+	}
+	if slots == 0 && place.cold > 0 {
+		return longestRetry
 	}
 	ahead := time.Duration(place.waiting.Len() + 1)
 	return min(place.service*ahead/time.Duration(max(1, slots)), longestRetry)
