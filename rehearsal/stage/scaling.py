@@ -77,7 +77,7 @@ class Scaling:
         certificates = self.plane.folder / "keda"
         env = {
             "KEDA_CLUSTER_OBJECT_NAMESPACE": KEDA_NAMESPACE, "POD_NAMESPACE": KEDA_NAMESPACE,
-            "WATCH_NAMESPACE": "",
+            "WATCH_NAMESPACE": "", "KEDA_RESTRICT_SECRET_ACCESS": "true",  # as the chart is told
         }  # fmt: skip
         local, kubeconfig = "127.0.0.1", self.plane.kubeconfig
         operator = {
