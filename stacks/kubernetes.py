@@ -113,8 +113,10 @@ class KubernetesSettings(Block):
     keda: KedaSettings | None = None
     """KEDA, where the cluster has it; with None a stack in which something scales installs it. On AWS it is
     the stack's own."""
-    zone_spread: Literal["required", "preferred"] = "required"
-    """Whether replicas that cannot be spread over the zones wait, or are placed all the same."""
+    zone_spread: Literal["required", "preferred"] = "preferred"
+    """Whether replicas that cannot be spread over the zones wait, or are placed all the same. Karpenter
+    counts a zone in which nothing is to be had as an empty one: where spread is ``required``, what a lost
+    zone took does not come back in the others, and a pool whose GPUs are sold out in one zone stops growing."""
     startup_timeout_s: Seconds = 900
     """How long a worker may take to load its models before the start counts as failed, seconds."""
 
