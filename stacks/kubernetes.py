@@ -116,7 +116,7 @@ class KubernetesSettings(Block):
     zone_spread: Literal["required", "preferred"] = "preferred"
     """Whether replicas that cannot be spread over the zones wait, or are placed all the same. Karpenter
     counts a zone in which nothing is to be had as an empty one: where spread is ``required``, what a lost
-    zone took does not come back in the others, and a pool whose GPUs are sold out in one zone stops growing."""
+    zone took does not come back in the others, and a pool stops growing when one zone has no GPUs left."""
     startup_timeout_s: Seconds = 900
     """How long a worker may take to load its models before the start counts as failed, seconds."""
 
