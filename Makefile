@@ -10,13 +10,16 @@ WORKLOADS ?=
 SCENARIO ?=
 FULL ?=
 ROUNDS ?= 5
+TRACE ?=
+STARTUP ?=
+OUT ?=
 TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates ops bench images cloud gateway kubernetes rehearsal second_opinion e2e)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check rehearse second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +28,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost preflight rehearse status logs smoke outputs: .venv/compiled
+down cost preflight rehearse replay status logs smoke outputs: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -73,6 +76,9 @@ check: setup ## formatters, linters, types, layers
 
 rehearse: ## rehearse the stack on a real control plane; SCENARIO=file plays another day, FULL=1 with real durations
 	@.venv/bin/python -m rehearsal --stack $(STACK) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(FULL),--full)
+
+replay: ## score how workers scale, with and without prediction: TRACE=csv STARTUP=seconds OUT=json
+	@.venv/bin/python -m rehearsal.replay $(if $(TRACE),--trace $(TRACE)) $(if $(STARTUP),--startup $(STARTUP)) $(if $(OUT),--out $(OUT))
 
 second-opinion: setup ## have checkov, kube-score and kubeconform judge the stack's plan; EXPORT=folder keeps it
 	@.venv/bin/python -m ops.second_opinion $(STACK) $(if $(EXPORT),--export $(EXPORT))

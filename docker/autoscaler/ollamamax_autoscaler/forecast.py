@@ -5,13 +5,15 @@ rebuilt from stored samples is the one that has been running, and the replay of 
 runs.
 
 How it forecasts. Load is taken as its square root, in which the noise of independent requests is equally
-large at every load. The *rise* of a step is how far the load's maximum over the horizon stood above its level
-then. What rise to expect is the mean of those at the same time of the days before, or of the same day of the
-weeks before. To that comes a margin: the quantile of what such expectations were wrong by (conformal
-prediction), which takes the place of a headroom. Level, expected rise and margin are the forecast.
+large at every load: so a margin that is right at night is right at noon, which no share of the load is. The
+*level* is a mean of the last minutes. The *rise* of a step is how far the load's maximum over the horizon
+stood above the level then. Expected is none, or the mean of those at the same time of the days before, or of
+the same day of the weeks before: what has been best. To that comes a margin: the quantile of what such
+expectations were wrong by (conformal prediction), which takes the place of a headroom, and ``burst`` for
+what a mean over a step does not show. Level, expected rise and margin are the forecast.
 
-When it abstains. Both ways are judged, on the newer half of their errors with the margin of the older half,
-against persistence, which expects no rise and has a margin of its own. What does not beat that says nothing.
+When it abstains. All ways are judged, by what their errors cost beside their margin, against persistence,
+which expects of the load what it was last, and has a margin of its own. What does not beat that says nothing.
 """
 
 import math
@@ -40,8 +42,6 @@ class Reason(StrEnum):
     """Why there is no forecast."""
 
     NONE = ""
-    HISTORY = "history"
-    """Too little is known of the days before."""
     MISSING = "missing"
     """What the load is now is not known."""
     SKILL = "skill"
@@ -63,19 +63,30 @@ class Parameters:
     """Seasons before this one whose mean is expected."""
     weeks: int = 2
     """Weeks, of seven seasons, before this one whose mean is expected where the days of a week differ."""
-    level_s: float = 60
-    """Time constant of the mean that the level is, seconds."""
+    level_s: float = 300
+    """Time constant of the mean that the level is, seconds. In a trace of three days what deviates from such
+    a mean is forgotten within a minute, so that a shorter one follows noise, while a longer one is behind in
+    the morning."""
+    trend_s: float = 1_800
+    """Time constant of the mean of that mean, seconds: where both stand apart the load has a trend, and the
+    level is moved on to where it stands now."""
     window_s: float = 172_800
     """Time over which expectations are judged and the margin is taken, seconds."""
-    least_s: float = 43_200
+    least_s: float = 10_800
     """Least time of known errors to judge by, seconds."""
-    coverage: float = 0.95
-    """Share of horizons whose maximum is to be at most what was forecast."""
+    prior: float = 1.5
+    """Margin until then, ``burst`` left aside, in square roots of slots: what came out for the trace of three
+    days."""
+    coverage: float = 0.98
+    """Share of horizons whose maximum is to be at most what was forecast, ``burst`` left aside."""
+    burst: float = 0.35
+    """Margin for what the mean of a step's two samples hides, in square roots of slots. The square root of a
+    Poisson number, however large, has a standard deviation of 1/2; the mean of two shows 1/2 ÷ √2 of it."""
     least_skill: float = 0.05
     """Share of persistence's loss that a way of forecasting must save, or it says nothing."""
     stale_s: float = 120
     """Age of the last known load from which the present one counts as missing, seconds."""
-    cap: float = 1.25
+    cap: float = 2
     """Most that is forecast, as a multiple of the highest load that is remembered."""
 
     @property
@@ -119,11 +130,14 @@ class Forecaster:
         # Positions are steps since the start of ``_first``, a block; there is room for twice what is kept.
         steps = 2 * self._kept * self._per_block
         self._roots, self._levels = _unknown(steps), _unknown(steps)
+        self._means, self._slows = _unknown(steps), _unknown(steps)
         self._first = 0
         self._length = 0
         self._last: int | None = None  # position of the last known load
-        # Per block: the rises of its steps over the horizon, and their mean; known for the first ``_risen``.
+        # Per block: the rises of its steps over the horizon, from their level and from the load itself, and
+        # the mean of the first; known for the first ``_risen``.
         self._rises = np.full((2 * self._kept, self._per_block), np.nan)
+        self._plain = np.full((2 * self._kept, self._per_block), np.nan)
         self._typical = _unknown(2 * self._kept)
         self._risen = 0
         self._horizon = 0
@@ -141,13 +155,15 @@ class Forecaster:
         position = self._advance(math.floor(at / self._parameters.step_s))
         if load is None or not 0 <= load <= MOST_LOAD:
             return
-        root = math.sqrt(load)
-        level = root
+        p, root = self._parameters, math.sqrt(load)
+        mean = slow = root
         if self._last is not None:
-            known = float(self._levels[self._last])
-            since_s = (position - self._last) * self._parameters.step_s
-            level = known + (root - known) * -math.expm1(-since_s / self._parameters.level_s)
-        self._roots[position], self._levels[position] = root, level
+            since_s = (position - self._last) * p.step_s
+            mean = _towards(float(self._means[self._last]), root, since_s / p.level_s)
+            slow = _towards(float(self._slows[self._last]), mean, since_s / p.trend_s)
+        self._roots[position], self._means[position], self._slows[position] = root, mean, slow
+        # The mean is behind by its time constant, and by what the slower one says moves on in that time.
+        self._levels[position] = mean + (mean - slow) * p.level_s / p.trend_s
         self._last = position
 
     def forecast(self, at: float, horizon_s: float) -> Forecast:
@@ -161,15 +177,13 @@ class Forecaster:
         longest = int(self._per_season * self._per_block * HORIZON_SHARE)
         self._learn(max(1, min(math.ceil(horizon_s / p.step_s), longest)))
         best = self._best
-        if best is None:
-            return Forecast(None, Reason.HISTORY)
-        if not best.skill >= p.least_skill:
+        if best is not None and not best.skill >= p.least_skill:
             return Forecast(None, Reason.SKILL, best.coverage, best.skill)
-        if math.isnan(best.rise):
-            return Forecast(None, Reason.HISTORY, best.coverage, best.skill)
-        root = max(0.0, float(self._levels[self._last]) + best.rise)
+        rise = p.prior if best is None else best.rise
+        root = max(0.0, float(self._levels[self._last]) + rise + p.burst)
         most = p.cap * max(self._highest, float(self._roots[self._last])) ** 2
-        return Forecast(min(root * root, most), Reason.NONE, best.coverage, best.skill)
+        known = (best.coverage, best.skill) if best else (None, None)
+        return Forecast(min(root * root, most), Reason.NONE, *known)
 
     def _advance(self, index: int) -> int:
         """Make room for the step ``index``, unknown as yet, as the last one; return its position."""
@@ -202,7 +216,10 @@ class Forecaster:
         for series, by in (
             (self._roots, steps),
             (self._levels, steps),
+            (self._means, steps),
+            (self._slows, steps),
             (self._rises, blocks),
+            (self._plain, blocks),
             (self._typical, blocks),
         ):
             series[: len(series) - by] = series[by:].copy()
@@ -230,7 +247,8 @@ class Forecaster:
         start = max(0, block - self._kept) * self._per_block
         self._highest = float(np.fmax.reduce(self._roots[start : block * self._per_block], initial=0.0))
         p, season = self._parameters, self._per_season
-        lags = (
+        lags: tuple[list[int], ...] = (
+            [],
             [season * ago for ago in range(1, p.seasons + 1)],
             [season * SEASONS_A_WEEK * ago for ago in range(1, p.weeks + 1)],
         )
@@ -243,34 +261,41 @@ class Forecaster:
         first, last, horizon = start * self._per_block, stop * self._per_block, self._horizon
         futures = sliding_window_view(self._roots[first + 1 : last + horizon], horizon)
         known = np.isfinite(futures).sum(axis=1) >= LEAST_KNOWN * horizon
-        rises = np.where(known, np.fmax.reduce(futures, axis=1), np.nan) - self._levels[first:last]
-        self._rises[start:stop] = rises.reshape(-1, self._per_block)
+        most = np.where(known, np.fmax.reduce(futures, axis=1), np.nan)
+        self._rises[start:stop] = (most - self._levels[first:last]).reshape(-1, self._per_block)
+        self._plain[start:stop] = (most - self._roots[first:last]).reshape(-1, self._per_block)
         self._typical[start:stop] = _mean(self._rises[start:stop].T, LEAST_KNOWN * self._per_block)
         self._risen = stop
 
     def _judge(self, block: int, lags: list[int]) -> _Judgement | None:
-        """Judge the mean of the rises ``lags`` blocks before, for ``block``; None: too little is known."""
+        """Judge the mean of the rises ``lags`` blocks before, for ``block``; None: too little is known.
+
+        Without ``lags`` no rise is expected.
+        """
         p = self._parameters
         start = max(0, self._risen - math.ceil(p.window_s / p.block_s))
         expected = self._expected(start, block + 1, lags)
         rises = self._rises[start : self._risen]
         errors = (rises - expected[: len(rises), None]).ravel()
         known = np.isfinite(errors)
-        errors, rises = errors[known], rises.ravel()[known]
+        if math.isnan(expected[-1]):
+            return None
+        errors, naive = errors[known], self._plain[start : self._risen].ravel()[known]
         if len(errors) * p.step_s < p.least_s:
             return None
-        half = len(errors) // 2
-        margin = _quantile(errors[:half], p.coverage)
-        loss = _loss(errors[half:] - margin, p.coverage)
-        plain = _loss(rises[half:] - _quantile(rises[:half], p.coverage), p.coverage)
+        half, margin = len(errors) // 2, _quantile(errors, p.coverage)
+        loss = _loss(errors - margin, p.coverage)
+        plain = _loss(naive - _quantile(naive, p.coverage), p.coverage)
         return _Judgement(
             skill=1 - loss / plain if plain > 0 else 0.0,
-            coverage=float(np.mean(errors[half:] <= margin)),
-            rise=float(expected[-1]) + _quantile(errors, p.coverage),
+            coverage=float(np.mean(errors[half:] <= _quantile(errors[:half], p.coverage))),
+            rise=float(expected[-1]) + margin,
         )
 
     def _expected(self, start: int, stop: int, lags: list[int]) -> Floats:
         """Return the rise to expect in each block: the mean of those ``lags`` before and their neighbours."""
+        if not lags:
+            return np.zeros(stop - start)
         before = [
             self._between(start - lag + beside, stop - lag + beside) for lag in lags for beside in (-1, 0, 1)
         ]
@@ -296,6 +321,11 @@ def replicas(load: float | None, slots: int, current: int | None, cap: int) -> i
     if current is not None and wanted > current:
         wanted = max(wanted, current * (100 + TOLERANCE_PERCENT) // 100 + 1)
     return min(wanted, cap)
+
+
+def _towards(mean: float, value: float, constants: float) -> float:
+    """Return an exponential mean after so many of its time constants at ``value``."""
+    return mean + (value - mean) * -math.expm1(-constants)
 
 
 def _whole(ratio: float, name: str, of: str) -> int:
