@@ -6,6 +6,7 @@ about ten minutes on two cores.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -54,19 +55,26 @@ class Module:
     def built(self) -> Path:
         """Return the folder of its programs; building them takes minutes, once."""
         target = CACHE / f"{self.name}-{self.version}-{_go(['env', 'GOVERSION'], CACHE).strip()}"
-        if not target.exists():
-            started = time.monotonic()
-            print(f"building {self.name} {self.version} (once; some minutes)", file=sys.stderr, flush=True)
-            with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
-                made = Path(temporary) / target.name
-                made.mkdir()
-                for program, package in self.programs.items():
-                    # In the module's own folder: there its own go.mod decides, `replace` included.
-                    words = ["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"]
-                    _go([*words, "-o", str(made / program), package], self.folder())
-                _move(made, target)
-            print(f"built {self.name} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        if target.exists():
+            return target
+        with (CACHE / f"{self.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # who comes second finds it made
+            if not target.exists():
+                self._build(target)
         return target
+
+    def _build(self, target: Path) -> None:
+        started = time.monotonic()
+        print(f"building {self.name} {self.version} (once; some minutes)", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
+            made = Path(temporary) / target.name
+            made.mkdir()
+            for program, package in self.programs.items():
+                # In the module's own folder: there its own go.mod decides, `replace` included.
+                words = ["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"]
+                _go([*words, "-o", str(made / program), package], self.folder())
+            _move(made, target)
+        print(f"built {self.name} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 CERT_MANAGER = Module("cert-manager", "github.com/cert-manager/cert-manager", "v1.21.2", ("deploy/crds",))
