@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Module:
 
     def built(self) -> Path:
         """Return the folder of its programs; building them takes minutes, once."""
-        target = CACHE / f"{self.name}-{self.version}-{_go(['env', 'GOVERSION'], CACHE).strip()}"
+        target = CACHE / f"{self.name}-{self.version}-{_go_version()}"
         if target.exists():
             return target
         with (CACHE / f"{self.name}.lock").open("w") as lock:
@@ -119,6 +120,11 @@ def build_all(modules: Iterable[Module] = (KARPENTER, METRICS_SERVER, KEDA)) -> 
     prometheus()
     for module in modules:
         module.built()
+
+
+@cache
+def _go_version() -> str:
+    return _go(["env", "GOVERSION"], CACHE).strip()
 
 
 def _go(words: list[str], folder: Path) -> str:
