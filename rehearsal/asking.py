@@ -1,14 +1,15 @@
 """What a workload's reactive triggers ask for, given what is really the case: without delay or limits.
 
-The rules are those of Kubernetes' horizontal autoscaler; the forecast is left out.
+The rules are Kubernetes' own, as the replay has them; the forecast is left out.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
-TOLERANCE = 0.1
+from rehearsal.replay.rules import MILLI, Tolerance, average_replicas, utilisation_replicas, value_replicas
+
+TOLERANCE = Tolerance(0.1, 0.1)
 """Of Kubernetes' horizontal autoscaler."""
 MOST_SLOT_WAIT = 2
 """The query of the slot wait counts it as no more than so many times its target."""
@@ -42,19 +43,20 @@ def asked(triggers: Sequence[Mapping[str, Any]], truth: Truth) -> Asked:
     by_use = by_metrics = 0
     for trigger in triggers:
         about = trigger["metadata"]
+        target = float(about.get("threshold") or about["value"])
         match trigger["name"]:
             case "cpu":
-                by_use = _proposed(truth.current, truth.ready, truth.cpu_percent / float(about["value"]))
+                used = _milli(truth.cpu_percent / 100 * truth.ready)
+                by_use = utilisation_replicas(truth.current, truth.ready, 0, used, target, TOLERANCE)
             case "slot-wait":
-                ratio = min(truth.wait_ms / float(about["threshold"]), MOST_SLOT_WAIT)
-                by_metrics = max(by_metrics, _proposed(truth.current, truth.ready, ratio))
+                wait = _milli(min(truth.wait_ms, MOST_SLOT_WAIT * target))
+                wanted = value_replicas(truth.current, truth.ready, wait, _milli(target), TOLERANCE)
+                by_metrics = max(by_metrics, wanted)
             case "in-flight":
-                wanted = truth.in_flight / float(about["threshold"])
-                ratio = wanted / max(truth.current, 1)
-                by_metrics = max(by_metrics, _proposed(truth.current, truth.current, ratio))
-    return Asked(by_use, by_metrics)
+                wanted = average_replicas(truth.current, _milli(truth.in_flight), _milli(target), TOLERANCE)
+                by_metrics = max(by_metrics, wanted)
+    return Asked(max(0, by_use), by_metrics)
 
 
-def _proposed(current: int, counted: int, ratio: float) -> int:
-    """Return the replicas that a metric asks for which is so many times its target."""
-    return current if abs(ratio - 1) <= TOLERANCE else ceil(round(ratio * counted, 6))
+def _milli(value: float) -> int:
+    return round(value * MILLI)

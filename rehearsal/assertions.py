@@ -120,14 +120,14 @@ def disruption_budgets(record: Record, since: float, given: scenario.DisruptionB
     """No more pods were missing than the budgets allow."""
     texts, wrong = [], []
     for name, bounds, counts in _scaled(record, since):
-        worst, at = 0, since
-        for moment, count in counts[1:]:
-            if count.missing > worst:
-                worst, at = count.missing, moment
-            if count.missing > (most := allowed(bounds.at_a_time, count.wanted)):
-                wrong.append(f"{name} was short of {count.missing} pods at {moment:.0f} s, {most} allowed")
+        worst, there = (0, since), 0
+        for moment, count in counts:
+            there = min(max(there, count.ready), count.wanted)  # what is still to come is not missing
+            worst = max(worst, (there - count.ready, moment))
+            if there - count.ready > (most := allowed(bounds.at_a_time, count.wanted)):
+                wrong.append(f"{name} missed {there - count.ready} pods at {moment:.0f} s, {most} allowed")
                 break
-        texts.append(f"{name} short of {worst} at most" + (f" ({at:.0f} s)" if worst else ""))
+        texts.append(f"{name} missed {worst[0]} at most")
     return Answer("false" if wrong else "true", "; ".join(wrong or texts))
 
 

@@ -1,6 +1,7 @@
 """How nodes are lost: what a cloud does to them, done to the simulated ones."""
 
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from kubernetes.client import ApiException
@@ -10,6 +11,8 @@ from rehearsal.controlplane import ControlPlane
 NODE, CLAIM = "/api/v1/nodes", "/apis/karpenter.sh/v1/nodeclaims"
 MERGE = "application/merge-patch+json"
 GONE = 404
+AT_ONCE = 8
+"""Requests at a time: a zone has many nodes and goes in a moment."""
 
 
 def interrupt(plane: ControlPlane, nodes: Collection[str]) -> None:
@@ -27,13 +30,21 @@ def end(plane: ControlPlane, nodes: Collection[str]) -> None:
     pods = [
         pod for pod in plane.request("get", "/api/v1/pods")["items"] if pod["spec"].get("nodeName") in nodes
     ]
-    for path in (*(f"{NODE}/{node}" for node in nodes), *(f"{CLAIM}/{claim}" for claim in claims)):
-        _ask(plane, "patch", path, {"metadata": {"finalizers": None}}, MERGE)
-        _ask(plane, "delete", path)
-    for pod in pods:
-        meta = pod["metadata"]
-        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
-        _ask(plane, "delete", path, {"gracePeriodSeconds": 0})
+    with ThreadPoolExecutor(AT_ONCE) as each:
+        list(each.map(lambda path: _force(plane, path), [f"{NODE}/{node}" for node in nodes]))
+        list(each.map(lambda path: _force(plane, path), [f"{CLAIM}/{claim}" for claim in claims]))
+        list(each.map(lambda pod: _kill(plane, pod["metadata"]), pods))
+
+
+def _force(plane: ControlPlane, path: str) -> None:
+    """Delete an object without what others want to do before it goes."""
+    _ask(plane, "patch", path, {"metadata": {"finalizers": None}}, MERGE)
+    _ask(plane, "delete", path)
+
+
+def _kill(plane: ControlPlane, pod: Mapping[str, Any]) -> None:
+    path = f"/api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}"
+    _ask(plane, "delete", path, {"gracePeriodSeconds": 0})
 
 
 def _claims(plane: ControlPlane, nodes: Collection[str]) -> list[str]:

@@ -50,8 +50,6 @@ class Count(Part):
     ready: int
     waiting: int
     """Pods that no node has taken yet."""
-    missing: int
-    """Pods by which its PodDisruptionBudget sees it short of what is wanted; 0 where it has none."""
     asked: int
     """Replicas that the reactive triggers ask for."""
     astray: int = 0

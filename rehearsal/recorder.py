@@ -141,7 +141,6 @@ class Recorder:
             wanted=wanted,
             ready=len(ready),
             waiting=len(waiting),
-            missing=max(0, wanted - len(ready)),
             asked=self._asked(name, wanted, len(ready)),
             astray=len(astray),
         )

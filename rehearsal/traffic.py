@@ -224,11 +224,12 @@ def served(port: int, model: Model) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = model.published.encode()
-            self.send_response(200)
-            self.send_header("Content-Type", EXPOSITION)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # Prometheus may be killed while it asks
+                self.send_response(200)
+                self.send_header("Content-Type", EXPOSITION)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""

@@ -15,7 +15,7 @@ def bounds(**given: object) -> Bounds:
 
 def count(ready: int, **given: int) -> Count:
     """Return a workload of which all that is wanted is ready and asked for, unless it says otherwise."""
-    about = {"wanted": ready, "waiting": 0, "missing": 0, "asked": ready}
+    about = {"wanted": ready, "waiting": 0, "asked": ready}
     return Count.model_validate({"ready": ready} | about | given)
 
 

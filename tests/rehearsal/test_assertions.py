@@ -114,10 +114,15 @@ def test_capacity_is_not_back_before_anything_was_lost() -> None:
 
 @pytest.mark.parametrize(("missing", "state"), [(4, "true"), (5, "false")])
 def test_disruption_budgets_allow_a_tenth_rounded_up(missing: int, state: str) -> None:
-    samples = course((9, count(31)), (12, count(31 - missing, wanted=31, missing=missing)), (20, count(31)))
+    samples = course((9, count(31)), (12, count(31 - missing, wanted=31)), (20, count(31)))
     found = asked("disruption_budgets", record(samples), BUDGETS)
     assert found.state == state
-    assert f"short of {missing}" in found.text
+    assert f"missed {missing}" in found.text
+
+
+def test_a_replica_that_is_still_to_come_is_not_missed() -> None:
+    samples = course((9, count(10)), (12, count(10, wanted=40)), (20, count(25, wanted=40)))
+    assert asked("disruption_budgets", record(samples), BUDGETS).state == "true"
 
 
 def test_on_demand_takes_over_from_spot() -> None:

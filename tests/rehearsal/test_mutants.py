@@ -97,7 +97,7 @@ MUTANTS = {
     "a budget that allows everything": Mutant(
         "disruption_budgets",
         UP + "  - loseSpot: {percent: 60}\n" + SLOW + "  - expect: {disruptionBudgets: {}}\n",
-        "worker-chat was short of",
+        "worker-chat missed",
         patch=(
             "/apis/policy/v1/namespaces/ollamamax/poddisruptionbudgets/worker-chat",
             {"spec": {"maxUnavailable": "100%"}},
