@@ -1,0 +1,59 @@
+"""Whole rehearsals, by the command that users give."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rehearsal.record import load
+
+ROOT = Path(__file__).parents[2]
+QUICK_S, FULL_S = 1200, 7200
+
+
+def rehearsed(out: Path, *words: str, seconds: int) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    command = [sys.executable, "-m", "rehearsal", "--stack", "prod", "--out", str(out), *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+@pytest.mark.timeout(QUICK_S + 60)
+def test_a_short_day_of_production_holds(tmp_path: Path) -> None:
+    done = rehearsed(tmp_path, seconds=QUICK_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = load(tmp_path / "prod.json")
+    assert {finding.letter for finding in found.findings} == set("abcdef")
+    assert found.passed
+    assert found.overlay
+    assert "only EKS makes nodes" in done.stdout, "what stands in is printed"
+    assert re.search(r'class="verdict good">Passed<', (tmp_path / "prod.html").read_text())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(FULL_S + 60)
+def test_a_full_day_of_production_holds(tmp_path: Path) -> None:
+    done = rehearsed(tmp_path, "--full", seconds=FULL_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not load(tmp_path / "prod.json").overlay
+
+
+def test_a_stack_without_gpus_is_refused_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rehearsal", "--stack", "local", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_scenario_that_does_not_fit_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("title: Mine\nsteps:\n  - loseZone: {zone: 5}\n")
+    done = rehearsed(tmp_path, "--scenario", str(file), seconds=60)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: {file}: the scenario does not fit the stack, it has 1 problem:\n"
+        "  steps.0.loseZone.zone: 5 is more than the stack's 3 zones\n"
+    )
+    assert done.stdout == ""
