@@ -10,6 +10,8 @@ from rehearsal.controlplane import ControlPlane
 
 NODE, CLAIM = "/api/v1/nodes", "/apis/karpenter.sh/v1/nodeclaims"
 MERGE = "application/merge-patch+json"
+UNREGISTERED = "karpenter.sh/unregistered"
+"""Taint of a node that Karpenter has not taken over yet."""
 GONE = 404
 AT_ONCE = 8
 """Requests at a time: a zone has many nodes and goes in a moment."""
@@ -34,6 +36,19 @@ def end(plane: ControlPlane, nodes: Collection[str]) -> None:
         list(each.map(lambda path: _force(plane, path), [f"{NODE}/{node}" for node in nodes]))
         list(each.map(lambda path: _force(plane, path), [f"{CLAIM}/{claim}" for claim in claims]))
         list(each.map(lambda pod: _kill(plane, pod["metadata"]), pods))
+
+
+def forget(plane: ControlPlane) -> None:
+    """Forget nodes that were on their way when Karpenter was ended: its KWOK provider makes them no more."""
+    there = set()
+    for node in plane.request("get", NODE)["items"]:
+        if any(taint["key"] == UNREGISTERED for taint in node["spec"].get("taints", ())):
+            _force(plane, f"{NODE}/{node['metadata']['name']}")
+        else:
+            there.add(node["metadata"]["name"])
+    for claim in plane.request("get", CLAIM)["items"]:
+        if claim.get("status", {}).get("nodeName") not in there:
+            _force(plane, f"{CLAIM}/{claim['metadata']['name']}")
 
 
 def _force(plane: ControlPlane, path: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from cryptography import x509
 from kubernetes.client import ApiException
 
+from rehearsal import losses
 from rehearsal.certificates import issue
 from rehearsal.controlplane import ControlPlane, words
 from rehearsal.processes import free_ports
@@ -63,6 +64,7 @@ class Scaling:
         """Let these instance types be had from now on: Karpenter reads them when it starts."""
         if self.plane.processes.runs("karpenter"):
             self.plane.processes.kill("karpenter")
+            losses.forget(self.plane)
         file = self.plane.folder / "instance-types.json"
         file.write_text(json.dumps(instances))
         flags = {
