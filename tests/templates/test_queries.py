@@ -85,7 +85,7 @@ CASES: dict[str, tuple[str, Mapping[str, str], float | None]] = {
     "an old forecast": (FORECAST, said("7x20", "239x20"), 0),
     "a young one": (FORECAST, said("7x20", "241x20"), 7),
     "one from a clock that is ahead": (FORECAST, said("7x20", "361x20"), 0),
-    "no number": (FORECAST, said("NaNx20", "0+15x20"), 0),
+    "no number": (FORECAST, said(" ".join(["NaN"] * 21), "0+15x20"), 0),
     "less than nothing": (FORECAST, said("-7x20", "0+15x20"), 0),
     "no forecast": (FORECAST, {}, 0),
 }
@@ -125,3 +125,4 @@ def test_prometheus_answers_what_replica_counts_go_by(
     with started(described) as container:
         result = run_in(container, "promtool", "test", "rules", "/etc/ollamamax/queries.yml")
     assert (result.returncode == 0) != wrong, result.stdout
+    assert ("exp:" in result.stdout) == wrong, "it is the answer that differs"

@@ -233,6 +233,7 @@ func TestWhatIsKnownStaysWhileTheAPIServerIsAwayAndATokenThatChangedIsUsed(t *te
 	a := &apiServer{watches: make(chan string), list: slice("large-1", "worker-large", "5", "IPv4", endpoint("large-a", "10.0.0.1", ready))}
 	f, token, log := follow(t, a)
 	f.eventually(t, "worker-large:11434", "large-a=10.0.0.1:11434")
+	a.watches <- event("BOOKMARK", `{"metadata":{"resourceVersion":"7"}}`) // the watch is there, and can end
 	a.set(func() { a.status = http.StatusServiceUnavailable })
 	a.watches <- ""
 	eventually.True(t, "the API server is asked in vain", func() bool { return strings.Count(a.seen(), "503 watch=true from=7") >= 2 })
