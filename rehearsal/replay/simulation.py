@@ -77,7 +77,7 @@ def gauge(load: float, slots: int, current: int, most: int) -> int:
 
 
 @compiled
-def _asked(
+def asked(
     rules: Rules,
     pool: Pool,
     current: int,
@@ -207,7 +207,7 @@ def autoscaled(
         if tick % every == 0 and tick > 0:
             look = tick // every
             failures = failures + 1 if blind.begin_s <= now < blind.end_s else 0
-            desired = _asked(
+            desired = asked(
                 rules,
                 pool,
                 current,

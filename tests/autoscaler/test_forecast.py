@@ -87,7 +87,7 @@ def test_days_that_differ_by_the_week_are_told_apart() -> None:
     assert rising.load > resting.load + 5
 
 
-@pytest.mark.parametrize("mean", [0.3, 4, 40])
+@pytest.mark.parametrize("mean", [1, 4, 40])
 @pytest.mark.parametrize("seed", range(3))
 def test_where_load_is_only_noise_a_mean_of_it_is_better_than_what_it_was_last(
     seed: int, mean: float
@@ -121,9 +121,20 @@ def test_until_it_can_judge_itself_it_has_the_margin_that_others_had() -> None:
     margin = BRIEF.prior + BRIEF.burst
     for count in (1, 10, len(loads)):
         forecaster, at = fed(loads[:count])
-        assert forecaster.forecast(at, HORIZON_S) == Forecast(pytest.approx((7 + margin) ** 2))
+        forecast = forecaster.forecast(at, HORIZON_S)
+        assert forecast.load == pytest.approx((7 + margin) ** 2)
+        assert (forecast.reason, forecast.coverage, forecast.skill) == (Reason.NONE, None, None)
     judging, at = fed(days(1))
     assert judging.forecast(at, HORIZON_S).skill is not None
+
+
+def test_an_idle_pool_is_let_sleep_and_one_that_wakes_is_not() -> None:
+    forecaster, at = fed([*days(2), *[0.0] * 30])
+    assert forecaster.forecast(at, HORIZON_S).load == 0
+    forecaster.observe(at + BRIEF.step_s, 4.0)
+    woken = forecaster.forecast(at + BRIEF.step_s, HORIZON_S)
+    assert woken.load is not None
+    assert woken.load > 4
 
 
 def test_it_abstains_while_the_present_load_is_missing_and_goes_on_afterwards() -> None:

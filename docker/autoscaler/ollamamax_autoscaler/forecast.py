@@ -84,6 +84,9 @@ class Parameters:
     Poisson number, however large, has a standard deviation of 1/2; the mean of two shows 1/2 ÷ √2 of it."""
     least_skill: float = 0.05
     """Share of persistence's loss that a way of forecasting must save, or it says nothing."""
+    idle: float = 0.1
+    """Mean up to which a pool is idle and nothing is asked for, in square roots of slots: it may sleep. After
+    four busy slots nothing has come for a quarter of an hour then."""
     stale_s: float = 120
     """Age of the last known load from which the present one counts as missing, seconds."""
     cap: float = 2
@@ -179,8 +182,10 @@ class Forecaster:
         best = self._best
         if best is not None and not best.skill >= p.least_skill:
             return Forecast(None, Reason.SKILL, best.coverage, best.skill)
-        rise = p.prior if best is None else best.rise
-        root = max(0.0, float(self._levels[self._last]) + rise + p.burst)
+        root = 0.0
+        if self._means[self._last] > p.idle:
+            rise = p.prior if best is None else best.rise
+            root = max(0.0, float(self._levels[self._last]) + rise + p.burst)
         most = p.cap * max(self._highest, float(self._roots[self._last])) ** 2
         known = (best.coverage, best.skill) if best else (None, None)
         return Forecast(min(root * root, most), Reason.NONE, *known)

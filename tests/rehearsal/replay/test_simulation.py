@@ -1,0 +1,176 @@
+"""A pool that the autoscaler moves does what can be reckoned by hand, and a forecast never makes it less."""
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ollamamax_autoscaler.forecast import Parameters
+from ollamamax_autoscaler.forecast import replicas as asked_by_the_forecaster
+from rehearsal.replay.demand import demand
+from rehearsal.replay.forecasts import Fault, Trouble, forecasts
+from rehearsal.replay.objects import FORECAST, Rules, only, rules, without
+from rehearsal.replay.policies import Stage
+from rehearsal.replay.rules import INVALID
+from rehearsal.replay.settings import TICK_S, ReplaySettings
+from rehearsal.replay.simulation import Blind, asked, gauge
+from rehearsal.replay.stack import pool_of
+from rehearsal.replay.traces import Bins, Requests
+
+SETTINGS = ReplaySettings()
+SIZES = Requests(0.0, np.zeros(1), np.array([1000]), np.array([240]))
+"""Each request holds a slot for two seconds."""
+STARTUP_S = 60
+MINUTE = 60 // TICK_S
+
+
+@cache
+def stack() -> Rules:
+    return rules(pool_of("prod", None, SETTINGS).objects["this stack, predicting"])
+
+
+def stage(counts: list[int], startup_s: int = STARTUP_S, **changed: Any) -> Stage:
+    bins = Bins(0.0, 10.0, np.array(counts), np.ones(len(counts), dtype=np.bool_))
+    asked_for = demand(bins, SIZES, replace(SETTINGS, **changed), seed=1)
+    return Stage(replace(SETTINGS, **changed), asked_for, asked_for.known, startup_s)
+
+
+def said(of: Stage, slots: float, begin_s: int, end_s: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    looks = np.arange(of.looks) * SETTINGS.sync_s
+    return np.where((looks >= begin_s) & (looks < end_s), slots, np.nan)
+
+
+def test_a_replica_serves_its_start_up_time_after_it_was_asked_for() -> None:
+    idle = stage([0] * 120)
+    played = idle.play(only(stack(), FORECAST), said(idle, 40, 300, 900))
+    assert played.wanted[5 * MINUTE - 1 : 5 * MINUTE + 1].tolist() == [3, 7], "four more than three at a time"
+    assert played.wanted[5 * MINUTE + 6] == 10, "40 slots are 10 replicas: 30 s later, as the policy has it"
+    assert played.ready[6 * MINUTE - 1 : 6 * MINUTE + 1].tolist() == [3, 7]
+    assert played.paid[5 * MINUTE] == 7, "paid for while it starts"
+
+
+def test_a_replica_goes_when_it_was_not_wanted_for_the_window() -> None:
+    idle = stage([0] * 240)
+    played = idle.play(only(stack(), FORECAST), said(idle, 40, 300, 900))
+    window = stack().down.window_s
+    went = int(np.flatnonzero(np.diff(played.wanted) < 0)[0]) + 1
+    assert went * TICK_S == 900 - SETTINGS.sync_s + window, "counted from the last look that wanted it"
+    assert played.wanted[-1] == played.ready[-1] == 3
+
+
+def test_replicas_beyond_what_nodes_hold_wait_for_a_node_once() -> None:
+    idle = stage([0] * 360, node_delay_s=120, node_linger_s=3600)
+    forecast = np.fmax(np.nan_to_num(said(idle, 24, 300, 600)), np.nan_to_num(said(idle, 24, 1800, 2400)))
+    played = idle.play(only(stack(), FORECAST), forecast)
+    first, again = (int(np.flatnonzero(played.ready[begin:] == 6)[0]) + begin for begin in (0, 30 * MINUTE))
+    assert first * TICK_S == 300 + 120 + STARTUP_S
+    assert again * TICK_S == 1800 + STARTUP_S, "its node was still there"
+    assert played.paid[5 * MINUTE] == 3, "a replica without a node costs nothing"
+    assert played.nodes[-1] == 6
+
+
+def test_where_prometheus_is_silent_nothing_goes_and_the_fallback_holds() -> None:
+    idle = stage([0] * 240)
+    silent = Blind(870.0, 2100.0)
+    played = idle.play(stack(), said(idle, 40, 300, 900), silent)
+    assert (played.wanted[5 * MINUTE + 6 : 2100 // TICK_S] == 10).all()
+    assert played.wanted[-1] < 10, "afterwards it does"
+
+
+def test_waits_and_requests_in_flight_raise_the_count() -> None:
+    rising = stage([5] * 60 + [60] * 120)
+    played = rising.play(stack())
+    # 6 requests a second of 2 s each hold 12 slots, which fill three replicas: 12 / 2.8 are five, and the
+    # queue of the minute in which they start asks for twice as many at a time.
+    assert played.wanted[: 10 * MINUTE].max() == 3
+    assert played.wanted.max() > 8
+    assert 5 <= played.wanted[-1] <= 8
+    assert played.late > 0
+
+
+@given(
+    st.floats(0, 500) | st.just(float("nan")),
+    st.integers(1, 50),
+    st.integers(1, 16),
+    st.integers(50, 60),
+)
+def test_the_replay_asks_as_the_forecaster_does(load: float, current: int, slots: int, most: int) -> None:
+    wanted = asked_by_the_forecaster(None if np.isnan(load) else load, slots, current, most)
+    assert gauge(load, slots, current, most) == (wanted or 0)
+
+
+state = st.fixed_dictionaries(
+    {
+        "current": st.integers(1, 50),
+        "starting": st.integers(0, 50),
+        "busy": st.floats(0, 1.2),
+        "in_flight": st.integers(0, 800),
+        "late": st.integers(0, 1000),
+        "on_time": st.integers(0, 1000),
+        "blind": st.booleans(),
+        "failures": st.integers(0, 20),
+    }
+)
+
+
+def wanted_in(now: dict[str, Any], forecast: float, given_rules: Rules) -> int:
+    """Return what is asked for in a state of the pool, a minute after the trace began."""
+    ticks, tick = 2 * MINUTE, MINUTE
+    current, ready = now["current"], max(now["current"] - now["starting"], 0)
+    pool = stage([0]).pool
+    ready_at = np.full(given_rules.most, tick * TICK_S + STARTUP_S)
+    ready_at[:ready] = -10_000
+    waits = np.zeros((ticks, 15), dtype=np.int64)
+    waits[:, 0], waits[:, 8] = now["on_time"], now["late"]
+    proposals = np.zeros(given_rules.series.size + 1, dtype=np.int64)
+    return asked(
+        given_rules,
+        pool,
+        current,
+        ready,
+        tick,
+        ready_at,
+        np.full(ticks, now["busy"] * ready * pool.slots),
+        np.full(ticks, ready),
+        np.full(ticks, now["in_flight"]),
+        waits,
+        forecast,
+        Blind(0.0, 1e9 if now["blind"] else 0.0),
+        now["failures"],
+        proposals,
+    )
+
+
+@settings(max_examples=500)
+@given(state, st.floats(0, 1000) | st.just(float("nan")))
+def test_from_the_same_state_a_forecast_never_asks_for_less(now: dict[str, Any], forecast: float) -> None:
+    with_it, without_it = (
+        wanted_in(now, forecast, stack()),
+        wanted_in(now, forecast, without(stack(), FORECAST)),
+    )
+    keeps = now["current"]  # what is asked for where too little is known
+    assert (keeps if with_it == INVALID else with_it) >= (keeps if without_it == INVALID else without_it)
+
+
+counts = st.lists(st.integers(0, 400), min_size=4, max_size=12)
+
+
+@settings(max_examples=30)
+@given(
+    counts,
+    st.sampled_from([60, 120, 180, 600]),
+    st.none() | st.tuples(st.sampled_from(Fault), st.integers(0, 3600), st.integers(60, 7200)),
+)
+def test_over_any_history_and_with_any_fault_no_more_requests_are_late_than_without_a_forecast(
+    levels: list[int], startup_s: int, trouble: tuple[Fault, int, int] | None
+) -> None:
+    random = np.random.default_rng(sum(levels))
+    bins = [int(random.poisson(level)) for level in levels for _ in range(60)]
+    played_on = stage(bins, startup_s)
+    fault = Trouble(trouble[0], trouble[1], trouble[1] + trouble[2]) if trouble else None
+    forecast = forecasts(played_on, Parameters(), startup_s + SETTINGS.delay_s, fault)
+    with_it, twin = played_on.play(stack(), forecast), played_on.play(stack())
+    assert with_it.late <= twin.late
