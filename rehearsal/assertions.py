@@ -83,7 +83,8 @@ def scale_down(record: Record, since: float, given: scenario.ScaleDown) -> Answe
         if nodes[-1] > max(pods, 1):
             left.append(f"pool {pool} still has {nodes[-1]} nodes for {pods} workers")
         idle = _first_fall(record, since, pool)
-        gone = next((e.at for e in record.happened("node-left", since) if e.about.get("pool") == pool), None)
+        # Fewer than there were: one that is only replaced, by a cheaper one, has its successor first.
+        gone = next((one.at for one in record.window(since) if _nodes(one, pool) < nodes[0]), None)
         if gone is not None and (idle is None or gone - idle < stay_s - SLACK_S):
             after = "before any worker" if idle is None else f"{gone - idle:.0f} s after the first worker"
             wrong.append(f"a node of pool {pool} left {after}: it was to stay {stay_s:.0f} s")

@@ -50,11 +50,6 @@ def joined(at: float, capacity: str = "spot", pool: str = "chat") -> Event:
     return event(at, "node-joined", "node", {"pool": pool, "capacity": capacity})
 
 
-def left(at: float, pool: str = "chat") -> Event:
-    """Return a node that went."""
-    return event(at, "node-left", "node", {"pool": pool, "capacity": "spot"})
-
-
 def record(samples: Sequence[Sample], events: Sequence[Event] = (), most: float = 100.0) -> Record:
     """Return a record of the one invented pool."""
     expected = Expected(workloads={CHAT: bounds()}, consolidate_after_s={"chat": 20}, cost_most_hour=most)
@@ -73,4 +68,4 @@ def record(samples: Sequence[Sample], events: Sequence[Event] = (), most: float 
     )
 
 
-__all__ = ["CHAT", "GENERAL", "bounds", "count", "event", "joined", "left", "nodes", "record", "sample"]
+__all__ = ["CHAT", "GENERAL", "bounds", "count", "event", "joined", "nodes", "record", "sample"]

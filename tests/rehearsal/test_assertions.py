@@ -6,7 +6,7 @@ from rehearsal import scenario
 from rehearsal.assertions import CLAIMS, Answer
 from rehearsal.record import Count, Record, Sample
 from stacks.block import Block
-from tests.rehearsal.invented import count, event, joined, left, nodes, record, sample
+from tests.rehearsal.invented import count, event, joined, nodes, record, sample
 
 UP = scenario.ScaleUp(within_s=120)
 DOWN = scenario.ScaleDown(within_s=120)
@@ -56,30 +56,40 @@ def test_traffic_up_needs_nodes_that_join_the_pool() -> None:
     assert "no node joined pool chat" in found.text
 
 
-DOWNWARD = [(9.0, count(50)), (32.0, count(50, wanted=3)), (34.0, count(3)), (60.0, count(3))]
+DOWNWARD = [
+    sample(9, count(50), nodes(spot=50)),
+    sample(32, count(50, wanted=3), nodes(spot=50)),
+    sample(34, count(3), nodes(spot=50)),
+    sample(55, count(3), nodes(spot=20)),
+    sample(60, count(3), nodes(spot=3)),
+]
 
 
 def test_traffic_down_is_true_once_the_least_is_left() -> None:
-    found = asked("scale_down", record(course(*DOWNWARD), [left(56)]), DOWN)
+    found = asked("scale_down", record(DOWNWARD), DOWN)
     assert found.state == "true"
-    assert "worker-chat 50 → 3 after 22 s" in found.text
+    assert "worker-chat 50 → 3 after 22 s; 50 → 3 nodes in pool chat" in found.text
 
 
 def test_traffic_down_is_not_yet_true_while_nodes_are_left() -> None:
-    samples = [*course(*DOWNWARD[:-1]), sample(60, count(3), nodes(spot=40))]
-    found = asked("scale_down", record(samples, [left(56)]), DOWN)
-    assert (found.state, "still has 40 nodes for 3 workers" in found.text) == ("not yet", True)
+    found = asked("scale_down", record(DOWNWARD[:-1]), DOWN)
+    assert (found.state, "still has 20 nodes for 3 workers" in found.text) == ("not yet", True)
+
+
+def test_traffic_down_is_not_yet_true_while_replicas_are_left() -> None:
+    found = asked("scale_down", record(DOWNWARD[:2]), DOWN)
+    assert (found.state, "still has 50 of 3 replicas (3 wanted)" in found.text) == ("not yet", True)
 
 
 def test_traffic_down_is_false_where_replicas_go_before_the_window_is_over() -> None:
-    samples = course((9, count(50)), (16, count(3)))
+    samples = [DOWNWARD[0], sample(16, count(3), nodes(spot=50))]
     found = asked("scale_down", record(samples), DOWN)
     assert found == Answer("false", "worker-chat fell after 6 s, its window is 20 s")
 
 
 def test_traffic_down_is_false_where_a_count_turns_round() -> None:
-    flapping = [(at, count(ready)) for at, ready in ((9.0, 50), (31.0, 20), (36.0, 21), (41.0, 3))]
-    found = asked("scale_down", record(course(*flapping)), DOWN)
+    counts = ((9, 50), (31, 20), (36, 21), (41, 3))
+    found = asked("scale_down", record([sample(at, count(ready), nodes(50)) for at, ready in counts]), DOWN)
     assert (found.state, "turned round 1 times, 0 allowed" in found.text) == ("false", True)
 
 
@@ -87,9 +97,16 @@ def test_traffic_down_is_false_where_a_count_turns_round() -> None:
     ("at", "says"), [(20, "left before any worker"), (40, "left 6 s after the first worker")]
 )
 def test_traffic_down_is_false_where_a_node_goes_too_early(at: int, says: str) -> None:
-    until = [one for one in DOWNWARD if at > 30 or one[0] < 30]
-    found = asked("scale_down", record(course(*until), [left(at)]), DOWN)
+    until = [one for one in DOWNWARD if one.at < at]
+    early = sample(at, until[-1].workloads["worker-chat"], nodes(spot=49))
+    found = asked("scale_down", record([*until, early]), DOWN)
     assert (found.state, says in found.text) == ("false", True)
+
+
+def test_a_node_that_is_replaced_has_not_gone_too_early() -> None:
+    replaced = [sample(20, count(50), nodes(spot=51)), sample(21, count(50), nodes(spot=50))]
+    samples = sorted([*DOWNWARD, *replaced], key=lambda one: one.at)
+    assert asked("scale_down", record(samples), DOWN).state == "true"
 
 
 @pytest.mark.parametrize(("peak", "state"), [(100.0, "true"), (100.1, "false")])

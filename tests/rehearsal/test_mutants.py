@@ -11,7 +11,7 @@ import pytest
 from ops.gate import Gate
 from rehearsal import player, scenario
 from rehearsal.assertions import CLAIMS
-from rehearsal.promises import Promise, promised
+from rehearsal.promises import promised
 from rehearsal.stage import QUICK, Stage, running
 
 pytestmark = pytest.mark.long
@@ -33,6 +33,8 @@ class Mutant:
     """What the failed assertion must say."""
     change: Callable[[dict[str, Any]], None] | None = None
     patch: tuple[str, dict[str, Any]] | None = None
+    promises: Callable[[dict[str, Any]], None] = lambda settings: None
+    """What the stack promises otherwise than it does by itself."""
 
 
 def chat(**changed: Any) -> Callable[[dict[str, Any]], None]:
@@ -79,7 +81,8 @@ MUTANTS = {
     "nodes that go at once": Mutant(
         "scale_down",
         UP + FELL + "  - expect: {scaleDown: {withinS: 90}}\n",
-        "it was to stay 20 s",
+        "it was to stay 60 s",
+        promises=chat(disruption={"consolidateAfterS": 60}),
         patch=("/apis/karpenter.sh/v1/nodepools/chat", {"spec": {"disruption": {"consolidateAfter": "0s"}}}),
     ),
     "dear nodes": Mutant(
@@ -141,13 +144,7 @@ MUTANTS = {
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with running(tmp_path_factory.mktemp("stage"), STACK, QUICK, print) as stands:
-        stands.deploy()
         yield stands
-
-
-@pytest.fixture(scope="module")
-def promise(stage: Stage) -> Promise:
-    return promised(stage)
 
 
 def test_every_assertion_has_a_mutant() -> None:
@@ -156,7 +153,7 @@ def test_every_assertion_has_a_mutant() -> None:
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_wrong_setting_is_found(
-    name: str, stage: Stage, promise: Promise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutant = MUTANTS[name]
     file = tmp_path / "scenario.yaml"
@@ -164,7 +161,10 @@ def test_a_wrong_setting_is_found(
     if mutant.claim == "taken_back":
         monkeypatch.setattr(player, "Gate", partial(Gate, errors_percent=100.0))
     stage.offer()
-    stage.deploy(mutant.change or (lambda settings: None))
+    stage.deploy(mutant.promises)
+    promise = promised(stage)
+    if mutant.change:
+        stage.deploy(mutant.change)
     if mutant.patch:
         path, body = mutant.patch
         stage.plane.request("patch", path, body, MERGE)
