@@ -188,5 +188,5 @@ def test_nothing_of_a_gateway_grows_in_half_an_hour_at_half_load(running: Runnin
     assert answered > peak * LENGTH_S / 4, "it was at work"
     assert after.goroutines <= before.goroutines + 2
     assert after.descriptors <= before.descriptors + 5, "connections to the database come and go"
-    # Go gives memory back to the system when it likes, so no more is asked than that less is held than at work.
+    # Go gives memory back to the system when it likes: no more is asked than that less is held than at work.
     assert after.resident_mib <= at_work["resident_mib"]
