@@ -130,7 +130,7 @@ def _go_version() -> str:
 def _go(words: list[str], folder: Path) -> str:
     """Run Go in a folder, whatever its settings here are, and return what it printed."""
     folder.mkdir(parents=True, exist_ok=True)
-    env = {**os.environ, "GOFLAGS": "", "GOWORK": "off"}
+    env = {**os.environ, "GOFLAGS": "", "GOWORK": "off", "CGO_ENABLED": "0"}  # no C compiler is needed
     try:
         done = subprocess.run(  # noqa: S603 - our own words
             ["go", *words], cwd=folder, env=env, stdout=subprocess.PIPE, text=True, check=True,  # noqa: S607
