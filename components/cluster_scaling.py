@@ -15,8 +15,6 @@ from stacks.kubernetes import AutoscalingSettings, KedaSettings
 from stacks.settings import Settings
 
 API = "keda.sh/v1alpha1"
-EXACT_SINCE = "1.35"
-"""The Kubernetes that takes ``tolerance`` unless it is told else; one before drops it without a word."""
 PARAMETERS = ("ca", "password", "username")
 """What KEDA opens Prometheus with, as it calls them."""
 
@@ -40,13 +38,14 @@ class ScalingArgs:
 
 def scaling_args(settings: Settings, prometheus: Prometheus, keda: Sequence[pulumi.Resource]) -> ScalingArgs:
     """Return what the autoscalers of a stack need; ``keda`` is what it installs of it."""
-    version = settings.aws.cluster.version if settings.aws else ""
+    forecasts = settings.autoscaler
     return ScalingArgs(
         prometheus,
         (settings.kubernetes.keda or KedaSettings()).namespace,
         scaling.window_s(settings.monitoring.scrape_interval_s),
         keda,
-        exact=version >= EXACT_SINCE,
+        forecast_fresh_s=forecasts.freshness_s if forecasts and not forecasts.observe else None,
+        exact=scaling.exact(settings),
     )
 
 

@@ -12,6 +12,7 @@ from components.service import (
     ADMINISTRATOR,
     SECRETS_DIR,
     VAULT_DIR,
+    ApiUse,
     Limits,
     Outside,
     Peer,
@@ -94,7 +95,7 @@ def describe(args: GatewayArgs) -> Service:
         stop=Stop(grace_s=settings.drain_timeout_s + STOP_MARGIN_S),
         talks_to=(*args.worker_services, *peers(connections)),
         reaches=(*outside(connections), *_receiver(settings)),
-        follows_peers=settings.routing.discovery == "kubernetes",
+        asks_api=ApiUse.FOLLOW_PEERS if settings.routing.discovery == "kubernetes" else None,
         fixed_address=True,
         headless=True,
     )

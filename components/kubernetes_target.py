@@ -19,7 +19,7 @@ from components.cluster_scaling import Scalers, ScalingArgs
 from components.cluster_volumes import SharedVolume, SharedVolumes
 from components.images import Images
 from components.pods import Manifest
-from components.service import Outside, Placed, Priority, Service
+from components.service import ApiUse, Outside, Placed, Priority, Service
 from stacks.kubernetes import KubernetesSettings
 
 PRIORITIES = {Priority.DATA: 100_000, Priority.SERVING: 10_000, Priority.BATCH: 1000}
@@ -129,8 +129,8 @@ class KubernetesTarget(pulumi.ComponentResource):
         claims = [self._volumes.claim(volume.name) for volume in pods.shared_volumes(service)]
         # Nothing of these flows into the workload: without the order its pods would fail, or run unwatched.
         before = [*after, *files.made, account, *claims, *self._policies, *self._admit(service, parent)]
-        if service.follows_peers:
-            before.append(self._let_follow(service, account, parent))
+        if service.asks_api:
+            before.append(self._let_ask(service, service.asks_api, account, parent))
         workload = self._workload(service, self._template(service, files.volume), parent, before)
         if service.runs_to_completion:
             return Placed([workload], [])
@@ -230,12 +230,12 @@ class KubernetesTarget(pulumi.ComponentResource):
             for peer, ports in network_policies.peers(service).items()
         ]
 
-    def _let_follow(
-        self, service: Service, account: core.ServiceAccount, parent: pulumi.Resource
+    def _let_ask(
+        self, service: Service, use: ApiUse, account: core.ServiceAccount, parent: pulumi.Resource
     ) -> rbac.RoleBinding:
-        """Give the service's account what it needs to follow its peers, and nothing else."""
+        """Give the service's account the right to what it asks the API server for, and to nothing else."""
         metadata, opts = self._cluster.metadata(service.name), self._cluster.opts(parent)
-        role = rbac.Role(service.name, metadata=metadata, rules=manifests.PEER_RULES, opts=opts)
+        role = rbac.Role(service.name, metadata=metadata, rules=manifests.API_RULES[use], opts=opts)
         return rbac.RoleBinding(
             service.name,
             metadata=metadata,

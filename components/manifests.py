@@ -3,6 +3,8 @@
 As in ``pods.py``, keys are the API's own.
 """
 
+from collections.abc import Mapping
+
 from components.pods import (
     Manifest,
     claim_spec,
@@ -12,7 +14,7 @@ from components.pods import (
     selector,
     startup_s,
 )
-from components.service import Exposure, Port, Service
+from components.service import ApiUse, Exposure, Port, Service
 from stacks.kubernetes import KubernetesSettings
 
 NODE_START_S = 600
@@ -138,10 +140,13 @@ def cluster_service(service: Service, stack: str, settings: KubernetesSettings) 
     return spec | {"type": "ClusterIP"}
 
 
-PEER_RULES = [
-    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
-]
-"""What a service needs of the API that follows its peers."""
+API_RULES: Mapping[ApiUse, list[Manifest]] = {
+    ApiUse.FOLLOW_PEERS: [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
+    ],
+    ApiUse.TIME_PODS: [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}],
+}
+"""What a service needs of the API for what it asks."""
 
 
 def disruption_budget(service: Service, stack: str) -> Manifest:

@@ -1,4 +1,4 @@
-"""Prometheus: the metrics of the gateways."""
+"""Prometheus: the metrics of the gateways and of the forecaster."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +32,8 @@ class MonitoringArgs:
     """Their admin port."""
     resolve: bool
     """Whether such a name has to be looked up again and again."""
+    autoscaler: Peer | None
+    """The forecaster, where there is one."""
     certificate: ServerCertificate
     ca_certificate: pulumi.Input[str]
     password: pulumi.Input[str]
@@ -57,8 +59,10 @@ def describe(args: MonitoringArgs) -> Service:
                 gateways=args.gateways,
                 gateway_port=args.gateway_port,
                 resolve=args.resolve,
+                autoscaler=f"{args.autoscaler.service}:{args.autoscaler.port}" if args.autoscaler else None,
                 stack=args.stack,
             ),
+            "load.rules.yml": render("prometheus/load.rules.yml.j2"),
             "promtool.yml": render("prometheus/promtool.yml.j2"),
         },
         secrets={
@@ -71,7 +75,7 @@ def describe(args: MonitoringArgs) -> Service:
         ports=(Port(PORT, published=PUBLISHED_PORT),),
         volumes=(Volume("data", "/var/lib/prometheus", size_gib),),
         probe=Probe(("/usr/local/bin/healthcheck",), interval_s=5),
-        talks_to=(Peer("gateway", args.gateway_port),),
+        talks_to=(Peer("gateway", args.gateway_port), *([args.autoscaler] if args.autoscaler else [])),
     )
 
 

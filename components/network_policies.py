@@ -33,7 +33,7 @@ def dns(resolvers: Sequence[pulumi.Input[str]]) -> Manifest:
 
 def own(service: Service, stack: str, api_server: Outside | None = None) -> Manifest:
     """Return the policy of the service's own pods: who is let out to, and what is let in from anywhere."""
-    beyond = [*service.reaches, *([api_server] if service.follows_peers and api_server else [])]
+    beyond = [*service.reaches, *([api_server] if service.asks_api and api_server else [])]
     public = [_port(port.number, port.protocol) for port in service.ports if is_public(port)]
     egress = [
         {"to": [_pods(peer, stack)], "ports": [_port(port) for port in ports]}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pulumi
 
-from components import cache, database, edge, gateway, models, monitoring, naming, pool, worker
+from components import cache, database, edge, gateway, models, monitoring, naming, pool, watch, worker
 from components.aws import names
 from components.certificates import Certificates
 from components.credentials import Credentials
@@ -99,20 +99,8 @@ class Platform(pulumi.ComponentResource):
             opts=child,
         ).placed
         ground.publish(placed)
-        each = [f"{gateway.NAME}-{index}" for index in range(1, settings.gateway.replicas + 1)]
-        monitoring.Monitoring(
-            "monitoring",
-            monitoring.MonitoringArgs(
-                settings=settings.monitoring,
-                stack=self._stack,
-                gateways=each if self._one_machine else [f"{gateway.NAME}-each"],
-                gateway_port=gateway.ADMIN_PORT,
-                resolve=not self._one_machine,
-                certificate=certificates.issue(monitoring.NAME, self._prometheus_names),
-                ca_certificate=self.ca_certificate,
-                password=self._credentials.monitoring,
-                password_hash=self._credentials.monitoring_hash,
-            ),
+        watch.watch(
+            watch.WatchArgs(settings, self._stack, self._prometheus_names, certificates, self._credentials),
             target,
             child,
         )
@@ -279,7 +267,7 @@ class Platform(pulumi.ComponentResource):
 
 def _names(settings: Settings) -> Names:
     pools = [worker.pool_name(pool.name) for pool in settings.gpu_pools]
-    images = ("edge", "gateway", "ollama", "ollama-cuda", "pgbouncer", "prometheus")
+    images = ("autoscaler", "edge", "gateway", "ollama", "ollama-cuda", "pgbouncer", "prometheus")
     return Names(
         images=[naming.repository(image) for image in images],
         migrations=gateway.MIGRATIONS,

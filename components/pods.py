@@ -102,7 +102,7 @@ def pod_template(service: Service, placement: Placement) -> Manifest:
     # In fixed order: neighbours would otherwise swap places in a diff.
     spec: Manifest = {
         "serviceAccountName": service.name,
-        "automountServiceAccountToken": service.follows_peers,
+        "automountServiceAccountToken": service.asks_api is not None,
         "enableServiceLinks": False,
         "priorityClassName": placement.priority_class,
         "terminationGracePeriodSeconds": grace_s(service, placement.spot),
@@ -139,8 +139,8 @@ def pod_template(service: Service, placement: Placement) -> Manifest:
         spec["topologySpreadConstraints"] = _spread(service, placement)
     # The platform's version is no label here: it would replace pods in which nothing else has changed.
     metadata: Manifest = {"labels": selector(service.name, placement.stack) | store}
-    if service.follows_peers:
-        metadata["annotations"] = {API_USER: "follows the replicas of its peers"}
+    if service.asks_api:
+        metadata["annotations"] = {API_USER: service.asks_api.value}
     return {"metadata": metadata, "spec": spec}
 
 

@@ -17,6 +17,7 @@ from components.pods import Manifest
 from components.service import Service, Serving
 from stacks.kubernetes import AutoscalingSettings, WorkerAutoscalingSettings
 from stacks.models import listed_as
+from stacks.settings import Settings
 
 SYNC_S = 15
 """How often Kubernetes asks for an autoscaler's metrics, seconds, by default."""
@@ -31,6 +32,8 @@ LEAST_WINDOW_S, SCRAPES = 60, 4
 """Time over which rates are taken: one with so many scrapes in it, should one of them fail."""
 GATEWAYS_SEEN = 'max_over_time(avg(up{job="gateway"})[1m:])'
 """Part of the gateways whose metrics arrive, the best of a minute: it forgets one that is replaced."""
+EXACT_SINCE = "1.35"
+"""The Kubernetes that takes ``tolerance`` unless it is told else; one before drops it without a word."""
 NEVER = "1000000"
 """Threshold of what asks for one replica at the most."""
 
@@ -64,6 +67,11 @@ class Metrics:
     """Age beyond which a forecast counts for nothing, seconds; None: no forecast moves replicas."""
     exact: bool = False
     """Whether the cluster can act on differences of less than a tenth: Kubernetes 1.35."""
+
+
+def exact(settings: Settings) -> bool:
+    """Tell whether the stack's cluster can act on differences of less than a tenth."""
+    return settings.aws is not None and settings.aws.cluster.version >= EXACT_SINCE
 
 
 def window_s(scrape_interval_s: int) -> int:

@@ -38,6 +38,13 @@ class Priority(Enum):
     BATCH = "batch"
 
 
+class ApiUse(Enum):
+    """What a service asks a cluster's API server for; it gets the right to that alone."""
+
+    FOLLOW_PEERS = "follows the replicas of its peers"
+    TIME_PODS = "times how long pods take to start"
+
+
 @dataclass(frozen=True)
 class Port:
     """A port of a service; ``published`` is its number outside, before the stack's offset."""
@@ -197,8 +204,8 @@ class Service:
     """Services that it opens connections to."""
     reaches: tuple[Outside, ...] = ()
     """What it opens connections to beyond the platform."""
-    follows_peers: bool = False
-    """On a cluster, whether it asks the API server which replicas of its peers are ready, or leave."""
+    asks_api: ApiUse | None = None
+    """On a cluster, what it asks the API server for."""
     fixed_address: bool = False
     """Whether a replica keeps its address when it is replaced."""
     headless: bool = False

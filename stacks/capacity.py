@@ -9,7 +9,7 @@ from stacks.kubernetes import GpuPoolSettings
 from stacks.settings import Settings
 
 SYSTEM_CPUS, SYSTEM_MIB = 2.0, 4096
-"""Room for what a cluster runs beside the platform's services: DNS, KEDA, metrics, the forecaster."""
+"""Room for what a cluster runs beside the platform's services: DNS, KEDA, metrics."""
 
 FILL_SHARE = 0.8
 """How full the nodes without a GPU are: the rest is kept by the system, or too small for one more pod."""
@@ -109,6 +109,9 @@ def general_pods(s: Settings) -> Iterator[Pods]:
     yield Pods("edge", edge.resources.cpus, edge.resources.memory_mib, edge.replicas, edge.replicas)
     yield Pods("pool", pool.resources.cpus, pool.resources.memory_mib, pool.replicas, pool.replicas)
     yield Pods("monitoring", monitoring.resources.cpus, monitoring.resources.memory_mib, 1, 1)
+    if s.autoscaler:
+        forecaster = s.autoscaler.resources
+        yield Pods("autoscaler", forecaster.cpus, forecaster.memory_mib, 1, 1)
     yield Pods("system", SYSTEM_CPUS, SYSTEM_MIB, 1, 1)
     if not s.gpu_pools:
         worker = s.worker

@@ -2,9 +2,9 @@
 
 The text under a field is its documentation: what it means, its unit, and why it has this default.
 ``docs/settings.md`` is generated from it. Settings of the gateway are in ``stacks/gateway.py``, of what
-keeps data in ``stacks/stores.py``, of clusters in ``stacks/kubernetes.py``, of AWS in ``stacks/aws.py``;
-checks that span several settings in ``stacks/budgets``. Numbers marked "report" come from the performance
-report.
+keeps data in ``stacks/stores.py``, of the forecaster in ``stacks/autoscaler.py``, of clusters in
+``stacks/kubernetes.py``, of AWS in ``stacks/aws.py``; checks that span several settings in
+``stacks/budgets``. Numbers marked "report" come from the performance report.
 """
 
 from ipaddress import IPv4Address, IPv4Network
@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from stacks.autoscaler import AutoscalerSettings
 from stacks.aws import AwsSettings
 from stacks.block import Block, Email, HostName, Mebibytes, ModelName, Resources, Seconds
 from stacks.gateway import GatewaySettings
@@ -201,6 +202,8 @@ class Settings(Block):
     """Redis."""
     monitoring: MonitoringSettings = MonitoringSettings()
     """Prometheus."""
+    autoscaler: AutoscalerSettings | None = AutoscalerSettings()
+    """The forecaster; None: there is none."""
     node_memory: NodeMemorySettings = NodeMemorySettings()
     """Memory thresholds of a node."""
     kubernetes: KubernetesSettings = KubernetesSettings()

@@ -117,8 +117,8 @@ def _idle(s: Settings) -> Iterator[tuple[Block, str, Set[str], str]]:
         yield cluster.model_store, "kubernetes.modelStore.", {"storage_class", "access"}, its
         if s.aws.cdn and s.aws.cdn.api:
             yield s.aws, "aws.", {"clients"}, "with aws.cdn.api: everyone comes through the CDN"
-    if s.target == "kubernetes" and s.gateway.routing.discovery == "dns":
-        asks = "with gateway.routing.discovery dns: no gateway asks the API server"
+    if s.target == "kubernetes" and s.gateway.routing.discovery == "dns" and s.autoscaler is None:
+        asks = "with gateway.routing.discovery dns and without autoscaler: nothing asks the API server"
         yield s.kubernetes, "kubernetes.", {"api_server"}, asks
     if s.target == "kubernetes" and not capacity.scales(s):
         why = "without gpuPools and gateway.autoscaling: nothing scales"

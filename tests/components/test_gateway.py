@@ -7,7 +7,7 @@ import pulumi
 import yaml
 
 from components import gateway
-from components.service import Outside, Peer, Service, Store, VaultSecret, Workers
+from components.service import ApiUse, Outside, Peer, Service, Store, VaultSecret, Workers
 from stacks.gateway import GatewaySettings, RoutingSettings, TracingSettings
 from stacks.settings import NodeMemorySettings
 from tests.components.conftest import Graph, Plan, strings
@@ -135,9 +135,9 @@ def test_only_gateways_that_follow_their_workers_ask_the_api_server() -> None:
     for settings, follows in ((GatewaySettings(), False), (asks, True)):
         found = beside_managed_stores(settings)
         service, file = found[gateway.NAME]
-        assert service.follows_peers is follows
+        assert (service.asks_api is ApiUse.FOLLOW_PEERS) is follows
         assert file["workers"]["discovery"] == settings.routing.discovery
-        assert found[gateway.MIGRATIONS][0].follows_peers is False
+        assert found[gateway.MIGRATIONS][0].asks_api is None
 
 
 def test_public_keys_and_log_level_reach_the_gateway_as_they_are(plan: Plan) -> None:

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from components.service import Limits, Outside, Peer, Placed, Port, Priority, Probe, Service, Volume
+from components.service import (
+    ApiUse,
+    Limits,
+    Outside,
+    Peer,
+    Placed,
+    Port,
+    Priority,
+    Probe,
+    Service,
+    Volume,
+)
 from policies.workloads import API_USER
 from stacks.kubernetes import AutoscalingSettings
 from tests.components.conftest import ROOT, SECRET, strings
@@ -32,7 +43,9 @@ def test_a_service_becomes_a_deployment_with_all_that_belongs_to_it() -> None:
 
 def test_a_service_that_follows_its_peers_may_watch_their_endpoints_and_nothing_else() -> None:
     api = Outside(("192.0.2.1/32",), 6443)
-    graph = placed(replace(SERVING, follows_peers=True, talks_to=(Peer("worker", 1),)), api_server=api)
+    graph = placed(
+        replace(SERVING, asks_api=ApiUse.FOLLOW_PEERS, talks_to=(Peer("worker", 1),)), api_server=api
+    )
     assert one(graph, "Role", "some")["rules"] == [
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
     ]

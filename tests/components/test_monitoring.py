@@ -49,6 +49,6 @@ def test_samples_outlive_the_container(local: Graph) -> None:
 @pytest.mark.parametrize(("mebibytes", "gibibytes"), [(2048, 4), (40_960, 51)])
 def test_the_volume_on_a_cluster_has_room_for_all_samples_and_more(mebibytes: int, gibibytes: int) -> None:
     settings = MonitoringSettings(retention_mib=mebibytes)
-    args = monitoring.MonitoringArgs(settings, "s", ["g"], 9090, False, NO_CERTIFICATE, "", "", "")
+    args = monitoring.MonitoringArgs(settings, "s", ["g"], 9090, False, None, NO_CERTIFICATE, "", "", "")
     (volume,) = monitoring.describe(args).volumes
     assert volume.size_gib == gibibytes > mebibytes / 1024

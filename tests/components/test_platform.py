@@ -32,6 +32,7 @@ from tests.conftest import Golden
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "local.json"
 CONTAINERS = [
+    "autoscaler-1",
     "edge-1",
     "gateway-1",
     "gateway-2",

@@ -73,7 +73,7 @@ def test_an_update_that_is_killed_is_finished_by_the_next_one(platform: Platform
     assert up.status == 0, up.text
     names = docker("ps", "--all", "--format", "{{.Names}}", "--filter", LABEL).split()
     assert len(names) == len(set(names))
-    assert sum("-files" not in name for name in names) == 11, "nothing doubled, nothing lost"
+    assert sum("-files" not in name for name in names) == 12, "nothing doubled, nothing lost"
     again = platform.checkout.make("up")
     assert "unchanged\n" in again.text
     assert "created" not in again.text

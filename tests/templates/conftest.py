@@ -12,6 +12,7 @@ from components import cache, database, edge, gateway, monitoring, pool
 from components.service import CONFIG_DIR, USER, Outside, Peer, Service, Store, VaultSecret, Workers
 from stacks.gateway import AliasSettings, AliasTargetSettings, GatewaySettings
 from stacks.settings import Settings
+from tests.components.test_watch import forecaster
 from tests.containers import build, secrets
 from tests.identity import Identity, certify
 from tests.templates.rendered import (
@@ -53,12 +54,14 @@ def services() -> Mapping[str, Service]:
                 ["gateway-1", "gateway-2"],
                 9090,
                 False,
+                Peer("autoscaler", 9090),
                 NO_CERTIFICATE,
                 "",
                 "",
                 "",
             )
         ),
+        forecaster("local"),
     )
     return {service.name: service for service in described}
 

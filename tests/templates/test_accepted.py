@@ -18,7 +18,7 @@ from tests.templates.rendered import (
 )
 
 
-@pytest.mark.parametrize("name", ["edge", "postgres", "pgbouncer", "redis", "prometheus"])
+@pytest.mark.parametrize("name", ["autoscaler", "edge", "postgres", "pgbouncer", "redis", "prometheus"])
 def test_a_service_becomes_healthy_with_its_files(
     name: str, services: Mapping[str, Service], started: Starter
 ) -> None:
@@ -59,8 +59,9 @@ def test_nginx_refuses_an_unknown_directive(services: Mapping[str, Service], sta
     [
         ("promtool", "check", "config", "--lint-fatal", "/etc/ollamamax/prometheus.yml"),
         ("promtool", "check", "web-config", "/etc/ollamamax/secrets/web.yml"),
+        ("promtool", "check", "rules", "--lint-fatal", "/etc/ollamamax/load.rules.yml"),
     ],
-    ids=["scraping", "web interface"],
+    ids=["scraping", "web interface", "rules"],
 )
 def test_promtool_accepts_the_files_of_prometheus(
     command: tuple[str, ...], services: Mapping[str, Service], started: Starter

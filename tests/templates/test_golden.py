@@ -13,7 +13,7 @@ from stacks.settings import EdgeSettings
 from tests.templates.rendered import edge_service, plain_config, secret_files
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ("edge", "gateway", "migrations", "postgres", "pgbouncer", "redis", "prometheus")
+NAMES = ("autoscaler", "edge", "gateway", "migrations", "postgres", "pgbouncer", "redis", "prometheus")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,6 +48,7 @@ def test_every_service_with_templates_is_reviewed(services: Mapping[str, Service
         "redis/password.conf.j2",
         "prometheus/prometheus.yml.j2",
         "prometheus/web.yml.j2",
+        "autoscaler/autoscaler.yaml.j2",
     ],
 )
 def test_a_missing_variable_is_an_error(template: str) -> None:

@@ -1,0 +1,57 @@
+"""The two pages: ``/metrics`` for Prometheus, ``/livez`` for the health check."""
+
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+
+class Pulse:
+    """Tells whether what is to happen again and again still does."""
+
+    def __init__(self, within_s: float) -> None:
+        self._within_s = within_s
+        self.beat()
+
+    def beat(self) -> None:
+        """Note that it has happened."""
+        self._at = time.monotonic()
+
+    @property
+    def beats(self) -> bool:
+        """Whether it has happened lately."""
+        return time.monotonic() - self._at < self._within_s
+
+
+def serve(registry: CollectorRegistry, pulse: Pulse, port: int) -> ThreadingHTTPServer:
+    """Serve the pages in the background, on all addresses."""
+
+    class Handler(BaseHTTPRequestHandler):
+        """Answers one request."""
+
+        timeout = 10
+
+        def do_GET(self) -> None:
+            """Answer with a page."""
+            if self.path == "/metrics":
+                self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)
+            elif self.path == "/livez":
+                self._answer(200 if pulse.beats else 503, b"alive\n" if pulse.beats else b"stuck\n")
+            else:
+                self._answer(404, b"/metrics or /livez\n")
+
+        def _answer(self, status: int, body: bytes, kind: str = "text/plain") -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Log nothing: these requests come every few seconds."""
+
+    server = ThreadingHTTPServer(("", port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server

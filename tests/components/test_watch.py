@@ -1,0 +1,51 @@
+"""Prometheus and the forecaster, wired: who is scraped, and which pools are watched."""
+
+import yaml
+
+from components import autoscaler, monitoring, watch
+from components.service import Peer, Service
+from stacks.loading import read
+from tests.components.conftest import ROOT, Graph
+
+
+def forecaster(stack: str) -> Service:
+    """Return the forecaster of a stack of this repository."""
+    settings = read(ROOT / f"stacks/Pulumi.{stack}.yaml", stack)
+    assert settings.autoscaler
+    return autoscaler.describe(
+        autoscaler.AutoscalerArgs(
+            settings.autoscaler,
+            watch.watched(settings),
+            Peer(monitoring.NAME, monitoring.PORT),
+            monitoring.USER,
+            "password",
+            "CA",
+            settings.monitoring.scrape_interval_s,
+            exact=False,
+            asks_api=settings.target == "aws",
+        )
+    )
+
+
+def test_prometheus_scrapes_the_forecaster_and_the_forecaster_reads_prometheus(local: Graph) -> None:
+    config = yaml.safe_load(local.files("prometheus")["/etc/ollamamax/prometheus.yml"])
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    assert jobs["autoscaler"]["static_configs"] == [{"targets": ["autoscaler:9090"]}]
+    assert forecaster("local").talks_to == (Peer("prometheus", 9090),)
+
+
+def test_every_pool_is_watched_within_its_own_limits() -> None:
+    settings = read(ROOT / "stacks/Pulumi.prod.yaml", "prod")
+    watched = {pool.name: pool for pool in watch.watched(settings)}
+    assert sorted(watched) == sorted(pool.name for pool in settings.gpu_pools)
+    for pool in settings.gpu_pools:
+        found, scaling = watched[pool.name], pool.autoscaling
+        assert (found.least, found.most) == (scaling.min_replicas, scaling.max_replicas)
+        assert (found.service, found.slots) == (f"worker-{pool.name}", pool.parallel)
+    assert len(yaml.safe_load(str(forecaster("prod").config["autoscaler.yaml"]))["pools"]) == len(watched)
+
+
+def test_workers_without_a_gpu_are_one_pool() -> None:
+    settings = read(ROOT / "stacks/Pulumi.local.yaml", "local")
+    (pool,) = watch.watched(settings)
+    assert (pool.name, pool.service) == ("worker", "worker")
