@@ -25,8 +25,12 @@ def forecasts(s: Settings) -> Iterator[str]:
             f"({interval_s} s) and monitoring.scrapeIntervalS ({scrape_s} s) together: a forecast would not "
             "count any more when the next one comes"
         )
+    if autoscaler.observe:
+        return
+    if not s.gpu_pools:
+        yield "autoscaler.observe (false) must be true without gpuPools: no other workers have an autoscaler"
     if monitoring.retention_hours < LEAST_HOURS:
         yield (
-            f"monitoring.retentionHours ({monitoring.retention_hours}) must be at least {LEAST_HOURS}: the "
-            "forecaster learns from the days before; or set autoscaler to null"
+            f"monitoring.retentionHours ({monitoring.retention_hours}) must be at least {LEAST_HOURS} with "
+            "autoscaler.observe (false): forecasts are learned from the days before"
         )

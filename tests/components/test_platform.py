@@ -225,6 +225,7 @@ def test_things_start_in_the_order_in_which_they_need_each_other(local: Graph) -
         }
 
     assert {name: needs(name) for name in CONTAINERS} == {
+        "autoscaler-1": set(),
         "edge-1": {"gateway-1", "gateway-2"},
         "gateway-1": {"migrations-1", "models-1", "pgbouncer-1"},
         "gateway-2": {"gateway-1", "migrations-1", "models-1", "pgbouncer-1"},
@@ -320,11 +321,11 @@ def test_a_changed_source_changes_its_image_and_its_containers(
         ),
         ({"gateway": {"goGc": 100}}, {"gateway-1", "gateway-2"}),
         ({"worker": {"keepAliveS": 60}}, {"worker-1", "worker-2"}),
-        (  # how much a worker does at once, the gateways have to know
+        (  # how much a worker does at once, the gateways have to know, and the forecaster
             {"worker": {"parallel": 2}},
             {
                 *("worker-1", "worker-2", "gateway-1", "gateway-2", "gateway-files"),
-                *("migrations-1", "migrations-files"),
+                *("migrations-1", "migrations-files", "autoscaler-1", "autoscaler-files"),
             },
         ),
         (  # which of them a worker always has in memory, too
