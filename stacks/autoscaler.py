@@ -18,9 +18,10 @@ class AutoscalerSettings(Block):
     interval_s: Literal[5, 10, 15, 20, 30, 60] = 30
     """Time between two forecasts, seconds: twice ``monitoring.scrapeIntervalS`` at least, or loads are
     missing."""
-    coverage: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    coverage: Annotated[float, Field(ge=0.5, le=0.999)] = 0.98
     """Share of starts during which the load is to stay within the forecast, by the errors that forecasts had:
-    this takes the place of a headroom. More costs more workers."""
+    this takes the place of a headroom. More costs more workers; the default is what a trace of three days was
+    served with."""
     startup_s: Seconds = 300
     """How long a worker takes to be ready, its node included, until three have been timed, seconds."""
     freshness_s: Seconds = 120

@@ -162,10 +162,9 @@ def test_while_prometheus_is_away_what_was_said_stays_and_grows_old() -> None:
         (lambda at: math.nan, "missing"),
         (lambda at: math.inf, "missing"),
         (lambda at: 0.0, "skill"),
-        (lambda at: daily(at) if at > NOON - DAY else None, "history"),
         (lambda at: daily(at) if at < NOON - 600 else None, "missing"),
     ],
-    ids=["nothing recorded", "no number", "endless", "no traffic", "a new stack", "gateways away"],
+    ids=["nothing recorded", "no number", "endless", "no traffic", "gateways away"],
 )
 def test_it_asks_for_nothing_where_it_knows_nothing(load: Load, reason: str) -> None:
     pools, metrics = started(Recorded(load))

@@ -4,6 +4,8 @@ import yaml
 
 from components import autoscaler, monitoring, watch
 from components.service import Peer, Service
+from ollamamax_autoscaler.forecast import Parameters
+from stacks.autoscaler import AutoscalerSettings
 from stacks.loading import read
 from tests.components.conftest import ROOT, Graph
 
@@ -43,6 +45,10 @@ def test_every_pool_is_watched_within_its_own_limits() -> None:
         assert (found.least, found.most) == (scaling.min_replicas, scaling.max_replicas)
         assert (found.service, found.slots) == (f"worker-{pool.name}", pool.parallel)
     assert len(yaml.safe_load(str(forecaster("prod").config["autoscaler.yaml"]))["pools"]) == len(watched)
+
+
+def test_a_forecast_covers_what_it_was_tuned_to_unless_a_stack_says_else() -> None:
+    assert AutoscalerSettings().coverage == Parameters.coverage
 
 
 def test_workers_without_a_gpu_are_one_pool() -> None:

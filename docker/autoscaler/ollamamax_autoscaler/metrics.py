@@ -36,7 +36,7 @@ class Metrics:
         )
         self.abstentions = Counter(
             "ollamamax_forecast_abstentions_total",
-            "Forecasts that were not made: too little history, the present load missing, or no skill.",
+            "Forecasts that were not made: the present load is missing, or there was no skill.",
             ["pool", "reason"],
             registry=registry,
         )
