@@ -97,10 +97,10 @@ class Player:
         claim, since = CLAIMS[name], self._named[given.since] if given.since else self._acted
         within_s = about.within_s if isinstance(about, Within) else 0
         record = self.recorder.record
-        while (
-            answer := claim.holds(record, since, about)
-        ).state == "not yet" and self.recorder.now() < since + within_s:
+        answer = claim.holds(record, since, about)
+        while answer.state == "not yet" and self.recorder.now() < since + within_s:
             self._pass(LOOK_S)
+            answer = claim.holds(record, since, about)
         passed = answer.state == "true"
         at, late = self.recorder.now(), answer.state == "not yet"
         text = answer.text + (f": {within_s} s were allowed" if late else "")
@@ -147,7 +147,7 @@ class Player:
         self.stage.offer(spot=self._spot, without_zones=sorted(self._lost))
 
     def _roll_out(self, given: Rollout) -> None:
-        began, good = self.recorder.now(), self._gateway_hashes()
+        began, good, before = self.recorder.now(), self._gateway_hashes(), self.model.requests()
         self.recorder.bad = good, given.errors_percent / 100
         if given.never_ready:
             self.stage.break_new_pods(GATEWAY)
@@ -171,8 +171,11 @@ class Player:
             outcome = "kept" if not now & good else "not everywhere"
         else:
             outcome = "taken back" if now == good else "not taken back"
-        took = self.recorder.now() - began
-        text = f"{outcome} after {took:.0f} s" + (f": {reason}" if reason else "")
+        answered, failed = (now - then for now, then in zip(self.model.requests(), before, strict=True))
+        lost = 100 * failed / max(answered + failed, 1)
+        text = f"{outcome} after {self.recorder.now() - began:.0f} s, {lost:.2f} % of requests failed"
+        if reason:
+            text += f"; {reason.splitlines()[0]}"
         self.recorder.note("rollout", text, {"outcome": outcome})
 
     def _gateway_hashes(self) -> frozenset[str]:
