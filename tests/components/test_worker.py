@@ -3,9 +3,9 @@
 import pytest
 
 from components import worker
-from components.service import Peer, Service
-from stacks.kubernetes import GpuPoolSettings
-from stacks.settings import WorkerSettings
+from components.service import Peer, Service, Serving, Workers
+from stacks.kubernetes import GpuPoolSettings, WorkerAutoscalingSettings
+from stacks.settings import Settings, WorkerSettings
 from tests.components.conftest import VOLUME, Graph, Plan
 from tests.components.placing import one, placed
 
@@ -120,3 +120,21 @@ def test_gateways_find_every_worker_of_a_cluster() -> None:
     assert one(graph, "Service", "worker-chat")["spec"]["clusterIP"] == "None"
     (port,) = one(graph, "Service", "worker-chat")["spec"]["ports"]
     assert port["port"] == worker.PORT == Peer("worker-chat", worker.PORT).port
+
+
+def test_gateways_know_what_a_pools_workers_do_and_whether_they_may_be_away() -> None:
+    def reached(least: int) -> Workers:
+        pool = POOL.model_copy(update={"autoscaling": WorkerAutoscalingSettings(min_replicas=least)})
+        settings = Settings(target="kubernetes", gpu_pools=(pool,))
+        return worker.reached("worker-chat:11434", settings, pool)
+
+    awake = reached(1)
+    assert (awake.pool, awake.slots, awake.loaded_models) == ("chat", 3, 2)
+    assert awake.preload == ("llama2:7b", "mistral:7b")
+    assert awake.memory_mib > 40 * 1024, "of its two GPUs"
+    assert (awake.cold_start_s, reached(0).cold_start_s) == (0, 600)
+
+
+def test_what_scales_a_pools_workers_is_told_how_gateways_call_them() -> None:
+    assert in_pool().serving == Serving("chat", 3, ("llama2:7b", "mistral:7b"))
+    assert on_cluster().serving is None, "their number is fixed"

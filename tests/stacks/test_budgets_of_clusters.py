@@ -101,6 +101,44 @@ def test_the_cdn_keeps_up_with_what_goes_through_it(
     assert bool(about(s, "gateway.maxBodyMib")) == (api and body > timeouts.CDN_BODY_MIB[provider])
 
 
+@given(cold=seconds, window=seconds)
+@example(cold=600, window=600)
+@example(cold=601, window=600)
+def test_a_request_that_waits_for_a_worker_to_start_outlives_its_gateway(cold: int, window: int) -> None:
+    def stack(least: int) -> Settings:
+        return aws(
+            gateway={"cold_start_timeout_s": cold},
+            edge={"retry_window_s": window},
+            gpu_pools=(pool(autoscaling={"min_replicas": least, "max_replicas": 1}),),
+        )
+
+    s = stack(0)
+    assert bool(about(s, "coldStartTimeoutS", "edge.retryWindowS")) == (cold > window)
+    assert timeouts.longest_silence_s(s) == 20 + max(cold, 30), "the edge waits as long"
+    assert timeouts.longest_silence_s(stack(1)) == 20 + 30, "and not where a worker is always there"
+
+
+@given(kept=st.integers(1, 60), least=st.integers(0, 40), most=st.integers(40, 50))
+def test_what_is_kept_while_metrics_are_missing_is_within_the_limits(
+    kept: int, least: int, most: int
+) -> None:
+    scaling = {"min_replicas": least, "max_replicas": most, "fallback_replicas": kept}
+    s = aws(gpu_pools=(pool(autoscaling=scaling),))
+    assert bool(about(s, "fallbackReplicas")) == (not least <= kept <= most)
+
+
+@given(
+    bought=st.sampled_from(["spot", "on-demand", "spot-first", "reserved"]),
+    managed=st.sampled_from(["karpenter", "node-group"]),
+    least=st.integers(0, 1),
+)
+def test_only_a_pool_whose_nodes_go_may_have_no_worker(bought: str, managed: str, least: int) -> None:
+    scaling = {"min_replicas": least, "max_replicas": 1}
+    s = aws(gpu_pools=(pool(autoscaling=scaling, management=managed, capacity=bought),))
+    stay = managed == "node-group" or bought == "reserved"
+    assert bool(about(s, "minReplicas (0) saves nothing")) == (stay and least == 0)
+
+
 @given(replicas=st.integers(1, 20), most=st.integers(3, 1000), clients=st.integers(10, 50_000))
 def test_pgbouncers_that_remain_take_every_connection(replicas: int, most: int, clients: int) -> None:
     s = aws(

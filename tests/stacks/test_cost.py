@@ -65,6 +65,12 @@ def test_a_worker_costs_its_node_its_disk_and_the_fee() -> None:
     assert month == cost.always(month.least)
 
 
+def test_a_pool_that_may_have_no_worker_costs_nothing_at_the_least() -> None:
+    found = item(settings(pool(autoscaling={"min_replicas": 0, "max_replicas": 1})), "GPU pool p0")
+    assert found.least == 0
+    assert found.most == item(settings(pool()), "GPU pool p0").most
+
+
 def test_a_node_group_pays_no_fee_and_always_has_its_nodes() -> None:
     month = item(settings(pool(management="node-group", max_nodes=2)), "GPU pool p0")
     assert month.least == pytest.approx(2 * (730 * 0.8048 + DISK))
