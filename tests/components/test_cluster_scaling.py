@@ -112,6 +112,16 @@ def test_rates_are_taken_over_several_of_the_stacks_scrapes() -> None:
     assert found.window_s == 120
 
 
+@pytest.mark.parametrize(
+    ("forecasts", "fresh"),
+    [(None, None), ({"observe": True}, None), ({"observe": False, "freshness_s": 90}, 90)],
+)
+def test_only_a_forecaster_that_may_move_replicas_is_asked(
+    forecasts: dict[str, Any] | None, fresh: int | None
+) -> None:
+    assert scaling_args(aws(autoscaler=forecasts), PROMETHEUS, []).forecast_fresh_s == fresh
+
+
 def test_a_gateway_needs_no_more_than_the_others() -> None:
     found = placed(replace(SOME, name="gateway", ports=(Port(80),), scaling=AutoscalingSettings()))
     triggers = one(found, "ScaledObject", "gateway")["spec"]["triggers"]

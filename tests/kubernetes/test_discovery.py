@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components import manifests
+from components.service import ApiUse
 from rehearsal.controlplane import ControlPlane
 
 GATEWAY = Path(__file__).parents[2] / "docker" / "gateway"
@@ -18,7 +19,7 @@ def test_the_gateway_follows_its_workers_with_no_more_rights_than_it_is_given(
     plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     home = f"{RBAC}/namespaces/{namespace}"
-    follower = {"metadata": {"name": "gateway"}, "rules": manifests.PEER_RULES}
+    follower = {"metadata": {"name": "gateway"}, "rules": manifests.API_RULES[ApiUse.FOLLOW_PEERS]}
     plane.request("post", f"{home}/roles", follower)
     bind(plane, f"{home}/rolebindings", namespace, "gateway", "Role", "gateway")
     bind(plane, f"{home}/rolebindings", namespace, "admin", "ClusterRole", "cluster-admin")
