@@ -23,10 +23,12 @@ class Fault(Enum):
     CLOCK = "clock"
     """Its clock is an hour ahead."""
     RESTART = "restart"
-    """It starts anew, from what Prometheus has kept, at every step."""
+    """It starts anew, from what Prometheus has kept, again and again."""
 
 
 JUMP_S = 3600
+RESTARTED = 20
+"""Steps from one start to the next."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def forecasts(
             load = None
         elif fault is Fault.NAN:
             load = float("nan")
-        if fault is Fault.RESTART:
+        if fault is Fault.RESTART and number % RESTARTED == 0:
             forecaster = Forecaster(parameters)
             for one in seen:
                 forecaster.observe(*one)
