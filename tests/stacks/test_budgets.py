@@ -10,7 +10,7 @@ from stacks.budgets import connections as links
 from stacks.settings import Settings
 
 
-def problems(**blocks: dict[str, Any]) -> list[str]:
+def problems(**blocks: dict[str, Any] | None) -> list[str]:
     """Return the budgets that default settings with these blocks break."""
     return budgets.check(Settings.model_validate({"target": "docker", **blocks}), "dev")
 
@@ -45,7 +45,8 @@ def test_the_drain_includes_its_delay(delay: int, drain: int) -> None:
 @given(timeout=seconds, interval=seconds)
 @example(timeout=5, interval=5)
 def test_a_scrape_ends_before_the_next(timeout: int, interval: int) -> None:
-    found = problems(monitoring={"scrape_timeout_s": timeout, "scrape_interval_s": interval})
+    monitoring = {"scrape_timeout_s": timeout, "scrape_interval_s": interval}
+    found = problems(monitoring=monitoring, autoscaler=None)
     assert bool(found) == (timeout > interval)
 
 
