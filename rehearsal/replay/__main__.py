@@ -61,6 +61,8 @@ def run(options: argparse.Namespace, progress: Callable[[str], None]) -> str:
         raise TraceError(f"{SIZES}: one request a row is wanted")
     asked = demand(trace, sizes, settings, options.seed)
     stage = Stage(settings, asked, _scored(options, asked), options.startup)
+    if not stage.requests:
+        raise TraceError(f"{options.trace}: not one request counts, so there is nothing to score")
     progress(f"{asked.arrivals.size:,} requests, of which {stage.requests:,} count; forecasting")
     parameters, horizon_s = Parameters(), options.startup + settings.delay_s
     said = forecasts(stage, parameters, horizon_s)
@@ -91,7 +93,7 @@ def run(options: argparse.Namespace, progress: Callable[[str], None]) -> str:
         json.dumps(as_json(found, inputs, settings, parameters, pool.objects), indent=2) + "\n"
     )
     options.out.with_suffix(".svg").write_text(chart(title, found, pool.node_hour_usd, days))
-    return table(found, pool.node_hour_usd, days)
+    return table(found, settings.late_share, pool.node_hour_usd, days)
 
 
 def _scored(options: argparse.Namespace, asked: Demand) -> Flags:

@@ -12,6 +12,7 @@ from rehearsal.replay.policies import Outcome
 from rehearsal.replay.settings import ReplaySettings
 
 WIDTH, LABEL, BAR, ROW, GAP, TOP = 900, 200, 560, 22, 34, 56
+TOO_LATE = " (too late to be compared)"
 COLOURS = ("#9aa5b1", "#2f6f9f")
 
 
@@ -52,7 +53,7 @@ def as_json(
     }
 
 
-def table(found: Comparison, node_hour_usd: float, days: float) -> str:
+def table(found: Comparison, late_share: float, node_hour_usd: float, days: float) -> str:
     """Return the results as Markdown."""
     lines = [
         "| Simulated | as set: late | replica-hours | flaps a day | at equal lateness: targets ×, forecast ÷ "
@@ -71,7 +72,7 @@ def table(found: Comparison, node_hour_usd: float, days: float) -> str:
             policy,
             *set_cells,
             _factors(equal),
-            f"{equal.late_share:.3%}",
+            f"{equal.late_share:.3%}{TOO_LATE * (equal.late_share > late_share)}",
             f"{equal.replica_hours:.0f}",
             f"{found.over_oracle(policy):.3f}",
             f"{equal.flaps_a_day:.1f}",

@@ -82,6 +82,26 @@ def test_what_comes_before_the_scored_part_is_history(tmp_path: Path) -> None:
     assert inputs["scored_from"] == "2024-05-10T15:00:00+00:00"
 
 
+def test_a_policy_that_cannot_be_brought_to_the_lateness_is_marked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, *lines = short(tmp_path, hours=1).read_text().splitlines()
+    heavy = [f"{line.split(',')[0]},{20 * int(line.split(',')[1])}" for line in lines]
+    file = tmp_path / "heavy.csv"
+    file.write_text("\n".join([header, *heavy]) + "\n")
+    assert main(["--trace", str(file), "--out", str(tmp_path / "out.json")]) == 0
+    marked = [line for line in capsys.readouterr().out.splitlines() if "too late to be compared" in line]
+    assert any("this stack, predicting" in line for line in marked), "50 replicas are too few"
+    assert not any("oracle |" in line for line in marked)
+
+
+def test_a_trace_without_requests_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "idle.csv"
+    file.write_text("bin_start_utc,requests\n2024-05-10 00:00:00,0\n2024-05-10 00:00:10,0\n")
+    assert main(["--trace", str(file), "--out", str(tmp_path / "out.json")]) == 1
+    assert "not one request counts" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
