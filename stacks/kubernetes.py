@@ -108,8 +108,9 @@ class KubernetesSettings(Block):
     model_store: ModelStoreSettings = ModelStoreSettings()
     """The models' volume."""
     api_server: ApiServerSettings | None = None
-    """The API server, which the gateways may then reach; needed where ``gateway.routing.discovery`` is
-    ``kubernetes``. Target ``aws`` knows its own."""
+    """The API server, which the gateways may then reach, and the forecaster, which times by it how long
+    workers take to start; needed where ``gateway.routing.discovery`` is ``kubernetes``. Target ``aws`` knows
+    its own."""
     keda: KedaSettings | None = None
     """KEDA, where the cluster has it; with None a stack in which something scales installs it. On AWS it is
     the stack's own."""

@@ -1,9 +1,11 @@
 """The image beside a real Prometheus: it forecasts from what that recorded, and again after a restart."""
 
+import io
 import json
 import math
 import re
 import subprocess
+import tarfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -234,6 +236,18 @@ def test_its_image_is_small_and_unprivileged_and_starts_by_itself(client: docker
     config = image.attrs["Config"]
     assert config["User"] == "10001:0"
     assert config["Cmd"] == ["serve"]
+
+
+def test_its_image_has_the_licence_of_every_package_that_is_in_it(client: docker.DockerClient) -> None:
+    container = client.containers.create(build("autoscaler"))
+    try:
+        done = subprocess.run(["docker", "export", str(container.id)], capture_output=True, check=True)
+    finally:
+        container.remove()
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as root:
+        licences = {name.split("/")[3] for name in root.getnames() if name.endswith("/copyright")}
+    some = {"gcc-14-base", "libc6", "liblapack3", "libssl3t64", "python3-numpy", "python3.13-minimal"}
+    assert some <= licences
 
 
 @pytest.mark.parametrize(("command", "output"), [("version", "dev\n"), ("--help", None)])
