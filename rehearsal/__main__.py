@@ -71,21 +71,17 @@ def main(
     try:
         given = scenario.read(file, stacks.read(ROOT / "stacks" / f"Pulumi.{stack}.yaml", stack))
         out.mkdir(parents=True, exist_ok=True)
-        folder = _empty_folder(stack)
+        folder = Path(tempfile.mkdtemp(prefix=f"ollamamax-rehearsal-{stack}-"))
         with running(folder, stack, FULL if full else QUICK, say) as stage:
             record = rehearse(stack, given, stage, out, say)
     except (ScenarioError, SettingsError, RehearsalError) as error:
         sys.exit(f"error: {error}")
-    say(f"{'passed' if record.passed else 'FAILED'}: {(out / f'{stack}.html').resolve()}; logs in {folder}")
-    sys.exit(0 if record.passed else 1)
-
-
-def _empty_folder(stack: str) -> Path:
-    """Return the folder of all that runs; it stays until the next rehearsal of the stack."""
-    folder = Path(tempfile.gettempdir()) / f"ollamamax-rehearsal-{stack}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    return folder
+    page = (out / f"{stack}.html").resolve()
+    if not record.passed:
+        say(f"FAILED: {page}; the logs of all that ran are in {folder}")
+        sys.exit(1)
+    shutil.rmtree(folder)
+    say(f"passed: {page}")
 
 
 def _versions(stage: Stage) -> dict[str, str]:
