@@ -42,7 +42,8 @@ def scale_up(record: Record, since: float, given: scenario.ScaleUp) -> Answer:
     texts, short = [], []
     for name, bounds, counts in _scaled(record, since):
         first, last = counts[0][1], counts[-1][1]
-        goal = -(-bounds.most * given.percent // 100)
+        # Workers follow the load as far as they may; gateways as far as their CPU asks for.
+        goal = -(-bounds.most * given.percent // 100) if bounds.slots else last.asked
         texts.append(f"{name} {first.ready} → {last.ready} of {bounds.most}")
         if last.ready < goal:
             short.append(f"{name} has {last.ready} of {goal} ready ({last.wanted} wanted)")

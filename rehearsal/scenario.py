@@ -30,7 +30,7 @@ class Traffic(Block):
     worker_cpu_percent: Percent = 40
     """CPU, of what it may use, that a worker takes whose slots are all busy, percent. It is the GPU that
     generates: the CPU alone would never ask for the last workers."""
-    gateway_cpu_percent: Percent = 90
+    gateway_cpu_percent: Percent = 30
     """CPU, of what it may use, that each of the most gateways takes where a load is 100 percent."""
     memory_percent: Percent = 40
     """Memory, of what it may use, that every pod takes, percent."""
@@ -100,7 +100,7 @@ class ScaleUp(Within):
     """Ready replicas follow the load up, GPU nodes join in the pools that they belong to, nothing waits."""
 
     percent: Percent = 100
-    """Ready workers and gateways, of the most that the stack allows, percent."""
+    """Ready workers, of the most that the stack allows, percent; gateways: as many as their CPU asks for."""
 
 
 class ScaleDown(Within):

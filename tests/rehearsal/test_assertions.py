@@ -4,9 +4,9 @@ import pytest
 
 from rehearsal import scenario
 from rehearsal.assertions import CLAIMS, Answer
-from rehearsal.record import Count, Record, Sample
+from rehearsal.record import Count, Expected, Record, Sample
 from stacks.block import Block
-from tests.rehearsal.invented import count, event, joined, nodes, record, sample
+from tests.rehearsal.invented import bounds, count, event, joined, nodes, record, sample
 
 UP = scenario.ScaleUp(within_s=120)
 DOWN = scenario.ScaleDown(within_s=120)
@@ -47,6 +47,16 @@ def test_traffic_up_is_not_yet_true(last: Count, says: str) -> None:
     found = asked("scale_up", record(course((9, count(3)), (30, last)), [joined(20)]), UP)
     assert found.state == "not yet"
     assert says in found.text
+
+
+def test_gateways_follow_as_far_as_their_cpu_asks() -> None:
+    of = record(course((9, count(3)), (30, count(20, asked=33))), [joined(20)])
+    of.expected = Expected(
+        workloads={"worker-chat": bounds(slots=0, pool="general")}, consolidate_after_s={}, cost_most_hour=1
+    )
+    assert "has 20 of 33 ready" in asked("scale_up", of, UP).text
+    of.samples[-1] = sample(30, count(33))
+    assert asked("scale_up", of, UP).state == "true"
 
 
 def test_traffic_up_needs_nodes_that_join_the_pool() -> None:
