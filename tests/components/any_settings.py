@@ -32,6 +32,8 @@ AUTOSCALING = st.fixed_dictionaries(
     {"minReplicas": st.integers(1, 4), "maxReplicas": st.integers(4, 20)},
     optional={"scaleDownWindowS": st.integers(0, 600)},
 )
+MAY_SLEEP = st.fixed_dictionaries({"minReplicas": st.just(0), "maxReplicas": st.integers(1, 20)})
+"""Of a pool whose nodes go."""
 SHARING = st.fixed_dictionaries({"mode": st.just("time-slicing"), "slices": st.integers(2, 4)})
 
 
@@ -62,7 +64,7 @@ def pools(one: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[list[dict
 
 
 KARPENTER = pool(
-    {"disruption": st.just({"consolidateAfterS": 600})},
+    {"disruption": st.just({"consolidateAfterS": 600}), "autoscaling": AUTOSCALING | MAY_SLEEP},
     capacity=st.sampled_from(["spot", "on-demand", "spot-first"]),
     zones=some(ZONES, 1),
 )
