@@ -84,6 +84,14 @@ def test_where_prometheus_is_silent_nothing_goes_and_the_fallback_holds() -> Non
     assert played.wanted[-1] < 10, "afterwards it does"
 
 
+def test_a_fallback_counts_once_metrics_were_missing_often_enough() -> None:
+    idle = stage([0] * 120)
+    silent = Blind(300.0, 900.0)
+    played = idle.play(stack()._replace(fallback=6), None, silent)
+    first = int(np.flatnonzero(played.wanted == 6)[0])
+    assert first * TICK_S == 300 + stack().failures * SETTINGS.sync_s, "at the look after so many failures"
+
+
 def test_waits_and_requests_in_flight_raise_the_count() -> None:
     rising = stage([5] * 60 + [60] * 120)
     played = rising.play(stack())
