@@ -131,18 +131,19 @@ class Recorder:
         return iter(self.record.expected.workloads.items())
 
     def _ready(self, seen: Seen, name: str) -> list[Object]:
-        return [pod for pod in seen.pods if _is_of(pod, name) and is_ready(pod) and _node(pod) in seen.nodes]
+        return [pod for pod in seen.pods if _is_of(pod, name) and is_ready(pod)]
 
     def _count(self, seen: Seen, name: str, bounds: Bounds) -> Count:
         ready, wanted = self._ready(seen, name), seen.wanted.get(name, 0)
         waiting = [pod for pod in seen.pods if _is_of(pod, name) and not _node(pod) and not _is_leaving(pod)]
-        astray = [pod for pod in ready if _pool(seen.nodes[_node(pod)]) != bounds.pool]
+        # A node that has just gone, or come, is not among those seen.
+        on = [seen.nodes[_node(pod)] for pod in ready if _node(pod) in seen.nodes]
         return Count(
             wanted=wanted,
             ready=len(ready),
             waiting=len(waiting),
             asked=self._asked(name, wanted, len(ready)),
-            astray=len(astray),
+            astray=sum(_pool(node) != bounds.pool for node in on),
         )
 
     def _asked(self, name: str, wanted: int, ready: int) -> int:

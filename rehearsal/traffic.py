@@ -53,7 +53,8 @@ class Course:
 
     def percent(self, at: float) -> float:
         """Return the load at a moment, percent."""
-        passed, over = at - self.since, self.load.over_s
+        # The player turns to a new load while the recorder asks for the last moment's.
+        passed, over = max(0.0, at - self.since), self.load.over_s
         if passed < over:
             return self.before + (self.load.percent - self.before) * passed / over
         swing = math.sin(2 * math.pi * (passed - over) / self.load.wobble_s) * self.load.wobble_percent / 100

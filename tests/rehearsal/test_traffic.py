@@ -72,6 +72,13 @@ def test_a_load_rises_in_its_time_and_then_swings() -> None:
         assert model.load("worker-chat") == pytest.approx(expected)
 
 
+def test_a_load_that_has_just_changed_may_be_asked_for_a_moment_before() -> None:
+    model = played(Load(percent=40), workers=50, seconds=10)
+    model.turn(10.5, Load(percent=80))
+    model.step(10.4, {"worker-chat": 50})
+    assert model.load("worker-chat") == 320
+
+
 def test_a_load_of_named_pools_leaves_the_others_and_the_gateways_as_they_are() -> None:
     other = Pool("worker-code", "code", ("codellama:7b",), slots=2, most=20, queue=1000, max_wait_s=30)
     model = Model((POOL, other), Traffic())
