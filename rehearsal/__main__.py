@@ -1,6 +1,7 @@
 """Rehearse a stack: ``python -m rehearsal``; docs/rehearsal.md."""
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -43,7 +44,8 @@ def rehearse(stack: str, given: Scenario, stage: Stage, out: Path, say: Say) -> 
         player.play(stage, given, promise, record, say)
         _note(record, stage.destroy(), say)
     except BaseException as error:
-        _note(record, Verdict("–", "The rehearsal comes to its end", (str(error),)), say)
+        why = str(error) or type(error).__name__
+        _note(record, Verdict("–", "The rehearsal comes to its end", (why,)), say)
         raise
     finally:
         record.save(out / f"{stack}.json")
@@ -57,7 +59,7 @@ def main(
         Path | None, typer.Option("--scenario", help="What to play; else rehearsal/scenarios/quick.yaml.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Shorten no duration: full.yaml takes an hour.")
+        bool, typer.Option("--full", help="Shorten no duration: full.yaml takes one to two hours.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder of report and record.")] = Path(".state/rehearsal"),
 ) -> None:
@@ -67,6 +69,8 @@ def main(
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:4.0f}s] {text}", flush=True)
 
+    for stop in (signal.SIGINT, signal.SIGTERM):  # the first is ignored where a shell has sent us to the back
+        signal.signal(stop, signal.default_int_handler)
     file = file or SCENARIOS / ("full.yaml" if full else "quick.yaml")
     try:
         given = scenario.read(file, stacks.read(ROOT / "stacks" / f"Pulumi.{stack}.yaml", stack))
@@ -76,6 +80,8 @@ def main(
             record = rehearse(stack, given, stage, out, say)
     except (ScenarioError, SettingsError, RehearsalError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"error: interrupted; what was found until then is in {out.resolve()}")
     page = (out / f"{stack}.html").resolve()
     if not record.passed:
         say(f"FAILED: {page}; the logs of all that ran are in {folder}")

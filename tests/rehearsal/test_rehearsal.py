@@ -19,6 +19,7 @@ def rehearsed(out: Path, *words: str, seconds: int) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(QUICK_S + 60)
 def test_a_short_day_of_production_holds(tmp_path: Path) -> None:
     done = rehearsed(tmp_path, seconds=QUICK_S)
