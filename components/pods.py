@@ -152,17 +152,21 @@ def several(service: Service) -> bool:
 def _spread(service: Service, placement: Placement) -> list[Manifest]:
     """Return the constraints that keep the loss of a zone, or of a node, from taking all replicas."""
     revision = "controller-revision-hash" if own_volumes(service) else "pod-template-hash"
-    required = placement.settings.zone_spread == "required"
+    zones = "DoNotSchedule" if placement.settings.zone_spread == "required" else "ScheduleAnyway"
+    most = service.scaling.max_replicas if service.scaling else service.replicas
+    # Karpenter takes a wish for an order, and would buy a node for each replica: a tenth may share one.
+    shared = max(1, most // 10)
+    spread = (("topology.kubernetes.io/zone", 1, zones), ("kubernetes.io/hostname", shared, "ScheduleAnyway"))
     return [
         {
-            "maxSkew": 1,
+            "maxSkew": skew,
             "topologyKey": key,
-            "whenUnsatisfiable": "DoNotSchedule" if hard else "ScheduleAnyway",
+            "whenUnsatisfiable": otherwise,
             "labelSelector": {"matchLabels": selector(service.name, placement.stack)},
             # Each revision by itself: the pods that a rollout takes away must not count.
             "matchLabelKeys": [revision],
         }
-        for key, hard in (("topology.kubernetes.io/zone", required), ("kubernetes.io/hostname", False))
+        for key, skew, otherwise in spread
     ]
 
 

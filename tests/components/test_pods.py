@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components import pods
 from components.service import CONFIG_DIR, Limits, Port, Probe, Service, Stop, Volume
-from stacks.kubernetes import KubernetesSettings
+from stacks.kubernetes import AutoscalingSettings, KubernetesSettings
 from tests.components.conftest import ROOT, Graph
 from tests.components.placing import SERVICES, SOME
 
@@ -168,6 +168,13 @@ def test_replicas_are_spread_over_zones_and_nodes(mode: str, unsatisfiable: str)
         "kubernetes.io/hostname": "ScheduleAnyway",
     }
     assert "topologySpreadConstraints" not in spec(SOME, settings=settings)
+
+
+@pytest.mark.parametrize(("most", "shared"), [(3, 1), (10, 1), (19, 1), (50, 5)])
+def test_a_tenth_of_the_most_replicas_may_share_a_node(most: int, shared: int) -> None:
+    pod = spec(replace(SOME, scaling=AutoscalingSettings(max_replicas=most)))
+    skews = {one["topologyKey"]: one["maxSkew"] for one in pod["topologySpreadConstraints"]}
+    assert skews == {"topology.kubernetes.io/zone": 1, "kubernetes.io/hostname": shared}
 
 
 def test_a_pool_is_the_only_place_for_its_pods_and_no_place_for_others() -> None:
