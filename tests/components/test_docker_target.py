@@ -11,7 +11,9 @@ from tests.components.conftest import CARRIER, CONTAINER, IMAGE, JOBS, NETWORK, 
 
 def test_a_container_takes_its_files_from_a_volume_that_it_cannot_write(local: Graph) -> None:
     carried = {one.name.removesuffix(CARRIER) for one in local.carriers}
-    assert carried == {"edge", "gateway", "migrations", "pgbouncer", "postgres", "prometheus", "redis"}
+    assert sorted(carried) == [
+        "autoscaler", "edge", "gateway", "migrations", "pgbouncer", "postgres", "prometheus", "redis",
+    ]  # fmt: skip
     for one in local.containers:
         service = one.name.rpartition("-")[0]
         mounts = {volume["containerPath"]: volume for volume in one.inputs.get("volumes", [])}
@@ -60,7 +62,9 @@ def test_the_label_that_changes_with_the_files_tells_nothing_about_them(local: G
 
 def test_every_image_is_built_once_and_tagged_with_its_content(local: Graph) -> None:
     images = {one.name: one.inputs for one in local.of_type(IMAGE)}
-    assert sorted(images) == ["edge", "gateway", "ollama", "pgbouncer", "postgres", "prometheus", "redis"]
+    assert sorted(images) == [
+        "autoscaler", "edge", "gateway", "ollama", "pgbouncer", "postgres", "prometheus", "redis",
+    ]  # fmt: skip
     for name, inputs in images.items():
         assert re.fullmatch(f"ollamamax-{name}:[0-9a-f]{{12}}", inputs["imageName"])
         assert inputs["build"]["context"] == f"docker/{name}"
