@@ -103,8 +103,7 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
         print(json.dumps(shown.plan.document(took, changes), indent=4, ensure_ascii=False))
     else:
         after = session.snapshot.outputs
-        outputs = list(outputs_lines(before, after))
-        policies = list(run.policies.lines())
+        outputs, policies = list(outputs_lines(before, after)), list(run.policies.lines())
         lines = ["", *policies, *(["Outputs:", *outputs, ""] if outputs else [])]
         lines = [*shown.plan.text(before, after), *policies] if args.diff else lines
         if not run.policies.broken:

@@ -25,8 +25,10 @@ class _Console(Console):
 
         The library's own answer is to end the thread, which leaves whoever waits for it waiting.
         """
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
-        os.kill(os.getpid(), signal.SIGTERM)
+        if not self.quiet:  # once: a second signal would have providers give up what is under way
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _check_buffer(self) -> None:
         try:

@@ -135,7 +135,8 @@ def revisions(stack: Stack) -> dict[str, int]:
 
 
 def test_everything_is_there_and_ready(applied: Stack) -> None:
-    assert names(applied, APPS, "deployments") == {"edge", "gateway", "pgbouncer", "redis", "worker-chat"}
+    deployments = {"autoscaler", "edge", "gateway", "pgbouncer", "redis", "worker-chat"}
+    assert names(applied, APPS, "deployments") == deployments
     assert names(applied, APPS, "statefulsets") == {"postgres", "prometheus"}
     for kind in ("deployments", "statefulsets"):
         for each in items(applied, f"{APPS}/{kind}"):
