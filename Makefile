@@ -19,7 +19,7 @@ OPS = .venv/bin/python -m ops
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,19 +65,22 @@ outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
 test: setup control-plane ## run the tests in two processes, fast tiers first
 	@.venv/bin/pytest -n 2 --no-loadscope-reorder $(TIERS)
 
-test-long: setup control-plane ## run the campaigns that take longer
+test-long: setup control-plane scalers ## run the campaigns that take longer
 	@.venv/bin/pytest -m long $(TIERS)
 
-control-plane: .venv/compiled ## build the Kubernetes control plane of tests and rehearsals, and what scales on it, once
-	@rehearsal/controlplane/build.sh >/dev/null && .venv/bin/python -m rehearsal.programs
+control-plane: ## build the Kubernetes control plane of tests and rehearsals, once
+	@rehearsal/controlplane/build.sh >/dev/null
+
+scalers: .venv/compiled ## build what scales on it in rehearsals, once: Karpenter, KEDA, metrics-server
+	@.venv/bin/python -m rehearsal.programs
 
 check: setup ## formatters, linters, types, layers
 	@ops/check.sh
 
-rehearse: ## rehearse the stack on a real control plane; SCENARIO=file plays another day, FULL=1 with real durations
+rehearse: .venv/compiled control-plane scalers ## rehearse the stack on a real control plane; SCENARIO=file plays another day, FULL=1 with real durations
 	@.venv/bin/python -m rehearsal --stack $(STACK) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(FULL),--full)
 
-replay: ## score how workers scale, with and without prediction: TRACE=csv STARTUP=seconds OUT=json
+replay: .venv/compiled ## score how workers scale, with and without prediction: TRACE=csv STARTUP=seconds OUT=json
 	@.venv/bin/python -m rehearsal.replay $(if $(TRACE),--trace $(TRACE)) $(if $(STARTUP),--startup $(STARTUP)) $(if $(OUT),--out $(OUT))
 
 second-opinion: setup ## have checkov, kube-score and kubeconform judge the stack's plan; EXPORT=folder keeps it
