@@ -30,6 +30,8 @@ READINESS_PERIOD_S = 5
 LIVENESS_PERIOD_S = 15
 LIVENESS_FAILURES = 4
 """A minute of silence, well after requests have stopped coming: a busy server must not be killed."""
+SHARED = 3
+"""By how many replicas nodes may differ: what the scheduler itself has for pods that say nothing."""
 DISK = "1Gi"
 """A container's logs, which the kubelet rotates; all else that it writes is in volumes."""
 
@@ -153,9 +155,8 @@ def _spread(service: Service, placement: Placement) -> list[Manifest]:
     """Return the constraints that keep the loss of a zone, or of a node, from taking all replicas."""
     revision = "controller-revision-hash" if own_volumes(service) else "pod-template-hash"
     zones = "DoNotSchedule" if placement.settings.zone_spread == "required" else "ScheduleAnyway"
-    most = service.scaling.max_replicas if service.scaling else service.replicas
-    # Karpenter takes a wish for an order, and would buy a node for each replica: a tenth may share one.
-    shared = max(1, most // 10)
+    # Karpenter takes a wish for an order, and would buy a node for each replica of those that scale.
+    shared = SHARED if service.scaling else 1
     spread = (("topology.kubernetes.io/zone", 1, zones), ("kubernetes.io/hostname", shared, "ScheduleAnyway"))
     return [
         {
