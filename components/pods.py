@@ -155,9 +155,8 @@ def _spread(service: Service, placement: Placement) -> list[Manifest]:
     """Return the constraints that keep the loss of a zone, or of a node, from taking all replicas."""
     revision = "controller-revision-hash" if own_volumes(service) else "pod-template-hash"
     zones = "DoNotSchedule" if placement.settings.zone_spread == "required" else "ScheduleAnyway"
-    # Karpenter takes a wish for an order, and would buy a node for each replica of those that scale.
-    shared = SHARED if service.scaling else 1
-    spread = (("topology.kubernetes.io/zone", 1, zones), ("kubernetes.io/hostname", shared, "ScheduleAnyway"))
+    # Karpenter takes a wish for an order: with one replica a node it would buy a node for each of fifty.
+    spread = (("topology.kubernetes.io/zone", 1, zones), ("kubernetes.io/hostname", SHARED, "ScheduleAnyway"))
     return [
         {
             "maxSkew": skew,

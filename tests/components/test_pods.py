@@ -170,11 +170,11 @@ def test_replicas_are_spread_over_zones_and_nodes(mode: str, unsatisfiable: str)
     assert "topologySpreadConstraints" not in spec(SOME, settings=settings)
 
 
-@pytest.mark.parametrize(("scaling", "shared"), [(None, 1), (AutoscalingSettings(), 3)])
-def test_replicas_of_what_scales_may_share_a_node(scaling: AutoscalingSettings | None, shared: int) -> None:
+@pytest.mark.parametrize("scaling", [None, AutoscalingSettings()])
+def test_not_every_replica_needs_a_node_of_its_own(scaling: AutoscalingSettings | None) -> None:
     pod = spec(replace(SOME, replicas=2, scaling=scaling))
     skews = {one["topologyKey"]: one["maxSkew"] for one in pod["topologySpreadConstraints"]}
-    assert skews == {"topology.kubernetes.io/zone": 1, "kubernetes.io/hostname": shared}
+    assert skews == {"topology.kubernetes.io/zone": 1, "kubernetes.io/hostname": 3}
 
 
 def test_a_pool_is_the_only_place_for_its_pods_and_no_place_for_others() -> None:
