@@ -55,7 +55,7 @@ func (n *Names) resolve(ctx context.Context, update func(host string, endpoints 
 	for _, host := range n.hosts {
 		wait.Go(func() {
 			addresses, err := n.lookup(ctx, host)
-			if unknown := (*net.DNSError)(nil); n.empty[host] && errors.As(err, &unknown) && unknown.IsNotFound {
+			if n.empty[host] && unknown(err) {
 				update(host, nil)
 				return
 			}
@@ -81,9 +81,12 @@ func (n *Names) lookup(ctx context.Context, hostPort string) ([]string, error) {
 		return nil, err
 	}
 	// One family only: a dual-stack worker is one node, not two.
-	found, err := n.resolver.LookupNetIP(ctx, "ip4", host)
-	if err != nil || len(found) == 0 {
+	found, four := n.resolver.LookupNetIP(ctx, "ip4", host)
+	if four != nil || len(found) == 0 {
 		if found, err = n.resolver.LookupNetIP(ctx, "ip6", host); err != nil {
+			if four != nil && !unknown(four) {
+				return nil, four // that the other family has no address does not tell whether this one has
+			}
 			return nil, err
 		}
 	}
@@ -93,6 +96,12 @@ func (n *Names) lookup(ctx context.Context, hostPort string) ([]string, error) {
 	}
 	slices.Sort(addresses)
 	return slices.Compact(addresses), nil
+}
+
+// unknown tells whether a DNS server said that a name has no address.
+func unknown(err error) bool {
+	var said *net.DNSError
+	return errors.As(err, &said) && said.IsNotFound
 }
 
 // nodeName is the host's name where it stands for one worker, name/ip where it stands for several, and

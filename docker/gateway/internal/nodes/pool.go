@@ -34,7 +34,7 @@ type Pool struct {
 
 	mu       sync.Mutex
 	nodes    []*Node               // sorted by name
-	places   map[string]*placement // by canonical model: what some node holds, or somebody waits for
+	places   map[string]*placement // by canonical model: what some node holds, or would once it is started, or somebody waits for
 	queues   []*placement          // those that somebody waits for, the next to be served first
 	queued   int                   // who waits, in all
 	queuedOf map[string]int        // and of each key
