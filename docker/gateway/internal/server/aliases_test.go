@@ -1,18 +1,13 @@
 package server_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
-	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/eventually"
 	"ollamamax/gateway/internal/inference"
 	"ollamamax/gateway/internal/workertest"
@@ -153,72 +148,6 @@ func TestAVariantIsChosenByHeaderBySessionOrByShare(t *testing.T) {
 	}
 }
 
-func TestFallbacksAnswerWhereNoTargetCan(t *testing.T) {
-	big, small := workertest.Start(t, "big:latest"), workertest.Start(t, "small:latest")
-	g := start(t, []*workertest.Worker{big, small})
-	g.put(t, "chat", `{"targets":[{"model":"big"}],"fallbacks":["nowhere","small"]}`)
-	g.put(t, "big", `{"fallbacks":["small"]}`)
-	answered := func(model string) string {
-		response := g.do(t, "POST", "/api/generate", `{"model":"`+model+`"}`)
-		return fmt.Sprint(response.StatusCode, " ", response.Header.Get("X-Ollamamax-Model"))
-	}
-	for _, name := range []string{"chat", "big"} {
-		if got := answered(name); got != "200 big:latest" {
-			t.Errorf("%s: %s", name, got)
-		}
-	}
-	big.Stop()
-	eventually.True(t, "the worker is known to be down", func() bool { return len(g.pool.Healthy()) == 1 })
-	for _, name := range []string{"chat", "big"} {
-		if got := answered(name); got != "200 small:latest" {
-			t.Errorf("%s without its worker: %s", name, got)
-		}
-	}
-	big.Restart(t)
-	eventually.True(t, "the worker is back", func() bool { return answered("chat") == "200 big:latest" })
-	big.Fail(workertest.Broken)
-	eventually.True(t, "where the model keeps failing, the fallback answers", func() bool { return answered("big") == "200 small:latest" })
-}
-
-func TestUnderLoadNoRequestFailsWhereAFallbackTakesOverFromAWorkerThatDies(t *testing.T) {
-	big, small := workertest.Start(t, "big:latest"), workertest.Start(t, "small:latest")
-	// The gateway learns of it from its requests alone.
-	g := start(t, []*workertest.Worker{big, small}, func(c *config.Config) { c.Workers.HealthInterval = time.Minute })
-	g.put(t, "chat", `{"targets":[{"model":"big"}],"fallbacks":["small"]}`)
-	ctx, stop := context.WithCancel(t.Context())
-	var wait sync.WaitGroup
-	var answered atomic.Int64
-	for i := range 8 {
-		wait.Go(func() {
-			for ctx.Err() == nil {
-				// Half of them are deterministic: they share what is being made.
-				began := time.Now()
-				status, text := g.ask(t, "POST", "/api/generate", fmt.Sprintf(`{"model":"chat","prompt":"x","stream":false,"options":{"temperature":%d}}`, i%2))
-				if status != 200 || !strings.Contains(text, `"done":true`) {
-					t.Errorf("%d %s", status, text)
-				}
-				if took := time.Since(began); took > 3*time.Second {
-					t.Errorf("one waited %v for the worker", took)
-				}
-				answered.Add(1)
-			}
-		})
-	}
-	goOn := func() {
-		before := answered.Load()
-		eventually.True(t, "requests go on", func() bool { return answered.Load() > before+100 })
-	}
-	goOn()
-	big.Fail(workertest.Reset) // so that a request under way at the end has answered nothing
-	big.Stop()
-	goOn()
-	stop()
-	wait.Wait()
-	if g.value(t, "ollamamax_alias_requests_total", "variant=small:latest", "code=200") == 0 {
-		t.Error("the fallback was never asked")
-	}
-}
-
 func TestAModelsOwnNameCanStandForItAndAnother(t *testing.T) {
 	worker := workertest.Start(t, "old:latest", "new:latest")
 	g := start(t, []*workertest.Worker{worker})
@@ -323,121 +252,5 @@ func TestTheRoutesOfAliases(t *testing.T) {
 	}
 	if status, _ := g.ask(t, "POST", "/api/generate", `{"model":"chat"}`); status != 200 { // any worker words it
 		t.Errorf("a deleted alias: %d", status)
-	}
-}
-
-func TestAnAnswerOfTheModelBeforeIsNeverGivenAfterAnAliasWasChanged(t *testing.T) {
-	worker := workertest.Start(t, "old:latest", "new:latest")
-	worker.SetDigest("one") // of both: the name alone tells them apart
-	g := start(t, []*workertest.Worker{worker})
-	g.put(t, "chat", `{"targets":[{"model":"old"}]}`)
-	const body = `{"model":"chat","prompt":"x","options":{"temperature":0},"stream":false}`
-	say := func() string {
-		response := g.do(t, "POST", "/api/generate", body)
-		return response.Header.Get("X-Ollamamax-Cache") + " " + response.Header.Get("X-Ollamamax-Model")
-	}
-	for _, want := range []string{"miss old:latest", "hit old:latest"} {
-		if got := say(); got != want {
-			t.Errorf("%s, not %s", got, want)
-		}
-	}
-	release := worker.Hold()
-	waiting := make(chan string, 1)
-	go func() {
-		response := g.with(t, "/api/generate", strings.Replace(body, "x", "y", 1), "Cache-Control", "no-store")
-		waiting <- response.Header.Get("X-Ollamamax-Model")
-	}()
-	eventually.True(t, "one is under way", func() bool { return len(worker.Seen()) == 2 })
-	g.put(t, "chat", `{"targets":[{"model":"new"}]}`)
-	release()
-	if model := <-waiting; model != "old:latest" {
-		t.Errorf("what was under way ended as %s", model)
-	}
-	for _, want := range []string{"miss new:latest", "hit new:latest"} {
-		if got := say(); got != want {
-			t.Errorf("%s, not %s", got, want)
-		}
-	}
-	g.put(t, "chat", `{"targets":[{"model":"old"}]}`)
-	if got := say(); got != "hit old:latest" {
-		t.Errorf("back again: %s", got)
-	}
-}
-
-func TestAModelIsInMemoryBeforeAnAliasStandsForIt(t *testing.T) {
-	worker := workertest.Start(t, "old:latest", "new:latest", "next:latest")
-	worker.Remember(1, 50*time.Millisecond)
-	g := start(t, []*workertest.Worker{worker})
-	for i, c := range []struct {
-		body  string
-		loads int
-	}{
-		{`{"targets":[{"model":"old"}]}`, 1},
-		{`{"targets":[{"model":"old"},{"model":"next","weight":0}]}`, 1}, // nothing that gets requests is new
-		{`{"targets":[{"model":"new"}],"preload":false}`, 1},
-		{`{"targets":[{"model":"next"}]}`, 2},
-	} {
-		g.put(t, "chat", c.body)
-		if worker.Loads() != c.loads {
-			t.Errorf("after %d changes %d models have been loaded, not %d", i+1, worker.Loads(), c.loads)
-		}
-	}
-	worker.Fail(workertest.Broken)
-	status, text := g.ask(t, "PUT", "/api/v1/models/aliases/chat", `{"targets":[{"model":"new"}]}`)
-	if status != 503 || !strings.Contains(text, "new could not be made resident, and the alias stays as it is: ") {
-		t.Errorf("a model that can't be loaded: %d %s", status, text)
-	}
-	if _, text := g.ask(t, "GET", "/api/v1/models/aliases/chat", ""); !strings.Contains(text, `"model":"next"`) {
-		t.Errorf("the alias stands for %s", text)
-	}
-}
-
-func TestUnderLoadNoRequestFailsAndNoneGetsTheOldModelAfterASwap(t *testing.T) {
-	workers := []*workertest.Worker{workertest.Start(t, "old:latest", "new:latest"), workertest.Start(t, "old:latest", "new:latest")}
-	g := start(t, workers)
-	g.put(t, "chat", `{"targets":[{"model":"old"}]}`)
-	var swapped atomic.Pointer[string] // what has answered since the last PUT, or nil while one is under way
-	model := "old:latest"
-	swapped.Store(&model)
-	ctx, stop := context.WithCancel(t.Context())
-	var wait sync.WaitGroup
-	var asked atomic.Int64
-	for i := range 8 {
-		wait.Go(func() {
-			for ctx.Err() == nil {
-				want := swapped.Load()
-				path, body := "/api/generate", fmt.Sprintf(`{"model":"chat","prompt":"%d"}`, i)
-				if i%2 == 0 {
-					path, body = "/v1/chat/completions", fmt.Sprintf(`{"model":"chat","stream":true,"temperature":0,"messages":[{"role":"user","content":"%d"}]}`, i)
-				}
-				if i%4 > 1 {
-					path += "?a=1"
-				}
-				response := g.do(t, "POST", path, body)
-				text, err := io.ReadAll(response.Body)
-				if response.StatusCode != 200 || err != nil || !strings.Contains(string(text), `"done":true`) {
-					t.Errorf("%d %s %v", response.StatusCode, text, err)
-				}
-				if got := response.Header.Get("X-Ollamamax-Model"); want != nil && want == swapped.Load() && got != *want {
-					t.Errorf("%s answered after the change to %s", got, *want)
-				}
-				asked.Add(1)
-			}
-		})
-	}
-	for i := range 20 {
-		model := [...]string{"new:latest", "old:latest"}[i%2]
-		swapped.Store(nil)
-		g.put(t, "chat", `{"targets":[{"model":"`+model+`"}]}`)
-		swapped.Store(&model)
-		before := asked.Load()
-		eventually.True(t, "requests go on", func() bool { return asked.Load() > before+40 })
-	}
-	stop()
-	wait.Wait()
-	for _, model := range []string{"old:latest", "new:latest"} {
-		if g.value(t, "ollamamax_alias_requests_total", "variant="+model, "code=200") == 0 {
-			t.Errorf("%s was never asked", model)
-		}
 	}
 }
