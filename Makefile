@@ -28,7 +28,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost preflight rehearse replay status logs smoke outputs: .venv/compiled
+down cost preflight status logs smoke outputs: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 

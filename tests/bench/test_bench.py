@@ -169,9 +169,8 @@ class FakeHub(BaseHTTPRequestHandler):
     sockets: ClassVar[list[socket.socket]] = []
 
     def do_GET(self) -> None:
-        self.sockets.append(
-            self.connection
-        )  # before its client can know: the first change may follow at once
+        # Before its client can know: the first change may follow at once.
+        self.sockets.append(self.connection)
         self.send_response(101)
         self.end_headers()
         with suppress(ConnectionResetError):  # by the one that has not read all
