@@ -77,7 +77,7 @@ scalers: .venv/compiled ## build what scales on it in rehearsals, once: Karpente
 check: setup ## formatters, linters, types, layers
 	@ops/check.sh
 
-rehearse: .venv/compiled control-plane scalers ## rehearse the stack on a real control plane; SCENARIO=file plays another day, FULL=1 with real durations
+rehearse: .venv/compiled ## rehearse the stack on a real control plane; SCENARIO=file plays another day, FULL=1 with real durations
 	@.venv/bin/python -m rehearsal --stack $(STACK) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(FULL),--full)
 
 replay: .venv/compiled ## score how workers scale, with and without prediction: TRACE=csv STARTUP=seconds OUT=json

@@ -17,13 +17,12 @@ from rehearsal.processes import RehearsalError
 from rehearsal.promises import promised
 from rehearsal.record import Finding, Record
 from rehearsal.scenario import Scenario, ScenarioError
-from rehearsal.stage import FULL, QUICK, Stage, running
+from rehearsal.stage import DEPLOYED, FULL, QUICK, Say, Stage, refuse_unfit, running
 from rehearsal.verdict import Row, Verdict
 from stacks import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ROOT / "rehearsal" / "scenarios"
-Say = player.Say
 
 
 def rehearse(stack: str, given: Scenario, stage: Stage, out: Path, say: Say) -> Record:
@@ -34,23 +33,31 @@ def rehearse(stack: str, given: Scenario, stage: Stage, out: Path, say: Say) -> 
     """
     _print("Stands in for the cloud's own:", stage.substitutions)
     _print("Shortened:" if stage.overlay else "Nothing is shortened.", stage.overlay)
-    stage.deploy()
-    say("the stack is up")
-    deployed = stage.deployed()
-    promise = promised(stage)
-    record = player.begin(stage, stack, given, promise, _versions(stage))
-    _note(record, deployed, say)
+    record, page = player.begin(stage, stack, given, _versions(stage)), out / f"{stack}.html"
     try:
-        player.play(stage, given, promise, record, say)
-        _note(record, stage.destroy(), say)
+        _rehearse(given, stage, record, say)
     except BaseException as error:
-        why = str(error) or type(error).__name__
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
         _note(record, Verdict("–", "The rehearsal comes to its end", (why,)), say)
+        say(f"what was found until then: {page.resolve()}")
         raise
     finally:
         record.save(out / f"{stack}.json")
-        (out / f"{stack}.html").write_text(report.html(record))
+        page.write_text(report.html(record))
     return record
+
+
+def _rehearse(given: Scenario, stage: Stage, record: Record, say: Say) -> None:
+    """Deploy the stack, play and destroy it; where it does not come up, nothing is played."""
+    try:
+        stage.deploy()
+    except RehearsalError as error:
+        _note(record, Verdict(*DEPLOYED, (str(error),)), say)
+        return
+    say("the stack is up")
+    _note(record, stage.deployed(), say)
+    player.play(stage, given, promised(stage), record, say)
+    _note(record, stage.destroy(), say)
 
 
 def main(
@@ -73,18 +80,24 @@ def main(
         signal.signal(stop, signal.default_int_handler)
     file = file or SCENARIOS / ("full.yaml" if full else "quick.yaml")
     try:
-        given = scenario.read(file, stacks.read(ROOT / "stacks" / f"Pulumi.{stack}.yaml", stack))
-        out.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"ollamamax-rehearsal-{stack}-"))
-        with running(folder, stack, FULL if full else QUICK, say) as stage:
-            record = rehearse(stack, given, stage, out, say)
+        settings = stacks.read(ROOT / "stacks" / f"Pulumi.{stack}.yaml", stack)
+        refuse_unfit(stack, settings)
+        given = scenario.read(file, settings)
     except (ScenarioError, SettingsError, RehearsalError) as error:
         sys.exit(f"error: {error}")
+    out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"ollamamax-rehearsal-{stack}-"))
+    logs = f"the logs of all that ran are in {folder}"
+    try:
+        with running(folder, stack, FULL if full else QUICK, say) as stage:
+            record = rehearse(stack, given, stage, out, say)
+    except (SettingsError, RehearsalError) as error:
+        sys.exit(f"error: {error}\n{logs}")
     except KeyboardInterrupt:
-        sys.exit(f"error: interrupted; what was found until then is in {out.resolve()}")
+        sys.exit(f"error: interrupted; {logs}")
     page = (out / f"{stack}.html").resolve()
     if not record.passed:
-        say(f"FAILED: {page}; the logs of all that ran are in {folder}")
+        say(f"FAILED: {page}; {logs}")
         sys.exit(1)
     shutil.rmtree(folder)
     say(f"passed: {page}")

@@ -35,10 +35,10 @@ class Bounds(Part):
 class Expected(Part):
     """What assertions compare with."""
 
-    workloads: Mapping[str, Bounds]
-    consolidate_after_s: Mapping[str, float]
+    workloads: Mapping[str, Bounds] = {}
+    consolidate_after_s: Mapping[str, float] = {}
     """Node pool → how long its nodes stay after they have become idle, seconds."""
-    cost_most_hour: float
+    cost_most_hour: float = 0.0
     """US dollars an hour of all nodes, as ``make cost`` reckons them at the most."""
 
 
@@ -131,7 +131,8 @@ class Record(BaseModel):
     overlay: Sequence[Row]
     """Shortened durations."""
     simulated: Sequence[str]
-    expected: Expected
+    expected: Expected = Expected()
+    """Known once the stack stands."""
     samples: list[Sample] = []
     events: list[Event] = []
     findings: list[Finding] = []

@@ -25,9 +25,16 @@ from rehearsal.stage.scaling import Scaling
 from rehearsal.stage.substitutions import ROWS, is_broken, never_ready
 from rehearsal.stage.volumes import Volumes
 from rehearsal.verdict import Row, Verdict
+from stacks import Settings
 
-__all__ = ["FULL", "QUICK", "Change", "Overlay", "Part", "Sample", "Stage", "Usage", "running"]
+__all__ = [
+    "DEPLOYED", "FULL", "QUICK", "Change", "Overlay", "Part", "Sample", "Say", "Stage", "Usage",
+    "refuse_unfit", "running",
+]  # fmt: skip
 
+DEPLOYED = "a", "Everything is admitted, scheduled and ready, and fits together"
+GONE = "f", "Nothing is left, in the cluster or the simulated cloud"
+"""Letters and claims of what is asserted of a stack as a whole."""
 Part = Literal["autoscaler", "keda", "prometheus"]
 """What a scenario may kill."""
 Say = Callable[[str], None]
@@ -51,22 +58,15 @@ class Stage:
         overlay: durations that are shortened; empty in a full run.
         prometheus: for queries.
         cloud: folder of the simulated cloud.
-        node_start_s, pod_start_s: how long a new node, and a worker's pod on it, take to be ready.
     """
 
     def __init__(self, plane: ControlPlane, stack: str, overlay: Overlay, address: str) -> None:
         """Describe the stage; `stand` brings it up."""
         self._overlay, self._engine = overlay, Engine(stack, plane.folder, plane.kubeconfig)
         self.plane, self.settings = plane, self._engine.write(overlay.apply)
-        if self.settings.target != "aws" or not self.settings.gpu_pools:
-            raise RehearsalError(f"stack {stack} has no GPU pools on AWS: there is nothing to rehearse")
-        if by_hand := [pool.name for pool in self.settings.gpu_pools if pool.management != "karpenter"]:
-            raise RehearsalError(
-                f"pools {', '.join(by_hand)} are node groups: only Karpenter's are rehearsed"
-            )
+        refuse_unfit(stack, self.settings)
         self.namespace, self.substitutions = self.settings.kubernetes.namespace, ROWS
         self.overlay: tuple[Row, ...] = tuple(overlay.rows(given(stack)))
-        self.node_start_s, self.pod_start_s = overlay.node_start_s, overlay.pod_start_s
         self.cloud = self._engine.cloud
         self.traffic_port, forecasts = free_ports(2)
         hosts = plane.folder / "hosts"
@@ -123,7 +123,7 @@ class Stage:
         with contextlib.suppress(RehearsalError):
             self.plane.processes.wait("not settled", settled, SETTLE_S)
         self.check()
-        return Verdict("a", "everything is admitted, scheduled and ready, and fits together", tuple(problems))
+        return Verdict(*DEPLOYED, tuple(problems))
 
     def destroy(self) -> Verdict:
         """Take the stack down, and assert that nothing is left of it."""
@@ -131,8 +131,11 @@ class Stage:
         def free(settings: dict[str, object]) -> None:
             settings["policy"] = {"allowReplace": ["*"]}
 
-        self.deploy(free)  # what is protected is given free first, as docs/aws.md says
-        self._engine.run("destroy", "--yes", within_s=DESTROY_S)
+        try:
+            self.deploy(free)  # what is protected is given free first, as docs/aws.md says
+            self._engine.run("destroy", "--yes", within_s=DESTROY_S)
+        except RehearsalError as error:
+            return Verdict(*GONE, (str(error),))
         for name in ("prometheus", "autoscaler"):
             if self.plane.processes.runs(name):
                 self.plane.processes.kill(name)
@@ -150,7 +153,7 @@ class Stage:
         with contextlib.suppress(RehearsalError):
             self.plane.processes.wait("not gone", gone, SETTLE_S)
         self.check()
-        return Verdict("f", "nothing is left, in the cluster or the simulated cloud", tuple(problems))
+        return Verdict(*GONE, tuple(problems))
 
     def check(self) -> None:
         """Raise RehearsalError if something of the stage has ended by itself."""
@@ -196,6 +199,14 @@ class Stage:
     def _wait_until_broken(self, service: str, broken: bool) -> None:
         about = f"new pods of {service} were not made otherwise"
         self.plane.processes.wait(about, lambda: is_broken(self.plane, service) is broken, HEEDED_S)
+
+
+def refuse_unfit(stack: str, settings: Settings) -> None:
+    """Raise RehearsalError where a stack has nothing that could be rehearsed."""
+    if settings.target != "aws" or not settings.gpu_pools:
+        raise RehearsalError(f"stack {stack} has no GPU pools on AWS: there is nothing to rehearse")
+    if by_hand := [pool.name for pool in settings.gpu_pools if pool.management != "karpenter"]:
+        raise RehearsalError(f"pools {', '.join(by_hand)} are node groups: only Karpenter's are rehearsed")
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ NEVER_READY = "rehearsal.ollamamax.io/never-ready"
 METRICS_PATH = "metrics.k8s.io/resource-metrics-path"
 """Annotation of a node: where metrics-server finds what its pods use."""
 
-ROWS = (
+ROWS: tuple[Row, ...] = (
     Row(
         "nodes of GPU pools",
         "NodeClass of eks.amazonaws.com, which a NodePool names",

@@ -1,6 +1,6 @@
 """A stage on which nothing runs: a cluster in memory that has at once what it is told to have."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ from kubernetes.client import ApiException
 import stacks
 from rehearsal.controlplane import ControlPlane
 from rehearsal.processes import RehearsalError
-from rehearsal.stage import Change, Part, Sample, Usage
+from rehearsal.stage import Change, Part, Sample, Stage, Usage
+from rehearsal.stage.prometheus import Prometheus
 from rehearsal.verdict import Row, Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,8 @@ class Plane(ControlPlane):
 
     def request(self, method: str, path: str, body: object = None, content_type: str = "") -> Any:
         """Answer what the recorder and the player ask."""
+        if path == "/version":
+            return {"gitVersion": "v0.0.0"}
         if method == "get":
             return {"items": self._items(path.rpartition("/")[2])}
         if method == "delete":
@@ -104,38 +107,41 @@ def made_pod(name: str, workload: str, node: str, version: str) -> dict[str, Any
     }
 
 
-class Answers:
-    """A Prometheus that says one thing."""
+class Answers(Prometheus):
+    """A Prometheus that says one thing, or does not answer."""
 
     def __init__(self) -> None:
         self.value: float | None = 0.0
+        self.is_away = False
 
     def query(self, promql: str) -> list[Sample]:
         """Return it."""
+        if self.is_away:
+            raise RehearsalError("Prometheus does not answer")
         return [] if self.value is None else [Sample({}, self.value, 0.0)]
 
 
-class FakeStage:
+class FakeStage(Stage):
     """A stage; what is done to it is noted."""
 
     def __init__(self, port: int) -> None:
         self.cluster = Plane()
-        self.plane: ControlPlane = self.cluster
+        self.plane = self.cluster
         self.settings = stacks.read(ROOT / "stacks" / "Pulumi.prod.yaml", "prod")
         self.namespace = NAMESPACE
         self.traffic_port = port
-        self.substitutions: Sequence[Row] = [Row("nodes", "EKS's", "none", "nothing runs")]
-        self.overlay: Sequence[Row] = []
-        self.answers = Answers()
-        self.prometheus = self.answers
-        self.node_start_s = self.pod_start_s = 0.0
+        self.substitutions = (Row("nodes", "EKS's", "none", "nothing runs"),)
+        self.overlay = ()
+        self.prometheus = self.answers = Answers()
         self.done: list[str] = []
+        self.ended = ""
+        """What has ended by itself."""
         self.refuses = ""
         """The version that does not become ready."""
 
-    def deploy(self, change: Change = lambda settings: None) -> None:
+    def deploy(self, change: Change = lambda settings: None, within_s: float | None = None) -> None:
         """Have the gateways of the version that the change makes."""
-        given: dict[str, Any] = {}
+        given: dict[str, Any] = {"gateway": {"keyRefreshIntervalS": 10}}
         change(given)
         version = str(given["gateway"]["keyRefreshIntervalS"])
         self.done.append(f"deploy {version}")
@@ -150,6 +156,11 @@ class FakeStage:
     def destroy(self) -> Verdict:
         """Nor is anything left of it."""
         return Verdict("f", "Nothing is left")
+
+    def check(self) -> None:
+        """Raise for what has ended."""
+        if self.ended:
+            raise RehearsalError(f"{self.ended} ended with 1")
 
     def use(self, usage: Mapping[str, Usage]) -> None:
         """Note who uses how much CPU."""

@@ -169,7 +169,7 @@ def test_a_wrong_setting_is_found(
         path, body = mutant.patch
         stage.plane.request("patch", path, body, MERGE)
     given = scenario.read(file, promise.settings)
-    record = player.begin(stage, STACK, given, promise, {})
+    record = player.begin(stage, STACK, given, {})
     player.play(stage, given, promise, record, print)
     found = record.findings[-1]
     assert found.name == CLAIMS[mutant.claim].sentence
