@@ -1,7 +1,8 @@
 """The player: does what a scenario says, step by step, and looks whether what it expects comes true."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,15 +13,15 @@ from rehearsal.assertions import CLAIMS
 from rehearsal.processes import RehearsalError
 from rehearsal.promises import Promise
 from rehearsal.record import Finding, Record
-from rehearsal.recorder import CAPACITY, GATEWAY, HASH, NAME, POOL, ZONE, Recorder, is_ready
+from rehearsal.recorder import CAPACITY, GATEWAY, HASH, NAME, ZONE, Recorder, is_ready
 from rehearsal.scenario import Expect, Load, LoseSpot, LoseZone, Rollout, Scenario, Step, Wait, Within
-from rehearsal.stage import Change, Stage
+from rehearsal.stage import Change, Say, Stage
+from rehearsal.stage.inventory import POOL
 from rehearsal.traffic import Model, served
 
 LOOK_S = 1.0
 GATE_LOOKS = 4
 """How often a gate looks while it watches."""
-Say = Callable[[str], None]
 SIMULATED = (
     "Nodes, pods, and what pods use: KWOK plays the kubelets. How long nodes and workers take to start is "
     "set, not measured.",
@@ -110,10 +111,12 @@ class Player:
         self.say(f"{at:4.0f} s  {'ok' if passed else 'FAILED'}  {claim.letter}. {claim.sentence}: {text}")
 
     def _pass(self, seconds: float) -> None:
-        """Let time pass; who was given notice ends when it is over."""
+        """Let time pass, while all that plays runs; who was given notice ends when it is over."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, LOOK_S))
+            self.stage.check()
+            self.recorder.check()
             for over in [one for one in self._notices if one[0] <= self.recorder.now()]:
                 self._notices.remove(over)
                 losses.end(self.stage.plane, over[1] & self.recorder.see().nodes.keys())
@@ -168,9 +171,9 @@ class Player:
         now = self._gateway_hashes()
         if not reason:
             self._version += 1
-            outcome = "kept" if not now & good else "not everywhere"
+            outcome = "kept" if now and not now & good else "not everywhere"
         else:
-            outcome = "taken back" if now == good else "not taken back"
+            outcome = "taken back" if now and now == good else "not taken back"
         answered, failed = (now - then for now, then in zip(self.model.requests(), before, strict=True))
         lost = 100 * failed / max(answered + failed, 1)
         text = f"{outcome} after {self.recorder.now() - began:.0f} s, {lost:.2f} % of requests failed"
@@ -183,20 +186,19 @@ class Player:
         return frozenset(about[HASH] for about in labels if about.get(NAME) == GATEWAY)
 
     def _failed_percent(self, query: str) -> float | None:
-        found = self.stage.prometheus.query(query)
-        return found[0].value if found else None
+        with contextlib.suppress(RehearsalError):  # a scenario may have killed it
+            if found := self.stage.prometheus.query(query):
+                return found[0].value
+        return None
 
 
-def begin(
-    stage: Stage, stack: str, scenario: Scenario, promise: Promise, versions: Mapping[str, str]
-) -> Record:
+def begin(stage: Stage, stack: str, scenario: Scenario, versions: Mapping[str, str]) -> Record:
     """Return the record of a rehearsal in which nothing has happened yet.
 
     Args:
         stage: where it is played.
         stack: what the stack is called.
         scenario: what is played.
-        promise: what the stack is to keep to: its own, or that of one that it should be like.
         versions: what runs.
     """
     return Record(
@@ -208,12 +210,20 @@ def begin(
         substitutions=stage.substitutions,
         overlay=stage.overlay,
         simulated=SIMULATED,
-        expected=promise.expected,
     )
 
 
 def play(stage: Stage, scenario: Scenario, promise: Promise, record: Record, say: Say) -> None:
-    """Play a scenario on a stage on which the stack stands, and record all of it."""
+    """Play a scenario on a stage on which the stack stands, and record all of it.
+
+    Args:
+        stage: where it is played.
+        scenario: what is played.
+        promise: what the stack is to keep to: its own, or that of one that it should be like.
+        record: what gets all of it.
+        say: tells how far it is.
+    """
+    record.expected = promise.expected
     model = Model(promise.pools, scenario.traffic)
     Player(stage, model, Recorder(stage, promise.settings, model, record), say).play(scenario)
 

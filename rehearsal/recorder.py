@@ -11,11 +11,12 @@ from typing import Any
 from rehearsal.asking import Truth, asked
 from rehearsal.record import GENERAL, Bounds, Count, Event, EventKind, Nodes, Record, Sample
 from rehearsal.stage import Part, Stage, Usage
+from rehearsal.stage.inventory import POOL
 from rehearsal.traffic import Model
 from stacks import Settings, node_hour
 
 EVERY_S = 1.0
-POOL, CAPACITY = "ollamamax.io/pool", "karpenter.sh/capacity-type"
+CAPACITY = "karpenter.sh/capacity-type"
 ZONE, KIND = "topology.kubernetes.io/zone", "node.kubernetes.io/instance-type"
 ON_DEMAND = "on-demand"
 NAME, HASH = "app.kubernetes.io/name", "pod-template-hash"
@@ -50,6 +51,7 @@ class Recorder:
         self._blind: dict[str, int] = {}
         self._used: dict[str, Usage] = {}
         self._requests = (0.0, 0.0)
+        self._failure: BaseException | None = None
         self._triggers = {
             one["metadata"]["name"]: one["spec"]["triggers"]
             for one in self._items("keda.sh/v1alpha1", "scaledobjects")
@@ -65,8 +67,8 @@ class Recorder:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Look every second, until the end of the block; what fails in it is raised there."""
-        end, failures = threading.Event(), list[BaseException]()
+        """Look every second, until the end of the block; what fails in it is raised there at the latest."""
+        end = threading.Event()
         self.look()
 
         def go_on() -> None:
@@ -74,7 +76,7 @@ class Recorder:
                 while not end.wait(EVERY_S):
                     self.look()
             except BaseException as error:
-                failures.append(error)
+                self._failure = error
 
         thread = threading.Thread(target=go_on, name="recorder")
         thread.start()
@@ -83,8 +85,12 @@ class Recorder:
         finally:
             end.set()
             thread.join()
-        if failures:
-            raise failures[0]
+        self.check()
+
+    def check(self) -> None:
+        """Raise what has ended the looking."""
+        if self._failure:
+            raise self._failure
 
     def look(self) -> None:
         """Look once."""

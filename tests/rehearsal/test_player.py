@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 from socket import create_server
-from typing import cast
 
 import pytest
 
 from rehearsal import player, recorder, scenario
+from rehearsal.processes import RehearsalError
 from rehearsal.promises import promised
 from rehearsal.record import Record
-from rehearsal.stage import Stage
 from tests.rehearsal.fake_stage import FakeStage
 
 Then = Callable[[FakeStage, str], None]
@@ -30,10 +29,8 @@ def played(stage: FakeStage, folder: Path, steps: str, then: Then = lambda stage
     file = folder / "scenario.yaml"
     file.write_text(f"title: A test\nsteps:\n{steps}")
     given = scenario.read(file, stage.settings)
-    stands = cast(Stage, stage)
-    promise = promised(stands)
-    record = player.begin(stands, "prod", given, promise, {})
-    player.play(stands, given, promise, record, lambda said: then(stage, said))
+    record = player.begin(stage, "prod", given, {})
+    player.play(stage, given, promised(stage), record, lambda said: then(stage, said))
     return record
 
 
@@ -135,9 +132,41 @@ def test_parts_are_killed_and_started(stage: FakeStage, tmp_path: Path) -> None:
     assert stage.done == ["kill keda", "start keda"]
 
 
-def test_a_recorder_that_fails_fails_the_rehearsal(stage: FakeStage, tmp_path: Path) -> None:
+def test_a_version_is_taken_back_where_nobody_can_be_asked(stage: FakeStage, tmp_path: Path) -> None:
+    stage.cluster.roll("10")
+    stage.answers.is_away = True
+    steps = "  - rollout: {watchS: 1}\n  - expect: {takenBack: {}}\n"
+    record = played(stage, tmp_path, steps)
+    assert stage.done == ["deploy 11", "deploy 10"]
+    assert record.passed
+    assert "no request was measured in 1 s" in record.findings[0].text
+
+
+def test_a_version_of_which_no_gateway_is_ready_is_not_kept(stage: FakeStage, tmp_path: Path) -> None:
+    def none_ready(stage: FakeStage, said: str) -> None:
+        stage.cluster.wanted["gateway"] = 0
+
+    record = played(stage, tmp_path, "  - rollout: {watchS: 1}\n  - expect: {rolledOut: {}}\n", none_ready)
+    assert not record.passed
+    assert "not everywhere" in record.findings[0].text
+
+
+LONG = "  - kill: keda\n  - wait: {forS: 60}\n"
+
+
+@pytest.mark.timeout(30)
+def test_a_recorder_that_fails_ends_the_rehearsal(stage: FakeStage, tmp_path: Path) -> None:
     def breaks(stage: FakeStage, said: str) -> None:
         stage.cluster.pods["broken"] = {}
 
     with pytest.raises(KeyError):
-        played(stage, tmp_path, "  - kill: keda\n  - wait: {forS: 1}\n", breaks)
+        played(stage, tmp_path, LONG, breaks)
+
+
+@pytest.mark.timeout(30)
+def test_a_part_that_ends_by_itself_ends_the_rehearsal(stage: FakeStage, tmp_path: Path) -> None:
+    def ends(stage: FakeStage, said: str) -> None:
+        stage.ended = "karpenter"
+
+    with pytest.raises(RehearsalError, match="karpenter ended with 1"):
+        played(stage, tmp_path, LONG, ends)
