@@ -37,11 +37,7 @@ import (
 // discover returns what knows where the workers are.
 func discover(settings config.Workers, log *slog.Logger) (discovery.Source, error) {
 	if settings.Discovery == "dns" {
-		empty := map[string]bool{}
-		for _, limit := range settings.Limits {
-			empty[limit.Host] = limit.ColdStart > 0
-		}
-		return discovery.NewNames(settings.Hosts, empty, settings.ResolveInterval, net.DefaultResolver, log), nil
+		return discovery.NewNames(settings, net.DefaultResolver, log), nil
 	}
 	cluster, err := discovery.InCluster()
 	if err != nil {

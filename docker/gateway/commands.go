@@ -230,7 +230,7 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 		{Missing: "keys have not been read from the database yet", Holds: g.keys.Loaded},
 		{Missing: "what workers are told has not been read from the database yet", Holds: g.fleet.Loaded},
 		{Missing: "model aliases have not been read from the database yet", Holds: g.aliases.Loaded},
-		{Missing: "no worker is healthy", Holds: func() bool { return g.pool.Sleeps() || len(g.pool.Healthy()) > 0 }},
+		{Missing: "no worker is healthy", Holds: g.pool.Ready},
 		{Missing: "the gateway is draining", Holds: func() bool { return !g.server.Draining() }},
 	})
 	adminDone := make(chan error, 1)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"ollamamax/gateway/internal/config"
 )
 
 // Resolver looks up the addresses of a host name.
@@ -18,17 +20,21 @@ type Resolver interface {
 
 // Names finds workers by name: each of a name's addresses is one.
 type Names struct {
-	hosts    []string
+	hosts    []string        // as name:port
 	empty    map[string]bool // hosts that may have no worker
 	interval time.Duration
 	resolver Resolver
 	log      *slog.Logger
 }
 
-// NewNames returns a source that looks every host, as name:port, up in each interval. Those that may be empty have no
-// worker once their name has no address.
-func NewNames(hosts []string, empty map[string]bool, interval time.Duration, resolver Resolver, log *slog.Logger) *Names {
-	return &Names{hosts: hosts, empty: empty, interval: interval, resolver: resolver, log: log}
+// NewNames returns a source that looks every host up in each interval. One whose workers are started when they are
+// asked for has none once its name has no address.
+func NewNames(settings config.Workers, resolver Resolver, log *slog.Logger) *Names {
+	n := &Names{hosts: settings.Hosts, empty: map[string]bool{}, interval: settings.ResolveInterval, resolver: resolver, log: log}
+	for _, limit := range settings.Limits {
+		n.empty[limit.Host] = limit.ColdStart > 0
+	}
+	return n
 }
 
 // Run implements Source.

@@ -83,6 +83,9 @@ func NewPool(settings config.Workers, m *metrics.Metrics, log *slog.Logger, sour
 // Sleeps tells whether there may be no worker until one is asked for.
 func (p *Pool) Sleeps() bool { return p.sleeps }
 
+// Ready tells whether requests find a worker: one that is there, or comes once it is asked for.
+func (p *Pool) Ready() bool { return p.sleeps || len(p.Healthy()) > 0 }
+
 // now is the time on the pool's own clock, which only goes forward.
 func (p *Pool) now() time.Duration { return time.Since(p.started) }
 

@@ -61,7 +61,7 @@ func startWith(t testing.TB, resolver discovery.Resolver, change func(*config.Wo
 	settings.WaitForNode = 200 * time.Millisecond
 	change(&settings)
 	log := slog.New(slog.DiscardHandler)
-	source := discovery.NewNames(settings.Hosts, nil, settings.ResolveInterval, resolver, log)
+	source := discovery.NewNames(settings, resolver, log)
 	pool := nodes.NewPool(settings, metrics.New("test"), log, source, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -69,7 +69,7 @@ func asleep(t *testing.T, change func(*config.Workers)) *sleeping {
 	}
 	m := metrics.New("test")
 	log := slog.New(slog.DiscardHandler)
-	source := discovery.NewNames(settings.Hosts, map[string]bool{sleeper: true}, settings.ResolveInterval, either{dns}, log)
+	source := discovery.NewNames(settings, either{dns}, log)
 	pool := nodes.NewPool(settings, m, log, source, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -95,6 +95,21 @@ func (e either) LookupNetIP(ctx context.Context, network, host string) ([]netip.
 
 // halfError is an error of a DNS server that still says, truly, that a name has no address of IPv6.
 type halfError struct{ error }
+
+func TestAGatewayIsReadyWithoutAWorkerOnlyWhereOneComesOnceItIsAskedFor(t *testing.T) {
+	for _, coldStart := range []time.Duration{0, time.Minute} {
+		settings := config.Default().Workers
+		settings.Limits = []config.Limit{{Host: "sleeper:1", Preload: []string{"large"}, ColdStart: coldStart}}
+		log := slog.New(slog.DiscardHandler)
+		pool := nodes.NewPool(settings, metrics.New("test"), log, discovery.NewNames(settings, &names{}, log), nil)
+		if ready := pool.Ready(); ready != (coldStart > 0) {
+			t.Errorf("with a cold start of %s: %v", coldStart, ready)
+		}
+	}
+	if s := asleep(t, func(w *config.Workers) { w.Limits[1].ColdStart = 0 }); !s.Ready() {
+		t.Error("it has a worker, and is not ready")
+	}
+}
 
 func TestARequestForAModelWithoutAWorkerWaitsUntilOneIsStarted(t *testing.T) {
 	s := asleep(t, func(w *config.Workers) { w.WaitForNode = time.Millisecond })

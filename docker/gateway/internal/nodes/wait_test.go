@@ -280,7 +280,7 @@ func measured(t *testing.T, maxWait time.Duration) (*nodes.Pool, *metrics.Metric
 	settings.Hosts, settings.Slots, settings.Queue.MaxWait = []string{workertest.Start(t, "tiny:latest").Address}, 1, maxWait
 	m := metrics.New("test")
 	log := slog.New(slog.DiscardHandler)
-	pool := nodes.NewPool(settings, m, log, discovery.NewNames(settings.Hosts, nil, time.Second, net.DefaultResolver, log), nil)
+	pool := nodes.NewPool(settings, m, log, discovery.NewNames(settings, net.DefaultResolver, log), nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); pool.Run(ctx) }()

@@ -74,7 +74,7 @@ func start(t *testing.T, workers []*workertest.Worker, change func(*config.Worke
 	change(settings)
 	log, m := slog.New(slog.DiscardHandler), metrics.New("test")
 	var r *residency.Residency
-	pool := nodes.NewPool(*settings, m, log, discovery.NewNames(settings.Hosts, nil, time.Minute, net.DefaultResolver, log), func() { r.Wake() })
+	pool := nodes.NewPool(*settings, m, log, discovery.NewNames(*settings, net.DefaultResolver, log), func() { r.Wake() })
 	d := &database{pinned: map[string][]string{}}
 	r = residency.New(cfg, pool, proxy.New(pool, log, time.Minute), d, m, log, residency.Told{
 		Pulled: func() {}, Pinned: func(context.Context) { pool.SetPinned(d.read()) },

@@ -216,7 +216,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 
 	g := &gateway{metrics: metrics.New("test"), log: &lockedBuffer{}, stopped: make(chan error, 1), keys: &keySource{}, aliases: &aliasSource{records: map[string]models.Record{}}}
 	log := slog.New(slog.NewJSONHandler(g.log, nil))
-	source := discovery.NewNames(cfg.Workers.Hosts, nil, cfg.Workers.ResolveInterval, names, log)
+	source := discovery.NewNames(cfg.Workers, names, log)
 	var loads *residency.Residency
 	g.pool = nodes.NewPool(cfg.Workers, g.metrics, log, source, func() {
 		g.answers.Changed()
