@@ -97,6 +97,16 @@ def test_traffic_down_is_false_where_replicas_go_before_the_window_is_over() -> 
     assert found == Answer("false", "worker-chat fell after 6 s, its window is 20 s")
 
 
+@pytest.mark.parametrize(("goes_to", "state"), [(36, "not yet"), (35, "false")])
+def test_traffic_down_may_go_at_once_to_what_was_asked_for_all_through_the_window_before(
+    goes_to: int, state: str
+) -> None:
+    held = [sample(at, count(50, asked=asked), nodes(50)) for at, asked in ((-15, 20), (-5, 38), (9, 36))]
+    samples = [*held, sample(13, count(goes_to), nodes(50)), sample(31, count(3), nodes(50))]
+    found = asked("scale_down", record(samples), DOWN)
+    assert (found.state, "fell after 3 s" in found.text) == (state, state == "false")
+
+
 def test_traffic_down_is_false_where_a_count_turns_round() -> None:
     counts = ((9, 50), (31, 20), (36, 21), (41, 3))
     found = asked("scale_down", record([sample(at, count(ready), nodes(50)) for at, ready in counts]), DOWN)
