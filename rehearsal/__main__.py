@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 
 import stacks
-from rehearsal import player, programs, report, scenario
+from rehearsal import player, programs, reading, report
 from rehearsal.processes import RehearsalError
 from rehearsal.promises import promised
+from rehearsal.reading import ScenarioError
 from rehearsal.record import Finding, Record
-from rehearsal.scenario import Scenario, ScenarioError
+from rehearsal.scenario import Scenario
 from rehearsal.stage import DEPLOYED, FULL, QUICK, Say, Stage, refuse_unfit, running
 from rehearsal.verdict import Row, Verdict
 from stacks import SettingsError
@@ -82,7 +83,7 @@ def main(
     try:
         settings = stacks.read(ROOT / "stacks" / f"Pulumi.{stack}.yaml", stack)
         refuse_unfit(stack, settings)
-        given = scenario.read(file, settings)
+        given = reading.read(file, settings)
     except (ScenarioError, SettingsError, RehearsalError) as error:
         sys.exit(f"error: {error}")
     out.mkdir(parents=True, exist_ok=True)

@@ -57,6 +57,8 @@ class Player:
 
     def _do(self, step: Step) -> None:
         kind, given = step.given
+        if step.name:
+            self._named[step.name] = self.recorder.now()
         if isinstance(given, Expect):
             self._expect(given)
             return
@@ -64,8 +66,6 @@ class Player:
             self._pass(given.for_s)
             return
         self._acted = self.recorder.now()
-        if step.name:
-            self._named[step.name] = self._acted
         text = step.name or _words(kind, given)
         self.say(f"{self._acted:4.0f} s  {text}")
         self.recorder.note("step", text)

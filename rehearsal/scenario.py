@@ -1,25 +1,17 @@
 """Scenarios: what is played on a rehearsed stack, step by step, and what is asserted of it.
 
-A file is YAML, checked as strictly as a stack's: docs/rehearsal.md explains it for those who write one.
+docs/rehearsal.md explains it for those who write one.
 """
 
-import json
-from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from rehearsal.stage import Part
-from stacks import Settings
 from stacks.block import Block, Label, Percent, Seconds
-from stacks.loading import SettingsError, describe, document, listed
 
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 AtLeast0 = Annotated[int, Field(ge=0, le=86_400)]
-
-
-class ScenarioError(Exception):
-    """The file is no scenario for the stack; the message holds one line a problem."""
 
 
 class Traffic(Block):
@@ -232,57 +224,6 @@ class Scenario(Block):
     """What requests mean to those who serve them."""
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
     """What happens, one after the other."""
-
-
-def read(file: Path, settings: Settings) -> Scenario:
-    """Return the scenario in a file, for a stack with ``settings``.
-
-    Raises:
-        ScenarioError: naming every unknown key and bad value, or why the file cannot be read.
-    """
-    try:
-        found = document(file)
-        # JSON mode: a list is a tuple, while "5" is still no number.
-        scenario = Scenario.model_validate_json(json.dumps(found), by_alias=True, by_name=False)
-    except SettingsError as error:
-        raise ScenarioError(str(error)) from error
-    except ValidationError as error:
-        raise ScenarioError(f"{file}: the scenario has {listed(describe(error, Scenario))}") from error
-    if problems := _unfit(scenario, settings):
-        raise ScenarioError(f"{file}: the scenario does not fit the stack, it has {listed(problems)}")
-    return scenario
-
-
-def _unfit(scenario: Scenario, settings: Settings) -> list[str]:
-    """Return what in a scenario the stack does not have, and what follows no step."""
-    pools, zones = [pool.name for pool in settings.gpu_pools], settings.aws.zones if settings.aws else ()
-    problems, names, acted = [], set[str](), False
-    for index, step in enumerate(scenario.steps):
-        kind, given = step.given
-        if isinstance(given, Load):
-            problems += [
-                f"steps.{index}.load.pools.{place}: the stack has no pool {pool}, it has {', '.join(pools)}"
-                for place, pool in enumerate(given.pools)
-                if pool not in pools
-            ]
-        if isinstance(given, LoseZone) and given.zone > len(zones):
-            key = "loseZone" if kind == "lose_zone" else "returnZone"
-            problems.append(
-                f"steps.{index}.{key}.zone: {given.zone} is more than the stack's {len(zones)} zones"
-            )
-        if isinstance(given, Expect):
-            if given.since and given.since not in names:
-                known = ", ".join(sorted(names)) or "none has a name"
-                problems.append(
-                    f"steps.{index}.expect.since: no step before it is named {given.since}: {known}"
-                )
-            elif not acted:
-                problems.append(f"steps.{index}.expect: no step before it does anything: it must follow one")
-        elif kind != "wait":
-            acted = True
-        if step.name:
-            names.add(step.name)
-    return problems
 
 
 def _only(block: Block, beside: set[str]) -> tuple[str, Any]:

@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from ops.gate import Gate
-from rehearsal import player, scenario
+from rehearsal import player, reading
 from rehearsal.assertions import CLAIMS
 from rehearsal.promises import promised
 from rehearsal.stage import QUICK, Stage, running
-
-pytestmark = pytest.mark.long
 
 STACK = "prod"
 MERGE = "application/merge-patch+json"
@@ -151,6 +149,7 @@ def test_every_assertion_has_a_mutant() -> None:
     assert {mutant.claim for mutant in MUTANTS.values()} == set(CLAIMS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_wrong_setting_is_found(
     name: str, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -168,7 +167,7 @@ def test_a_wrong_setting_is_found(
     if mutant.patch:
         path, body = mutant.patch
         stage.plane.request("patch", path, body, MERGE)
-    given = scenario.read(file, promise.settings)
+    given = reading.read(file, promise.settings)
     record = player.begin(stage, STACK, given, {})
     player.play(stage, given, promise, record, print)
     found = record.findings[-1]

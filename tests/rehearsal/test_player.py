@@ -6,7 +6,7 @@ from socket import create_server
 
 import pytest
 
-from rehearsal import player, recorder, scenario
+from rehearsal import player, reading, recorder
 from rehearsal.processes import RehearsalError
 from rehearsal.promises import promised
 from rehearsal.record import Record
@@ -28,7 +28,7 @@ def played(stage: FakeStage, folder: Path, steps: str, then: Then = lambda stage
     """Play steps; ``then`` changes the stage when the player has said something."""
     file = folder / "scenario.yaml"
     file.write_text(f"title: A test\nsteps:\n{steps}")
-    given = scenario.read(file, stage.settings)
+    given = reading.read(file, stage.settings)
     record = player.begin(stage, "prod", given, {})
     player.play(stage, given, promised(stage), record, lambda said: then(stage, said))
     return record
@@ -125,6 +125,12 @@ def test_a_version_that_never_gets_ready_is_taken_back(stage: FakeStage, tmp_pat
     assert stage.done == ["break gateway", "deploy 11", "mend gateway", "deploy 10"]
     assert record.passed
     assert "it did not become ready: 2 of 3 replicas are ready" in record.findings[0].text
+
+
+def test_an_assertion_may_be_about_a_step_in_which_nothing_is_done(stage: FakeStage, tmp_path: Path) -> None:
+    steps = "  - {name: Lunch, wait: {forS: 1}}\n  - kill: keda\n  - expect: {cost: {}, since: Lunch}\n"
+    (finding,) = played(stage, tmp_path, steps).findings
+    assert finding.since < 1
 
 
 def test_parts_are_killed_and_started(stage: FakeStage, tmp_path: Path) -> None:

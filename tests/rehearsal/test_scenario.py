@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import stacks
-from rehearsal import scenario
+from rehearsal import reading, scenario
 from stacks.block import Block
 
 ROOT = Path(__file__).parents[2]
@@ -21,20 +21,20 @@ def settings(stack: str) -> stacks.Settings:
 def refused(text: str, folder: Path) -> str:
     file = folder / "scenario.yaml"
     file.write_text(text)
-    with pytest.raises(scenario.ScenarioError) as caught:
-        scenario.read(file, settings("prod"))
+    with pytest.raises(reading.ScenarioError) as caught:
+        reading.read(file, settings("prod"))
     return str(caught.value).replace(str(file), "FILE")
 
 
 @pytest.mark.parametrize("stack", CLOUD)
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_shipped_scenarios_fit_the_cloud_stacks(file: Path, stack: str) -> None:
-    assert scenario.read(file, settings(stack)).steps
+    assert reading.read(file, settings(stack)).steps
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_shipped_scenarios_assert_everything_there_is_to_assert(file: Path) -> None:
-    steps = scenario.read(file, settings("prod")).steps
+    steps = reading.read(file, settings("prod")).steps
     asserted = {step.expect.given[0] for step in steps if step.expect}
     assert asserted == set(scenario.Expect.model_fields) - {"since"}
 
@@ -49,6 +49,8 @@ def test_shipped_scenarios_assert_everything_there_is_to_assert(file: Path) -> N
         ("  - {wait: {forS: 3}, kill: keda}", "given: wait and kill"),
         ("  - kill: kedda", "steps.0.kill: \"kedda\" is not 'autoscaler', 'keda' or 'prometheus'"),
         ("  - load: {percent: 40, pools: [chot]}", "pools.0: the stack has no pool chot, it has chat, code"),
+        ("  - kill: keda\n  - kill: keda", "steps.1.kill: keda was killed before"),
+        ("  - start: keda", "steps.0.start: keda runs: only what was killed is started"),
         ("  - loseZone: {zone: 4}", "steps.0.loseZone.zone: 4 is more than the stack's 3 zones"),
         ("  - expect: {cost: {}}", "steps.0.expect: no step before it does anything: it must follow one"),
         ("  - kill: keda\n  - expect: {cost: {}, since: x}", "expect.since: no step before it is named x"),
@@ -70,8 +72,8 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(scenario.ScenarioError, match=r"cannot read .*none.yaml: No such file"):
-        scenario.read(tmp_path / "none.yaml", settings("prod"))
+    with pytest.raises(reading.ScenarioError, match=r"cannot read .*none.yaml: No such file"):
+        reading.read(tmp_path / "none.yaml", settings("prod"))
 
 
 def test_a_file_without_a_scenario_is_said_so(tmp_path: Path) -> None:
