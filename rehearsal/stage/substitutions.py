@@ -30,6 +30,18 @@ METRICS_PATH = "metrics.k8s.io/resource-metrics-path"
 
 ROWS: tuple[Row, ...] = (
     Row(
+        "control plane",
+        "EKS's, of the version that the stack names",
+        "Kubernetes' own programs, always of one version, with the admission policies that substitute",
+        "EKS's is to be had on AWS alone",
+    ),
+    Row(
+        "Karpenter",
+        "EKS Auto Mode's own",
+        "the published one with its KWOK provider, as a process",
+        "EKS's is to be had on AWS alone",
+    ),
+    Row(
         "nodes of GPU pools",
         "NodeClass of eks.amazonaws.com, which a NodePool names",
         "KWOKNodeClass of karpenter.kwok.sh",
@@ -65,7 +77,12 @@ ROWS: tuple[Row, ...] = (
         "its kinds alone",
         "nobody issues a certificate: pods start without the edge's",
     ),
-    Row("add-on metrics-server", "EKS's", "the real program as a process", "no container runs"),
+    Row(
+        "add-on metrics-server",
+        "EKS's",
+        "the real program as a process, which looks every 10 s",
+        "no container runs",
+    ),
     Row(
         "add-on secrets store",
         "EKS's",
@@ -87,7 +104,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "containers",
         "images of docker/",
-        "pods that KWOK calls ready after a while, and that use what the traffic says",
+        "pods that KWOK calls ready, workers after a while and all others at once, and that use what the "
+        "traffic says",
         "no container runs",
     ),
     Row(
