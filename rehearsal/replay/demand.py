@@ -1,6 +1,6 @@
 """What a trace asks of the workers: when each request comes, and how long it holds a slot."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,7 @@ LEAST_SERVICE_S = 0.001
 Counts = NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class Demand:
+class Demand(NamedTuple):
     """Requests, in the order in which they come, and what they are where none has to wait.
 
     A request that finds a free slot ends at a time that hangs on nothing but itself. So how many slots

@@ -23,10 +23,10 @@ HALVINGS = 22
 
 def oracle(load: Load, slots: int, startup_s: int, late: int) -> tuple[Integers, int]:
     """Return the replicas that are ready by tick, and how many requests are late, at most ``late``."""
-    most = int(load.peak.max(initial=0)) // slots + 1
+    most = int(load.demand.peak.max(initial=0)) // slots + 1
     missed = _missed(load, slots, most)
     low, high = CHEAP, DEAR
-    best, best_late = np.full(load.peak.size, most, dtype=np.int64), 0
+    best, best_late = np.full(load.demand.peak.size, most, dtype=np.int64), 0
     for _ in range(HALVINGS):
         power = (low + high) / 2
         course = _cheapest(missed, load.scored, 10.0**power, startup_s / TICK_S)
@@ -41,11 +41,11 @@ def oracle(load: Load, slots: int, startup_s: int, late: int) -> tuple[Integers,
 @compiled
 def _missed(load: Load, slots: int, most: int) -> Integers:
     """Return, by tick and number of replicas, how many requests come while all slots are busy."""
-    missed = np.zeros((load.peak.size, most + 1), dtype=np.int64)
-    for tick in range(load.peak.size):
+    missed = np.zeros((load.demand.peak.size, most + 1), dtype=np.int64)
+    for tick in range(load.demand.peak.size):
         if load.scored[tick]:
-            for request in range(load.first[tick], load.first[tick + 1]):
-                missed[tick, : load.met[request] // slots + 1] += 1
+            for request in range(load.demand.first[tick], load.demand.first[tick + 1]):
+                missed[tick, : load.demand.met[request] // slots + 1] += 1
     return missed
 
 

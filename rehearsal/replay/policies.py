@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from rehearsal.replay.demand import Demand
 from rehearsal.replay.objects import FORECAST, Rules, without
 from rehearsal.replay.oracle import oracle
-from rehearsal.replay.queue import Load, load
+from rehearsal.replay.queue import Load
 from rehearsal.replay.settings import TICK_S, ReplaySettings
 from rehearsal.replay.simulation import Blind, Played, Pool, autoscaled, given
 from rehearsal.replay.traces import Flags, Floats, Integers
@@ -55,8 +55,8 @@ class Stage:
 
     @cached_property
     def load(self) -> Load:
-        """The demand for compiled code."""
-        return load(self.demand, self.scored, self.settings.late_s)
+        """The demand, and which of its requests count."""
+        return Load(self.demand, self.scored, self.settings.late_s)
 
     @cached_property
     def requests(self) -> int:
@@ -163,7 +163,7 @@ def fewest_hours(outcomes: Iterable[Outcome], allowed: int) -> Outcome:
 
 def static(stage: Stage) -> Outcome:
     """Return the fewest replicas that are always there, and are enough."""
-    low, high = 0, int(stage.load.peak.max()) // stage.settings.slots + 1
+    low, high = 0, int(stage.demand.peak.max()) // stage.settings.slots + 1
     while high - low > 1:
         middle = (low + high) // 2
         if given(stage.load, stage.settings.slots, np.full(stage.demand.ticks, middle)) <= stage.allowed:

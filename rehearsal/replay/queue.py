@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rehearsal.replay.compiled import compiled
-from rehearsal.replay.demand import Counts, Demand
+from rehearsal.replay.demand import Demand
 from rehearsal.replay.settings import TICK_S
 from rehearsal.replay.traces import Flags, Floats, Integers
 
@@ -18,35 +18,12 @@ done."""
 
 
 class Load(NamedTuple):
-    """What ``Demand`` holds, for compiled code."""
+    """A demand, and which of its requests are late."""
 
-    arrivals: Floats
-    services: Floats
-    longest_s: float
-    met: Counts
-    first: Integers
-    peak: Integers
-    busy: Floats
-    at_end: Integers
+    demand: Demand
     scored: Flags
     """By tick: whether the lateness of the requests that come in it counts."""
     late_s: float
-
-
-def load(demand: Demand, scored: Flags, late_s: float) -> Load:
-    """Return a demand for compiled code."""
-    return Load(
-        demand.arrivals,
-        demand.services,
-        demand.longest_s,
-        demand.met,
-        demand.first,
-        demand.peak,
-        demand.busy,
-        demand.at_end,
-        scored,
-        late_s,
-    )
 
 
 @compiled
@@ -68,18 +45,18 @@ def served(
         waits: Where to count the waits that ended in this tick, by bucket.
     """
     begin, until = tick * float(TICK_S), (tick + 1) * float(TICK_S)
-    last = load.first[tick + 1]
+    last = load.demand.first[tick + 1]
     if not state[HINDERED]:
-        if load.peak[tick] <= slots:
-            waits[0] += last - load.first[tick]
-            return load.busy[tick], load.at_end[tick], 0
+        if load.demand.peak[tick] <= slots:
+            waits[0] += last - load.demand.first[tick]
+            return load.demand.busy[tick], load.demand.at_end[tick], 0
         _enter(load, tick, begin, ends, state)
     busy = 0.0
     for end in ends:
         busy += min(end, until) - begin
     late, now = 0, begin
     while state[HEAD] < last:
-        arrival = load.arrivals[state[HEAD]]
+        arrival = load.demand.arrivals[state[HEAD]]
         now = max(now, arrival)
         while len(ends) > 0 and ends[0] <= now:
             heappop(ends)
@@ -91,7 +68,7 @@ def served(
         waits[np.searchsorted(BOUNDS_S, wait)] += 1
         if wait > load.late_s and load.scored[int(arrival / TICK_S)]:
             late += 1
-        end = now + load.services[state[HEAD]]
+        end = now + load.demand.services[state[HEAD]]
         if wait > 0:
             done_s[0] = max(done_s[0], end)
         heappush(ends, end)
@@ -109,11 +86,11 @@ def served(
 def _enter(load: Load, tick: int, begin: float, ends: list[float], state: Integers) -> None:
     """Begin to go request by request: with those that are being served."""
     ends.clear()
-    state[HEAD] = load.first[tick]
+    state[HEAD] = load.demand.first[tick]
     state[HINDERED] = 1
-    request = load.first[tick] - 1
-    while request >= 0 and load.arrivals[request] > begin - load.longest_s:
-        end = load.arrivals[request] + load.services[request]
+    request = load.demand.first[tick] - 1
+    while request >= 0 and load.demand.arrivals[request] > begin - load.demand.longest_s:
+        end = load.demand.arrivals[request] + load.demand.services[request]
         if end > begin:
             heappush(ends, end)
         request -= 1
@@ -125,8 +102,8 @@ def unserved(load: Load, tick: int, state: Integers) -> int:
     if not state[HINDERED]:
         return 0
     still = 0
-    for request in range(state[HEAD], load.first[tick]):
-        if load.scored[int(load.arrivals[request] / TICK_S)]:
+    for request in range(state[HEAD], load.demand.first[tick]):
+        if load.scored[int(load.demand.arrivals[request] / TICK_S)]:
             still += 1
     return still
 

@@ -105,13 +105,13 @@ class Direction(NamedTuple):
 
 
 @compiled
-def _changed(changes: Integers, sync: int, sync_s: int, period_s: int) -> int:
-    """Return by how much the count has changed within a period that ends now."""
-    total, back = 0, 1
+def _before(current: int, added: Integers, removed: Integers, sync: int, sync_s: int, period_s: int) -> int:
+    """Return the count with which a period began that ends now."""
+    count, back = current, 1
     while back <= sync and back * sync_s < period_s:
-        total += changes[sync - back]
+        count += removed[sync - back] - added[sync - back]
         back += 1
-    return total
+    return count
 
 
 @compiled
@@ -121,8 +121,7 @@ def limit_up(current: int, up: Direction, added: Integers, removed: Integers, sy
         return current
     limit = current
     for policy in range(up.kinds.size):
-        period = up.periods_s[policy]
-        before = current - _changed(added, sync, sync_s, period) + _changed(removed, sync, sync_s, period)
+        before = _before(current, added, removed, sync, sync_s, up.periods_s[policy])
         if up.kinds[policy] == PODS:
             allowed = before + up.values[policy]
         else:
@@ -141,8 +140,7 @@ def limit_down(
         return current
     limit = current
     for policy in range(down.kinds.size):
-        period = down.periods_s[policy]
-        before = current - _changed(added, sync, sync_s, period) + _changed(removed, sync, sync_s, period)
+        before = _before(current, added, removed, sync, sync_s, down.periods_s[policy])
         if down.kinds[policy] == PODS:
             allowed = before - down.values[policy]
         else:

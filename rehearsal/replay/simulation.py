@@ -174,7 +174,7 @@ def autoscaled(
         forecasts: By look of the autoscaler: slots that the forecaster says are wanted; NaN for none.
         blind: When Prometheus does not answer.
     """
-    ticks = load.peak.size
+    ticks = load.demand.peak.size
     ends = [0.0]
     ends.clear()
     state, done_s = np.zeros(2, dtype=np.int64), np.zeros(1)
@@ -274,6 +274,6 @@ def given(load: Load, slots: int, replicas: Integers) -> int:
     state, done_s = np.zeros(2, dtype=np.int64), np.zeros(1)
     waits = np.zeros(BOUNDS_S.size + 1, dtype=np.int64)
     late = 0
-    for tick in range(load.peak.size):
+    for tick in range(load.demand.peak.size):
         late += served(load, tick, replicas[tick] * slots, ends, state, done_s, waits)[2]
-    return late + unserved(load, load.peak.size, state)
+    return late + unserved(load, load.demand.peak.size, state)

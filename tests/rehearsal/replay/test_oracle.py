@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rehearsal.replay.demand import Demand, demand
 from rehearsal.replay.oracle import oracle
-from rehearsal.replay.queue import Load, load
+from rehearsal.replay.queue import Load
 from rehearsal.replay.settings import TICK_S, ReplaySettings
 from rehearsal.replay.simulation import given
 from rehearsal.replay.traces import Bins, Integers, Requests
@@ -23,7 +23,7 @@ def asked(*counts: int) -> Demand:
 
 
 def known(of: Demand) -> Load:
-    return load(of, of.known, late_s=0.1)
+    return Load(of, of.known, late_s=0.1)
 
 
 def cost(ready: Integers, startup_s: int) -> float:
@@ -43,7 +43,7 @@ def test_where_nobody_may_be_late_it_is_the_cheapest_of_all_courses(
         other = np.array(course)
         if cost(other, startup_s) < cost(ready, startup_s):
             # What is cheaper lets somebody find all slots busy.
-            assert (other * 2 < of.peak).any()
+            assert (other * 2 < of.demand.peak).any()
 
 
 def test_it_uses_up_the_lateness_that_is_allowed_and_costs_less_for_it() -> None:

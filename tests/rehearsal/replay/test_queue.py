@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from rehearsal.replay.demand import Demand, demand
-from rehearsal.replay.queue import BOUNDS_S, load, percentile_95
+from rehearsal.replay.queue import BOUNDS_S, Load, percentile_95
 from rehearsal.replay.settings import TICK_S, ReplaySettings
 from rehearsal.replay.simulation import given
 from rehearsal.replay.traces import Bins, Integers, Requests
@@ -54,15 +54,15 @@ def test_late_requests_are_those_of_a_queue_played_one_by_one(
     asked = counts(*numbers)
     ready = np.array(replicas[: asked.ticks])
     everything = np.ones(asked.ticks, dtype=np.bool_)
-    assert given(load(asked, everything, LATE_S), 1, ready) == one_by_one(asked, ready)
+    assert given(Load(asked, everything, LATE_S), 1, ready) == one_by_one(asked, ready)
 
 
 def test_requests_that_do_not_count_are_served_and_not_counted() -> None:
     asked = counts(50, 50)
     ready = np.ones(asked.ticks, dtype=np.int64)
     scored = np.array([False, False, True, True])
-    everything = given(load(asked, np.ones(4, dtype=np.bool_), LATE_S), 1, ready)
-    assert 0 < given(load(asked, scored, LATE_S), 1, ready) < everything
+    everything = given(Load(asked, np.ones(4, dtype=np.bool_), LATE_S), 1, ready)
+    assert 0 < given(Load(asked, scored, LATE_S), 1, ready) < everything
 
 
 def test_demand_knows_how_many_slots_would_be_busy() -> None:
