@@ -19,21 +19,16 @@ which expects of the load what it was last, and has a margin of its own. What do
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from ollamamax_autoscaler.history import Floats, History, mean_of_known
 
 SEASONS_A_WEEK = 7
 MOST_LOAD = 1e9
 """What says more than so many slots is broken."""
 HORIZON_SHARE = 0.1
 """Longest horizon, as a share of a season: forecasts look back to a season before, not into it."""
-LEAST_KNOWN = 0.5
-"""Share of the steps of a horizon, or of a block, that must be known for it to count."""
 TOLERANCE_PERCENT = 10
 """A ratio of wanted to current replicas that Kubernetes takes for none, unless it is told otherwise."""
 
@@ -127,24 +122,12 @@ class Forecaster:
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = p = parameters
-        self._per_block = _whole(p.block_s / p.step_s, "block_s", "step_s")
+        per_block = _whole(p.block_s / p.step_s, "block_s", "step_s")
         self._per_season = _whole(p.season_s / p.block_s, "season_s", "block_s")
-        self._kept = math.ceil(p.history_s / p.block_s)
-        # Positions are steps since the start of ``_first``, a block; there is room for twice what is kept.
-        steps = 2 * self._kept * self._per_block
-        self._roots, self._levels = _unknown(steps), _unknown(steps)
-        self._means, self._slows = _unknown(steps), _unknown(steps)
-        self._first = 0
-        self._length = 0
-        self._last: int | None = None  # position of the last known load
-        # Per block: the rises of its steps over the horizon, from their level and from the load itself, and
-        # the mean of the first; known for the first ``_risen``.
-        self._rises = np.full((2 * self._kept, self._per_block), np.nan)
-        self._plain = np.full((2 * self._kept, self._per_block), np.nan)
-        self._typical = _unknown(2 * self._kept)
-        self._risen = 0
-        self._horizon = 0
-        self._judged: int | None = None  # block that ``_best`` is for
+        self._longest = int(self._per_season * per_block * HORIZON_SHARE)
+        self._history = History(per_block, math.ceil(p.history_s / p.block_s))
+        self._judged: tuple[int, int, int] | None = None
+        """What ``_best`` is for: revision of the history, horizon, block."""
         self._best: _Judgement | None = None
         self._highest = 0.0
 
@@ -155,102 +138,47 @@ class Forecaster:
         """
         if not math.isfinite(at):
             return
-        position = self._advance(math.floor(at / self._parameters.step_s))
+        p, history = self._parameters, self._history
+        position = history.advance(math.floor(at / p.step_s))
         if load is None or not 0 <= load <= MOST_LOAD:
             return
-        p, root = self._parameters, math.sqrt(load)
-        mean = slow = root
-        if self._last is not None:
-            since_s = (position - self._last) * p.step_s
-            mean = _towards(float(self._means[self._last]), root, since_s / p.level_s)
-            slow = _towards(float(self._slows[self._last]), mean, since_s / p.trend_s)
-        self._roots[position], self._means[position], self._slows[position] = root, mean, slow
+        root = mean = slow = math.sqrt(load)
+        if history.last is not None:
+            since_s = (position - history.last) * p.step_s
+            mean = _towards(float(history.means[history.last]), root, since_s / p.level_s)
+            slow = _towards(float(history.slows[history.last]), mean, since_s / p.trend_s)
+        history.roots[position], history.means[position], history.slows[position] = root, mean, slow
         # The mean is behind by its time constant, and by what the slower one says moves on in that time.
-        self._levels[position] = mean + (mean - slow) * p.level_s / p.trend_s
-        self._last = position
+        history.levels[position] = mean + (mean - slow) * p.level_s / p.trend_s
+        history.last = position
 
     def forecast(self, at: float, horizon_s: float) -> Forecast:
         """Return the most load that is to be expected within ``horizon_s`` after ``at``, in slots."""
-        p = self._parameters
-        if self._last is None or not (math.isfinite(at) and math.isfinite(horizon_s)):
+        p, history = self._parameters, self._history
+        if history.last is None or not (math.isfinite(at) and math.isfinite(horizon_s)):
             return Forecast(None, Reason.MISSING)
-        age_s = (math.floor(at / p.step_s) - self._first * self._per_block - self._last) * p.step_s
+        age_s = (math.floor(at / p.step_s) - history.start - history.last) * p.step_s
         if not 0 <= age_s < p.stale_s:
             return Forecast(None, Reason.MISSING)
-        longest = int(self._per_season * self._per_block * HORIZON_SHARE)
-        self._learn(max(1, min(math.ceil(horizon_s / p.step_s), longest)))
+        self._learn(max(1, min(math.ceil(horizon_s / p.step_s), self._longest)))
         best = self._best
         if best is not None and not best.skill >= p.least_skill:
             return Forecast(None, Reason.SKILL, best.coverage, best.skill)
         root = 0.0
-        if self._means[self._last] > p.idle:
+        if history.means[history.last] > p.idle:
             rise = p.prior if best is None else best.rise
-            root = max(0.0, float(self._levels[self._last]) + rise + p.burst)
-        most = p.cap * max(self._highest, float(self._roots[self._last])) ** 2
+            root = max(0.0, float(history.levels[history.last]) + rise + p.burst)
+        most = p.cap * max(self._highest, float(history.roots[history.last])) ** 2
         known = (best.coverage, best.skill) if best else (None, None)
         return Forecast(min(root * root, most), Reason.NONE, *known)
 
-    def _advance(self, index: int) -> int:
-        """Make room for the step ``index``, unknown as yet, as the last one; return its position."""
-        block, per_block = index // self._per_block, self._per_block
-        position = index - self._first * per_block
-        if not 0 <= position < self._length + self._kept * per_block:
-            # Nothing that is known lies before it, or so near that it still counts.
-            self._first, self._length, self._risen, self._last, self._judged = block, 0, 0, None, None
-            position = index - block * per_block
-        if position < self._length:
-            self._forget(position)
-        if position >= len(self._roots):
-            position -= self._shift(block - self._first + 1 - self._kept)
-        self._roots[self._length : position + 1] = np.nan
-        self._levels[self._length : position + 1] = np.nan
-        self._length = position + 1
-        return position
-
-    def _forget(self, position: int) -> None:
-        """Forget what is known of ``position`` and later."""
-        known = np.flatnonzero(np.isfinite(self._levels[:position]))
-        self._last = int(known[-1]) if known.size else None
-        self._length = position
-        self._risen = min(self._risen, max(0, position - self._horizon) // self._per_block)
-        self._judged = None
-
-    def _shift(self, blocks: int) -> int:
-        """Drop so many of the oldest blocks; return by how many steps positions move."""
-        steps = blocks * self._per_block
-        for series, by in (
-            (self._roots, steps),
-            (self._levels, steps),
-            (self._means, steps),
-            (self._slows, steps),
-            (self._rises, blocks),
-            (self._plain, blocks),
-            (self._typical, blocks),
-        ):
-            series[: len(series) - by] = series[by:].copy()
-        self._first += blocks
-        self._length = max(0, self._length - steps)
-        self._risen = max(0, self._risen - blocks)
-        self._judged = None
-        if self._last is not None:
-            self._last = self._last - steps if self._last >= steps else None
-        return steps
-
     def _learn(self, horizon: int) -> None:
-        """Bring what is known of rises up to the start of the present block.
-
-        Of the present block nothing is used: what is learned depends on no later moment in it.
-        """
-        if horizon != self._horizon:
-            self._horizon, self._risen, self._judged = horizon, 0, None
-        block = (self._length - 1) // self._per_block
-        if block == self._judged:
+        """Find out which way is best, once a block: of the present one nothing is used."""
+        history, block = self._history, self._history.block
+        if (history.revision, horizon, block) == self._judged:
             return
-        ready = max(0, block * self._per_block - horizon) // self._per_block
-        if ready > self._risen:
-            self._measure(self._risen, ready)
-        start = max(0, block - self._kept) * self._per_block
-        self._highest = float(np.fmax.reduce(self._roots[start : block * self._per_block], initial=0.0))
+        history.measure(horizon)
+        self._highest = history.highest
         p, season = self._parameters, self._per_season
         lags: tuple[list[int], ...] = (
             [],
@@ -259,33 +187,22 @@ class Forecaster:
         )
         judged = [found for lag in lags if (found := self._judge(block, lag))]
         self._best = max(judged, key=lambda judgement: judgement.skill, default=None)
-        self._judged = block
-
-    def _measure(self, start: int, stop: int) -> None:
-        """Measure the rises of the blocks from ``start`` to ``stop``, whose futures are known."""
-        first, last, horizon = start * self._per_block, stop * self._per_block, self._horizon
-        futures = sliding_window_view(self._roots[first + 1 : last + horizon], horizon)
-        known = np.isfinite(futures).sum(axis=1) >= LEAST_KNOWN * horizon
-        most = np.where(known, np.fmax.reduce(futures, axis=1), np.nan)
-        self._rises[start:stop] = (most - self._levels[first:last]).reshape(-1, self._per_block)
-        self._plain[start:stop] = (most - self._roots[first:last]).reshape(-1, self._per_block)
-        self._typical[start:stop] = _mean(self._rises[start:stop].T, LEAST_KNOWN * self._per_block)
-        self._risen = stop
+        self._judged = (history.revision, horizon, block)
 
     def _judge(self, block: int, lags: list[int]) -> _Judgement | None:
         """Judge the mean of the rises ``lags`` blocks before, for ``block``; None: too little is known.
 
         Without ``lags`` no rise is expected.
         """
-        p = self._parameters
-        start = max(0, self._risen - math.ceil(p.window_s / p.block_s))
+        p, history = self._parameters, self._history
+        start = max(0, history.risen - math.ceil(p.window_s / p.block_s))
         expected = self._expected(start, block + 1, lags)
-        rises = self._rises[start : self._risen]
+        rises = history.rises[start : history.risen]
         errors = (rises - expected[: len(rises), None]).ravel()
         known = np.isfinite(errors)
         if math.isnan(expected[-1]):
             return None
-        errors, naive = errors[known], self._plain[start : self._risen].ravel()[known]
+        errors, naive = errors[known], history.plain[start : history.risen].ravel()[known]
         if len(errors) * p.step_s < p.least_s:
             return None
         half, margin = len(errors) // 2, _quantile(errors, p.coverage)
@@ -301,18 +218,9 @@ class Forecaster:
         """Return the rise to expect in each block: the mean of those ``lags`` before and their neighbours."""
         if not lags:
             return np.zeros(stop - start)
-        before = [
-            self._between(start - lag + beside, stop - lag + beside) for lag in lags for beside in (-1, 0, 1)
-        ]
-        return _mean(np.array(before), 1)
-
-    def _between(self, start: int, stop: int) -> Floats:
-        """Return the typical rises of the blocks from ``start`` to ``stop``, NaN where there are none."""
-        found = _unknown(stop - start)
-        low, high = max(start, 0), min(stop, self._risen)
-        if low < high:
-            found[low - start : high - start] = self._typical[low:high]
-        return found
+        typical = self._history.typical
+        before = [typical(start - lag + beside, stop - lag + beside) for lag in lags for beside in (-1, 0, 1)]
+        return mean_of_known(np.array(before), 1)
 
 
 def replicas(load: float | None, slots: int, current: int | None, cap: int) -> int | None:
@@ -338,18 +246,6 @@ def _whole(ratio: float, name: str, of: str) -> int:
     if ratio < 1 or not math.isclose(ratio, round(ratio)):
         raise ValueError(f"{name} must be a whole number of {of}, not {ratio:g}")
     return round(ratio)
-
-
-def _unknown(length: int) -> Floats:
-    return np.full(length, np.nan)
-
-
-def _mean(rows: NDArray[Any], least: float) -> Floats:
-    """Return the mean of each column's known values, NaN where fewer than ``least`` are known."""
-    known = np.isfinite(rows)
-    count = known.sum(axis=0)
-    total = np.where(known, rows, 0.0).sum(axis=0)
-    return np.where(count >= max(least, 1), total / np.maximum(count, 1), np.nan)
 
 
 def _quantile(errors: Floats, coverage: float) -> float:
