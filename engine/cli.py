@@ -100,7 +100,7 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
             session.backend.record(kind, started, "failed" if run.failed else "succeeded", changes)
     if as_json:
         shown.plan.diagnostics += run.policies.diagnostics()
-        print(json.dumps(shown.plan.document(took, changes), indent=4, ensure_ascii=False))
+        print(json.dumps(shown.plan.document(took, changes), indent=4, ensure_ascii=False), flush=True)
     else:
         after = session.snapshot.outputs
         outputs, policies = list(outputs_lines(before, after)), list(run.policies.lines())
@@ -119,12 +119,12 @@ def _operate(kind: str, args: argparse.Namespace, session: Session, preview: boo
 def _outputs(args: argparse.Namespace, session: Session) -> None:
     shown = (reveal if args.show_secrets else mask)(session.open().snapshot.outputs)
     as_json = json.dumps(shown, indent=2, ensure_ascii=False)
-    print(as_json if args.json else "\n".join(outputs_lines(shown, shown)))
+    print(as_json if args.json else "\n".join(outputs_lines(shown, shown)), flush=True)
 
 
 def _export(args: argparse.Namespace, session: Session) -> None:
     latest = session.open().backend.load() or {}
-    print(json.dumps({"version": 3, "deployment": latest}, indent=4, ensure_ascii=False))
+    print(json.dumps({"version": 3, "deployment": latest}, indent=4, ensure_ascii=False), flush=True)
 
 
 def _import(args: argparse.Namespace, session: Session) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -250,6 +251,24 @@ def test_a_read_only_state_folder_is_one_clear_error(bench: Bench, small_disk: P
     assert "a" in bench.run("export").stdout, "reading goes on"
 
 
+@pytest.mark.parametrize("words", [["export"], ["outputs", "--json"], ["preview", "--json"]])
+def test_a_document_that_finds_no_room_is_an_error(bench: Bench, words: list[str]) -> None:
+    bench.program('pulumi.export("size", Thing("a").size)')
+    bench.up()
+    with Path("/dev/full").open("w") as full:
+        process = _process(bench, *words, stdout=full, stderr=subprocess.PIPE)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (1, b"error: [Errno 28] No space left on device\n")
+
+
+def _process(bench: Bench, *words: str, **how: Any) -> subprocess.Popen[bytes]:
+    """Start a command as users do, in a process of its own."""
+    stack = ["--stack", "dev", "--config-file", "state/Pulumi.dev.yaml"]
+    command = [sys.executable, "-m", "engine", *words, *stack]
+    env = bench.env | {"PYTHONPATH": ROOT, "PYTHONUNBUFFERED": ""}
+    return subprocess.Popen(command, cwd=bench.folder, env=env, **how)
+
+
 def _gate(bench: Bench) -> tuple[threading.Event, threading.Event]:
     """Let the first operation, which sets the first event, stay under way until the second is set."""
     reached, go = threading.Event(), threading.Event()
@@ -325,12 +344,8 @@ def test_an_interrupted_up_finishes_what_is_in_flight(bench: Bench, number: int)
 def test_an_up_that_nobody_reads_any_more_ends_as_an_interrupted_one_does(bench: Bench, reader: str) -> None:
     bench.program('a = Thing("a")\nThing("b", size=a.link)')
     reached, go = _gate(bench)
-    words = ["up", "--yes", "--stack", "dev", "--config-file", "state/Pulumi.dev.yaml"]
     reading, writing = os.pipe() if reader == "pipe" else os.openpty()
-    running = subprocess.Popen(
-        [sys.executable, "-m", "engine", *words], cwd=bench.folder, env=bench.env | {"PYTHONPATH": ROOT},
-        stdout=writing, stderr=writing,
-    )  # fmt: skip
+    running = _process(bench, "up", "--yes", stdout=writing, stderr=writing)
     try:
         assert reached.wait(30)
         os.close(writing)
