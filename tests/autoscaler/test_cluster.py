@@ -109,6 +109,20 @@ def test_an_api_server_that_is_away_is_told_as_that(backend: Backend, asking: Cl
         asking.pods()
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "No such file or directory"), ("", "no certificate"), ("x", "no certificate")],
+)
+def test_an_authority_without_a_certificate_is_named(
+    content: str | None, message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "authority.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(OSError, match=f"{file}: .*{message}"):
+        web.trusting(file)
+
+
 def test_outside_of_a_cluster_it_says_what_is_missing(account: Path) -> None:
     with pytest.raises(OSError, match="needs KUBERNETES_SERVICE_HOST and _PORT, which every pod has"):
         Cluster(account, ["worker"], {})

@@ -25,7 +25,11 @@ class Pulse:
 
 
 def serve(registry: CollectorRegistry, pulse: Pulse, port: int) -> ThreadingHTTPServer:
-    """Serve the pages in the background, on all addresses."""
+    """Serve the pages in the background, on all addresses.
+
+    Raises:
+        OSError: naming the port, if it is not to be had.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         """Answers one request."""
@@ -37,7 +41,7 @@ def serve(registry: CollectorRegistry, pulse: Pulse, port: int) -> ThreadingHTTP
             if self.path == "/metrics":
                 self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)
             elif self.path == "/livez":
-                self._answer(200 if pulse.beats else 503, b"alive\n" if pulse.beats else b"stuck\n")
+                self._answer(*((200, b"alive\n") if pulse.beats else (503, b"stuck\n")))
             else:
                 self._answer(404, b"/metrics or /livez\n")
 
@@ -51,7 +55,10 @@ def serve(registry: CollectorRegistry, pulse: Pulse, port: int) -> ThreadingHTTP
         def log_message(self, format: str, *args: object) -> None:
             """Log nothing: these requests come every few seconds."""
 
-    server = ThreadingHTTPServer(("", port), Handler)
+    try:
+        server = ThreadingHTTPServer(("", port), Handler)
+    except OSError as error:
+        raise OSError(f"port {port}: {error.strerror}") from error
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

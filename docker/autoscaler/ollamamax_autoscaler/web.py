@@ -20,9 +20,12 @@ def trusting(authority: Path) -> ssl.SSLContext:
     """Return what trusts the servers of one authority, by its certificate in a file.
 
     Raises:
-        OSError: if the file cannot be read.
+        OSError: naming the file, if it cannot be read or holds no certificate.
     """
-    context = ssl.create_default_context(cafile=str(authority))
+    try:
+        context = ssl.create_default_context(cafile=str(authority))
+    except OSError as error:
+        raise OSError(f"{authority}: {error.strerror}") from error
     # Authorities of clusters do not keep to RFC 5280 by the letter: that of EKS names no key identifier.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
