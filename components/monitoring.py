@@ -6,6 +6,7 @@ from math import ceil
 
 import pulumi
 
+from components import scaling
 from components.certificates import ServerCertificate
 from components.rendering import render, render_input
 from components.service import Limits, Peer, Placed, Port, Probe, Service, Target, Volume
@@ -62,7 +63,7 @@ def describe(args: MonitoringArgs) -> Service:
                 autoscaler=f"{args.autoscaler.service}:{args.autoscaler.port}" if args.autoscaler else None,
                 stack=args.stack,
             ),
-            "load.rules.yml": render("prometheus/load.rules.yml.j2"),
+            "load.rules.yml": render("prometheus/load.rules.yml.j2", gateways_seen=scaling.GATEWAYS_SEEN),
             "promtool.yml": render("prometheus/promtool.yml.j2"),
         },
         secrets={

@@ -14,7 +14,8 @@ class AutoscalerSettings(Block):
     """Whether its forecasts are only to be looked at. Where they are not, autoscalers of worker pools have
     them as one trigger more, which can only add workers to what the others ask for."""
     resources: Resources = Resources(memory_mib=256, cpus=0.25)
-    """Limits of the forecaster: what it remembers of a pool takes 5 MiB."""
+    """Limits of the forecaster: what it remembers of a pool takes 5 MiB, with ``intervalS`` 5
+    six times as much."""
     interval_s: Literal[5, 10, 15, 20, 30, 60] = 30
     """Time between two forecasts, seconds: twice ``monitoring.scrapeIntervalS`` at least, or loads are
     missing."""

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from docker.models.containers import Container
 
+from components import scaling
 from components.rendering import render
 from ollamamax_autoscaler.prometheus import LOAD
 from tests.containers import build
@@ -54,7 +55,8 @@ def recorded(tester: Container, series: dict[str, str], loads: dict[str, float])
             }
         ],
     }
-    files = {"load.rules.yml": render("prometheus/load.rules.yml.j2"), "load.test.yml": yaml.safe_dump(tests)}
+    rules = render("prometheus/load.rules.yml.j2", gateways_seen=scaling.GATEWAYS_SEEN)
+    files = {"load.rules.yml": rules, "load.test.yml": yaml.safe_dump(tests)}
     tester.put_archive("/etc/ollamamax", archive(files, {}))
     tester.start()
     assert tester.wait(timeout=60)["StatusCode"] == 0, output_of(tester)

@@ -51,6 +51,13 @@ def test_a_forecast_covers_what_it_was_tuned_to_unless_a_stack_says_else() -> No
     assert AutoscalerSettings().coverage == Parameters.coverage
 
 
+def test_production_keeps_samples_as_long_as_the_forecaster_looks_back() -> None:
+    kept = read(ROOT / "stacks/Pulumi.prod.yaml", "prod").monitoring.retention_hours
+    looked_back = Parameters().history_s / 3600
+    assert looked_back == 408, "as the settings and docs/autoscaling.md say"
+    assert kept >= looked_back
+
+
 def test_workers_without_a_gpu_are_one_pool() -> None:
     settings = read(ROOT / "stacks/Pulumi.local.yaml", "local")
     (pool,) = watch.watched(settings)

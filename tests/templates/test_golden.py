@@ -47,6 +47,7 @@ def test_every_service_with_templates_is_reviewed(services: Mapping[str, Service
         "redis/redis.conf.j2",
         "redis/password.conf.j2",
         "prometheus/prometheus.yml.j2",
+        "prometheus/load.rules.yml.j2",
         "prometheus/web.yml.j2",
         "autoscaler/autoscaler.yaml.j2",
     ],
