@@ -35,8 +35,8 @@ func (a *API) entry(alias *models.Alias) (entry nodes.Model, there bool) {
 		return nodes.Model{}, false
 	}
 	first := alias.First(func(model string) bool {
-		_, known := a.pool.Known(model)
-		return known
+		entry, known := a.pool.Known(model)
+		return known && entry.Raw != nil // or else no worker has been seen to have it yet
 	})
 	entry, there = a.pool.Known(first.Model)
 	members := map[string]any{}

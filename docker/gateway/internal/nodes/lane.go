@@ -53,6 +53,9 @@ func (p *Pool) place(model string) *placement {
 	return place
 }
 
+// sleeps tells whether the model is on no node until one is started for it.
+func (p *placement) sleeps() bool { return len(p.lanes) == 0 && p.cold > 0 }
+
 // drop forgets a placement that nothing is left of, but for a model that comes back when it is asked for.
 func (p *Pool) drop(place *placement) {
 	if len(place.lanes) > 0 || place.waiting.Len() > 0 || place.cold > 0 {

@@ -188,10 +188,14 @@ func (p *Pool) Unload(ctx context.Context, node *Node, model string) error {
 }
 
 // Best returns the nodes that take requests on which a model is best loaded, the best one first and so many at
-// most: those that have it in memory, then those that hold it, then others.
+// most: those that have it in memory, then those that hold it, then others, but for a model whose own workers come once
+// it is asked for.
 func (p *Pool) Best(model string, most int) []*Node {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if place := p.places[model]; place != nil && place.sleeps() {
+		return nil
+	}
 	var best []*Node
 	for _, suits := range []func(l *lane) bool{
 		func(l *lane) bool { return l != nil && l.loaded },

@@ -59,7 +59,7 @@ type scratch struct {
 // to load it as well; and where it is loaded nowhere, or spread says that it has been waited for long enough,
 // one where an idle model makes way. The caller holds mu.
 func (p *Pool) choose(want *Want, place *placement, avoid avoided, spread bool, now time.Duration) (choice, verdict) {
-	if place != nil && len(place.lanes) == 0 && place.cold > 0 {
+	if place != nil && place.sleeps() {
 		return choice{}, absent // no other node would know it
 	}
 	if place == nil || len(place.lanes) == 0 || want.Light {

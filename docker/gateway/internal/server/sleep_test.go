@@ -8,6 +8,8 @@ import (
 
 	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/eventually"
+	"ollamamax/gateway/internal/models"
+	"ollamamax/gateway/internal/workertest"
 )
 
 // asleep runs a gateway of one pool, which has no worker.
@@ -63,5 +65,43 @@ func TestWithoutAWorkerThatIsToBeThereListsAreAnsweredAtOnce(t *testing.T) {
 	}
 	if status, text := g.ask(t, http.MethodGet, "/v1/models", ""); status != http.StatusOK {
 		t.Errorf("/v1/models: %d %s", status, text)
+	}
+}
+
+// mixed runs a gateway of one worker, and of a pool that has none.
+func mixed(t *testing.T) (*workertest.Worker, *gateway) {
+	t.Helper()
+	worker := workertest.Start(t, "tiny:latest")
+	return worker, start(t, []*workertest.Worker{worker}, func(cfg *config.Config) {
+		cfg.Workers.Pull = true
+		cfg.Workers.Hosts = append(cfg.Workers.Hosts, "sleeper:11434")
+		cfg.Workers.Limits = []config.Limit{
+			{Host: "sleeper:11434", Pool: "large", Slots: 1, LoadedModels: 1, Preload: []string{"big"}, ColdStart: time.Minute},
+		}
+	})
+}
+
+func TestAnAliasIsListedByAModelThatIsThereThoughAnotherOfItsHasNotBeenSeen(t *testing.T) {
+	_, g := mixed(t)
+	targets := []models.Target{{Model: "big", Weight: 1, Variant: "big"}, {Model: "tiny", Weight: 1, Variant: "tiny"}}
+	if _, err := g.aliases.PutAlias(t.Context(), models.Spec{Name: "talk:latest", Targets: targets}, "the stack"); err != nil {
+		t.Fatal(err)
+	}
+	g.put(t, "other", `{"targets":[{"model":"tiny"}]}`) // which has all of them read
+	if _, text := g.ask(t, http.MethodGet, "/api/tags", ""); !strings.Contains(text, `"name":"talk:latest"`) {
+		t.Error(text)
+	}
+}
+
+func TestAModelOfAPoolWithoutWorkersIsLoadedByNoOther(t *testing.T) {
+	worker, g := mixed(t)
+	for method, path := range map[string]string{http.MethodPut: "/api/v1/models/aliases/talk", http.MethodPost: "/api/v1/models/big/preload"} {
+		body := map[string]string{http.MethodPut: `{"targets":[{"model":"big"}]}`}[method]
+		if status, text := g.ask(t, method, path, body); status != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+	}
+	if seen := worker.Seen(); len(seen) != 0 {
+		t.Errorf("%s went to the worker of another pool", seen[0].URI)
 	}
 }
