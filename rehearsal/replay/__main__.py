@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ TRACES = Path(__file__).parents[1] / "traces"
 TRACE = TRACES / "azure-llm-2024-coding-10s-days1-3.csv"
 SIZES = TRACES / "azure-llm-2023-conv-requests.csv"
 LONGEST_S = 3600
+MOST_REPLICAS = 1000
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,6 +48,9 @@ def main(arguments: Sequence[str]) -> int:
     except (TraceError, ObjectError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: --out: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     progress(f"written to {options.out} and {options.out.with_suffix('.svg')}")
     return 0
 
@@ -55,11 +60,18 @@ def run(options: argparse.Namespace, progress: Callable[[str], None]) -> str:
     settings = ReplaySettings(node_delay_s=options.node_delay)
     pool = pool_of(options.stack, options.pool, settings)
     settings = replace(settings, node_linger_s=pool.node_linger_s)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     progress(f"reading {options.trace}")
     trace, sizes = read(options.trace), read(SIZES)
     if not isinstance(sizes, Requests):
         raise TraceError(f"{SIZES}: one request a row is wanted")
     asked = demand(trace, sizes, settings, options.seed)
+    most = int(asked.peak.max())
+    if (replicas := ceil(most / settings.slots)) > MOST_REPLICAS:
+        raise TraceError(
+            f"{options.trace}: its busiest moment wants {most:,} slots, {replicas:,} replicas: the replay "
+            f"goes up to {MOST_REPLICAS:,}; share the requests between several pools"
+        )
     stage = Stage(settings, asked, _scored(options, asked), options.startup)
     if not stage.requests:
         raise TraceError(f"{options.trace}: not one request counts, so there is nothing to score")
@@ -79,7 +91,7 @@ def run(options: argparse.Namespace, progress: Callable[[str], None]) -> str:
         "requests": asked.arrivals.size,
         "scored_requests": stage.requests,
         "mean_service_s": float(asked.services.mean()),
-        "most_slots_busy": int(asked.peak.max()),
+        "most_slots_busy": most,
         "startup_s": options.startup,
         "seed": options.seed,
         "stack": options.stack,
@@ -88,7 +100,6 @@ def run(options: argparse.Namespace, progress: Callable[[str], None]) -> str:
         "forecast_horizon_s": horizon_s,
     }
     title = f"{options.trace.name}, start-up {options.startup} s, stack {options.stack}"
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(
         json.dumps(as_json(found, inputs, settings, parameters, pool.objects), indent=2) + "\n"
     )

@@ -13,6 +13,8 @@ BINS = ("bin_start_utc", "requests")
 REQUESTS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 MOST_A_BIN = 10_000_000
 MOST_TOKENS = 10_000_000
+MOST_DAYS = 31
+MOST_REQUESTS = 50_000_000
 SIDE = 30
 """Bins on either side of a gap whose mean bridges it."""
 
@@ -74,6 +76,8 @@ def read(path: Path) -> Bins | Requests:
                 )
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror}") from None
+    except csv.Error as error:
+        raise TraceError(f"{path}, line {rows.line_num}: {error}: is a quotation mark not closed?") from None
     except UnicodeDecodeError as error:
         raise TraceError(f"{path}: not a text in UTF-8: {error.reason} at byte {error.start}") from None
     if len(table) < 2:
@@ -130,6 +134,12 @@ def _bins(path: Path, table: Floats) -> Bins:
             f"{path}, line {line}, column {BINS[0]}: {when:%Y-%m-%d %H:%M:%S} is not after the line before: "
             "each bin comes once, in the order of time"
         )
+    _short_enough(path, times)
+    if counts.sum() > MOST_REQUESTS:
+        raise TraceError(
+            f"{path}: {counts.sum():,.0f} requests: a trace has at most {MOST_REQUESTS:,}; "
+            "replay a part of it"
+        )
     width = float(np.median(steps))
     places = (times - times[0]) / width
     if (odd := np.flatnonzero(np.abs(places - np.rint(places)) > 0.01)).size:
@@ -144,6 +154,15 @@ def _bins(path: Path, table: Floats) -> Bins:
     all_counts = np.interp(np.arange(known.size), known_at, _smooth(counts))
     all_counts[known_at] = counts
     return Bins(float(times[0]), width, np.rint(all_counts).astype(np.int64), known)
+
+
+def _short_enough(path: Path, times: Floats) -> None:
+    first, last = (datetime.fromtimestamp(time, UTC) for time in (times[0], times[-1]))
+    if (days := (last - first).days) >= MOST_DAYS:
+        raise TraceError(
+            f"{path}: from {first:%Y-%m-%d} to {last:%Y-%m-%d} are {days:,} days: a trace has at most "
+            f"{MOST_DAYS}; replay a part of it, or mend a time that is mistyped"
+        )
 
 
 def _smooth(counts: Floats) -> Floats:
@@ -162,4 +181,5 @@ def _requests(path: Path, table: Floats) -> Requests:
             f"{path}, line {line}, column {REQUESTS[0]}: {when:%Y-%m-%d %H:%M:%S.%f} is before the line "
             "before: requests come in the order of time"
         )
+    _short_enough(path, times)
     return Requests(float(times[0]), times - times[0], context.astype(np.int64), generated.astype(np.int64))

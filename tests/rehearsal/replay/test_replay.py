@@ -102,6 +102,24 @@ def test_a_trace_without_requests_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert "not one request counts" in capsys.readouterr().err
 
 
+def test_a_trace_that_wants_more_than_any_cluster_has_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "crowd.csv"
+    file.write_text("bin_start_utc,requests\n2024-05-10 00:00:00,90000\n2024-05-10 00:00:10,90000\n")
+    assert main(["--trace", str(file), "--out", str(tmp_path / "out.json")]) == 1
+    assert "replicas: the replay goes up to 1,000; share the requests" in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written_are_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--out", str(tmp_path / "file" / "out.json")]) == 1
+    said = capsys.readouterr().err
+    assert said == f"error: --out: cannot write {tmp_path / 'file'}: File exists\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

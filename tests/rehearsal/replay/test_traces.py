@@ -109,6 +109,22 @@ def test_a_gap_is_bridged_between_levels_and_known_as_one(tmp_path: Path) -> Non
             ],
             "line 3, column TIMESTAMP: 2024-05-10 00:00:00.000000 is before the line before",
         ),
+        (
+            ["bin_start_utc,requests", '2024-05-10 00:00:00,"1', *["2024-05-10 00:00:10,1"] * 10_000],
+            "field larger than field limit (131072): is a quotation mark not closed?",
+        ),
+        (
+            ["bin_start_utc,requests", "2024-05-10 00:00:00,1", "2024-05-10 00:00:10,1", "2204-05-10,1"],
+            "from 2024-05-10 to 2204-05-10 are 65,743 days: a trace has at most 31; replay a part of it",
+        ),
+        (
+            ["TIMESTAMP,ContextTokens,GeneratedTokens", "2024-05-10,1,1", "2024-06-10,1,1"],
+            "from 2024-05-10 to 2024-06-10 are 31 days: a trace has at most 31",
+        ),
+        (
+            ["bin_start_utc,requests", *(f"2024-05-10 00:00:0{place},9000000" for place in range(6))],
+            "54,000,000 requests: a trace has at most 50,000,000; replay a part of it",
+        ),
     ],
 )
 def test_a_bad_trace_is_refused_with_its_place_and_the_way_out(
