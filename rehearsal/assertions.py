@@ -118,7 +118,7 @@ def capacity_back(record: Record, since: float, given: scenario.CapacityBack) ->
         before, last = counts[0][1], counts[-1][1]
         lowest = min(count.ready for _, count in counts)
         dipped |= lowest < before.ready
-        goal = min(before.ready, last.wanted)
+        goal = _again(before, last)
         texts.append(f"{name} {before.ready} → {lowest} → {last.ready}")
         if last.ready < goal:
             short.append(f"{name} has {last.ready} of {goal} ready, {last.waiting} without a node")
@@ -156,7 +156,7 @@ def on_demand(record: Record, since: float, given: scenario.OnDemand) -> Answer:
     if last.gpu_nodes("on-demand") <= before.gpu_nodes("on-demand"):
         short.append("no node on demand has come")
     for name, bounds, counts in _scaled(record, since):
-        goal = min(counts[0][1].ready, counts[-1][1].wanted)
+        goal = _again(counts[0][1], counts[-1][1])
         if bounds.pool != GENERAL and counts[-1][1].ready < goal:
             short.append(f"{name} has {counts[-1][1].ready} of {goal} ready")
     return _met(record, since, [text], short)
@@ -227,6 +227,11 @@ def _met(record: Record, since: float, texts: list[str], short: list[str]) -> An
     if short:
         return Answer("not yet", "; ".join([*short, took]))
     return Answer("true", "; ".join([*texts, took]))
+
+
+def _again(before: Count, last: Count) -> int:
+    """Return how many must be ready again: those of before, unless fewer are wanted and asked for now."""
+    return min(before.ready, max(last.wanted, last.asked))
 
 
 def _by_pool(events: Iterator[Event]) -> dict[str, int]:

@@ -144,6 +144,12 @@ def test_capacity_is_back_when_what_was_ready_is_ready_again() -> None:
     assert (short.state, "has 20 of 30 ready" in short.text) == ("not yet", True)
 
 
+def test_capacity_is_not_back_where_fewer_are_wanted_than_asked_for() -> None:
+    samples = course((9, count(30)), (12, count(20, asked=30)))
+    found = asked("capacity_back", record(samples), BACK)
+    assert (found.state, "has 20 of 30 ready" in found.text) == ("not yet", True)
+
+
 def test_capacity_is_not_back_before_anything_was_lost() -> None:
     found = asked("capacity_back", record(course((9, count(30)), (12, count(30)))), BACK)
     assert (found.state, "nothing was lost yet" in found.text) == ("not yet", True)
