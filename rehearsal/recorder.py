@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rehearsal.asking import Truth, asked
+from rehearsal.processes import RehearsalError
 from rehearsal.record import GENERAL, Bounds, Count, Event, EventKind, Nodes, Record, Sample
 from rehearsal.stage import Part, Stage, Usage
 from rehearsal.stage.inventory import POOL
@@ -56,6 +57,8 @@ class Recorder:
             one["metadata"]["name"]: one["spec"]["triggers"]
             for one in self._items("keda.sh/v1alpha1", "scaledobjects")
         }
+        if still := sorted(record.expected.workloads.keys() - self._triggers.keys()):
+            raise RehearsalError(f"{', '.join(still)}: the settings scale it, and it has no ScaledObject")
 
     def now(self) -> float:
         """Return how far the rehearsal is, seconds."""
@@ -162,7 +165,7 @@ class Recorder:
             wait_ms=self._model.wait_ms(name) if workers else 0.0,
             in_flight=self._model.in_flight(name) if workers else 0.0,
         )
-        found = asked(self._triggers.get(name, ()), truth)
+        found = asked(self._triggers[name], truth)
         by_metrics = found.by_metrics
         if self.dead & {"prometheus", "keda"}:
             by_metrics = min(by_metrics, self._blind.setdefault(name, by_metrics))

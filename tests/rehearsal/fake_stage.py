@@ -32,6 +32,8 @@ class Plane(ControlPlane):
         self.nodes: dict[str, dict[str, Any]] = {}
         self.pods: dict[str, dict[str, Any]] = {}
         self.deleted: list[str] = []
+        self.without: set[str] = set()
+        """Kinds of which there is nothing."""
         self.follow()
 
     def follow(self) -> None:
@@ -58,7 +60,8 @@ class Plane(ControlPlane):
         if path == "/version":
             return {"gitVersion": "v0.0.0"}
         if method == "get":
-            return {"items": self._items(path.rpartition("/")[2])}
+            kind = path.rpartition("/")[2]
+            return {"items": [] if kind in self.without else self._items(kind)}
         if method == "delete":
             name = path.rpartition("/")[2]
             self.deleted.append(name)

@@ -157,6 +157,14 @@ def test_a_version_of_which_no_gateway_is_ready_is_not_kept(stage: FakeStage, tm
     assert "not everywhere" in record.findings[0].text
 
 
+def test_what_should_scale_and_has_nothing_that_scales_it_ends_the_rehearsal(
+    stage: FakeStage, tmp_path: Path
+) -> None:
+    stage.cluster.without.add("scaledobjects")
+    with pytest.raises(RehearsalError, match=r"^gateway, worker-chat, worker-code: .* no ScaledObject$"):
+        played(stage, tmp_path, UP)
+
+
 LONG = "  - kill: keda\n  - wait: {forS: 60}\n"
 
 
