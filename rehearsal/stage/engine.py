@@ -39,6 +39,7 @@ class Engine:
     stack: str
     folder: Path
     kubeconfig: Path
+    _runs: int = 0
 
     @property
     def file(self) -> Path:
@@ -76,7 +77,8 @@ class Engine:
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": "nothing here lasts",
         }
-        log = self.folder / f"engine-{command}.log"
+        self._runs += 1
+        log = self.folder / f"engine-{self._runs}-{command}.log"
         with log.open("w") as file:
             engine = subprocess.Popen(  # noqa: S603 - our own words
                 [sys.executable, "-m", "engine", command, *words, *options],
