@@ -66,14 +66,22 @@ class ControlPlane:
         return self.folder / "kubeconfig"
 
     def request(self, method: str, path: str, body: object = None, content_type: str = "") -> Any:
-        """Ask the API server, with the administrator's rights; return what it answers, decoded."""
+        """Ask the API server, with the administrator's rights; return what it answers, decoded.
+
+        Raises:
+            ApiException: if it refuses.
+            RehearsalError: if it does not answer.
+        """
         with self._making:
             if self._client is None:
                 api: ApiClient = config.new_client_from_config(str(self.kubeconfig))
                 self._client = DynamicClient(api, discoverer=lambda *_: None)
         kind = content_type or "application/json"
         about = {"content_type": kind, "serialize": False, "_request_timeout": ANSWER_S}
-        answer = self._client.request(method, path, body=body, **about)
+        try:
+            answer = self._client.request(method, path, body=body, **about)
+        except HTTPError as error:
+            raise RehearsalError(f"the API server does not answer {method} {path}: {error}") from error
         return json.loads(answer.data) if answer.data.startswith(b"{") else answer.data.decode()
 
     def start(self, flags: Mapping[str, Flags] | None = None) -> None:
@@ -138,7 +146,7 @@ class ControlPlane:
         self.processes.start(name, [self.binaries / name, *words(flags)])
 
     def _is_ready(self) -> bool:
-        with contextlib.suppress(ApiException, HTTPError):
+        with contextlib.suppress(ApiException, RehearsalError):
             return bool(self.request("get", "/readyz") == "ok")
         return False
 

@@ -35,6 +35,8 @@ __all__ = [
 DEPLOYED = "a", "Everything is admitted, scheduled and ready, and fits together"
 GONE = "f", "Nothing is left, in the cluster or the simulated cloud"
 """Letters and claims of what is asserted of a stack as a whole."""
+UNSEEN = "the cluster could not be looked at"
+"""What is wrong until it is known better."""
 Part = Literal["autoscaler", "keda", "prometheus"]
 """What a scenario may kill."""
 Say = Callable[[str], None]
@@ -113,7 +115,7 @@ class Stage:
 
     def deployed(self) -> Verdict:
         """Assert that everything is admitted, scheduled and ready, and consistent."""
-        problems, resources = list[str](), self._engine.resources()
+        problems, resources = [UNSEEN], self._engine.resources()
 
         def settled() -> bool:
             found = inventory.take(self.plane)
@@ -143,7 +145,7 @@ class Stage:
 
     def left(self) -> Verdict:
         """Assert that nothing is there that was not there before the stack."""
-        problems: list[str] = []
+        problems = [UNSEEN]
 
         def gone() -> bool:
             found = inventory.take(self.plane)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,18 @@ from rehearsal.controlplane import ControlPlane
 
 MOUNTED = "/etc/ollamamax"
 """Where the platform's pods have their files."""
+NONE = 404
 
 
 def workload(plane: ControlPlane, namespace: str, plural: str, name: str) -> dict[str, Any] | None:
     """Return a Deployment or StatefulSet, None where there is none."""
-    with contextlib.suppress(ApiException):
+    try:
         found: dict[str, Any] = plane.request("get", f"/apis/apps/v1/namespaces/{namespace}/{plural}/{name}")
-        return found
-    return None
+    except ApiException as error:
+        if error.status != NONE:
+            raise
+        return None
+    return found
 
 
 def container(found: dict[str, Any]) -> dict[str, Any]:
