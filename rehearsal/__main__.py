@@ -64,7 +64,8 @@ def _rehearse(given: Scenario, stage: Stage, record: Record, say: Say) -> None:
 def main(
     stack: Annotated[str, typer.Option(help="The stack: stacks/Pulumi.<stack>.yaml.")] = "prod",
     file: Annotated[
-        Path | None, typer.Option("--scenario", help="What to play; else rehearsal/scenarios/quick.yaml.")
+        Path | None,
+        typer.Option("--scenario", help="What to play; else quick.yaml or full.yaml of rehearsal/scenarios."),
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Shorten no duration: full.yaml takes one to two hours.")
