@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rehearsal.replay.objects import TOLERANCE
 from rehearsal.replay.rules import MILLI, Tolerance, average_replicas, utilisation_replicas, value_replicas
 
-TOLERANCE = Tolerance(0.1, 0.1)
-"""Of Kubernetes' horizontal autoscaler."""
+EITHER_WAY = Tolerance(TOLERANCE, TOLERANCE)
+"""Of Kubernetes' horizontal autoscaler, up and down."""
 MOST_SLOT_WAIT = 2
 """The query of the slot wait counts it as no more than so many times its target."""
 
@@ -47,13 +48,13 @@ def asked(triggers: Sequence[Mapping[str, Any]], truth: Truth) -> Asked:
         match trigger["name"]:
             case "cpu":
                 used = _milli(truth.cpu_percent / 100 * truth.ready)
-                by_use = utilisation_replicas(truth.current, truth.ready, 0, used, target, TOLERANCE)
+                by_use = utilisation_replicas(truth.current, truth.ready, 0, used, target, EITHER_WAY)
             case "slot-wait":
                 wait = _milli(min(truth.wait_ms, MOST_SLOT_WAIT * target))
-                wanted = value_replicas(truth.current, truth.ready, wait, _milli(target), TOLERANCE)
+                wanted = value_replicas(truth.current, truth.ready, wait, _milli(target), EITHER_WAY)
                 by_metrics = max(by_metrics, wanted)
             case "in-flight":
-                wanted = average_replicas(truth.current, _milli(truth.in_flight), _milli(target), TOLERANCE)
+                wanted = average_replicas(truth.current, _milli(truth.in_flight), _milli(target), EITHER_WAY)
                 by_metrics = max(by_metrics, wanted)
     return Asked(max(0, by_use), by_metrics)
 

@@ -36,7 +36,7 @@ class Processes:
         """
         words = [str(word) for word in command]
         if guard := shutil.which("setpriv"):  # nothing outlives a run that is killed
-            words = [guard, "--pdeathsig", "KILL", *words]
+            words = [guard, "--pdeathsig", "KILL", *_if_child_of(os.getpid()), *words]
         if hosts:
             words = [*_with_hosts(hosts), *words]
         with self.log(name).open("ab") as log:
@@ -92,6 +92,11 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         found = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [int(one.getsockname()[1]) for one in found]
+
+
+def _if_child_of(parent: int) -> list[str]:
+    """Return the beginning of a command for a program whose parent may have ended before it could be told."""
+    return ["sh", "-c", 'test "$PPID" = "$0" && exec "$@"', str(parent)]
 
 
 def _with_hosts(hosts: Path) -> list[str]:

@@ -115,7 +115,7 @@ class Stage:
     def fixed(self, ready: Integers, late: int) -> Outcome:
         """Return what a course that was given beforehand comes to; each replica is paid for as it starts."""
         hours = TICK_S / HOUR_S
-        ahead = self.startup_s // TICK_S
+        ahead = ceil(self.startup_s / TICK_S)
         # A replica that is ready from a tick on has been paid for since its start-up time before.
         paid = ready[self.scored].sum() + np.maximum(np.diff(ready[self.scored]), 0).sum() * ahead
         return Outcome(

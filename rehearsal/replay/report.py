@@ -63,7 +63,7 @@ def table(found: Comparison, late_share: float, node_hour_usd: float, days: floa
     for policy, one in found.results.items():
         own = one.as_set
         set_cells = (
-            (f"{own.late_share:.3%}", f"{own.replica_hours:.0f}", f"{own.flaps_a_day:.1f}")
+            (f"{own.late_share:.3%}", f"{own.replica_hours:.1f}", f"{own.flaps_a_day:.1f}")
             if own
             else ("–", "–", "–")
         )
@@ -73,7 +73,7 @@ def table(found: Comparison, late_share: float, node_hour_usd: float, days: floa
             *set_cells,
             _factors(equal),
             f"{equal.late_share:.3%}{TOO_LATE * (equal.late_share > late_share)}",
-            f"{equal.replica_hours:.0f}",
+            f"{equal.replica_hours:.1f}",
             f"{found.over_oracle(policy):.3f}",
             f"{equal.flaps_a_day:.1f}",
             f"{equal.node_hours * node_hour_usd / days:.0f}",

@@ -128,7 +128,10 @@ def test_pypi_ollama(sides: tuple[Side, Side], tmp_path: Path) -> None:
         ),
         "copy": lambda c: c.copy("made", "copied"),
         "copy of no model": lambda c: c.copy("absent", "copied"),
-        "delete": lambda c: [c.delete(name) for name in ("made", "made2", "blob", "copied")],
+        **{
+            f"delete of {name}": partial(ollama.Client.delete, model=name)
+            for name in ("made", "made2", "blob", "copied")
+        },
         "delete of no model": lambda c: c.delete("absent"),
         "pull from nowhere": lambda c: c.pull("localhost:1/library/absent:latest", insecure=True),
         "pull from nowhere, streamed": lambda c: c.pull(

@@ -49,7 +49,7 @@ def _plain(text: str) -> str:
     drawn = "kubeconfig|creationTimestamp|last\\w+Time|created|modified|resourceVersion|uid"
     text = re.sub(rf'("(?:{drawn})": )"[^"]*"', r'\1"DRAWN"', text)
     text = re.sub(r"(pulumi-kubernetes-)[0-9a-f]{8}", r"\1OWNER", text)
-    return re.sub(r"10\.96\.\d+\.\d+|(?<=NAME-)[0-9a-f]{9,10}", "DRAWN", text)
+    return re.sub(r"10\.96\.\d+\.\d+|(?<=NAME-)[0-9a-f]{1,10}", "DRAWN", text)
 
 
 def _comparable(resource: dict[str, Any]) -> None:

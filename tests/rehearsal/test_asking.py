@@ -2,6 +2,8 @@
 
 import pytest
 
+from components import scaling
+from rehearsal import asking
 from rehearsal.asking import Asked, Truth, asked
 
 CPU = {"name": "cpu", "metadata": {"value": "60"}}
@@ -39,3 +41,7 @@ def test_the_largest_of_each_kind_is_asked_for(truth: Truth, expected: Asked) ->
 
 def test_nothing_is_asked_for_without_triggers() -> None:
     assert asked(REST, Truth(current=10, ready=10, cpu_percent=99, in_flight=99)) == Asked(0, 0)
+
+
+def test_a_wait_counts_no_more_than_the_stack_lets_it() -> None:
+    assert asking.MOST_SLOT_WAIT == scaling.MOST_SLOT_WAIT
