@@ -74,13 +74,13 @@ def scale_down(record: Record, since: float, given: scenario.ScaleDown) -> Answe
             left.append(f"{name} still has {last.ready} of {goal} replicas ({last.wanted} wanted)")
         if (turns := _turns([count.wanted for _, count in counts])) > given.flaps:
             wrong.append(f"{name} turned round {turns} times, {given.flaps} allowed")
-        # Down to what was asked for all through the window before, it may go at once.
         # It may go at once to what was asked for all through the window before.
         before = record.series(name, since - bounds.down_window_s)
         asked = [one.asked for at, one in before if since - bounds.down_window_s <= at <= since]
         held = min([first.wanted, *asked])
         went = next((at for at, count in counts if count.wanted < held), None)
-        if went is not None and went - since < bounds.down_window_s - SLACK_S:
+        # The last count that is held may have been asked for one look before.
+        if went is not None and went - since < bounds.down_window_s - record.expected.sync_s - SLACK_S:
             wrong.append(
                 f"{name} fell after {went - since:.0f} s, its window is {bounds.down_window_s:.0f} s"
             )
@@ -88,13 +88,16 @@ def scale_down(record: Record, since: float, given: scenario.ScaleDown) -> Answe
             texts[-1] += f" after {went - since:.0f} s"
     for pool, stay_s in record.expected.consolidate_after_s.items():
         nodes = [_nodes(sample, pool) for sample in record.window(since)]
-        pods = sum(counts[-1][1].ready for _, bounds, counts in _scaled(record, since) if bounds.pool == pool)
+        of_pool = [counts for _, bounds, counts in _scaled(record, since) if bounds.pool == pool]
+        pods = sum(counts[-1][1].ready for counts in of_pool)
         texts.append(f"{nodes[0]} → {nodes[-1]} nodes in pool {pool}")
         if nodes[-1] > max(pods, 1):
             left.append(f"pool {pool} still has {nodes[-1]} nodes for {pods} workers")
         idle = _first_fall(record, since, pool)
-        # Fewer than there were: one that is only replaced, by a cheaper one, has its successor first.
-        gone = next((one.at for one in record.window(since) if _nodes(one, pool) < nodes[0]), None)
+        # One that was empty already may go at any time; one that is only replaced, by a cheaper one, has its
+        # successor first.
+        used = min(nodes[0], sum(counts[0][1].ready for counts in of_pool))
+        gone = next((one.at for one in record.window(since) if _nodes(one, pool) < used), None)
         if gone is not None and (idle is None or gone - idle < stay_s - EVENTS_S - SLACK_S):
             after = "before any worker" if idle is None else f"{gone - idle:.0f} s after the first worker"
             wrong.append(f"a node of pool {pool} left {after}: it was to stay {stay_s:.0f} s")

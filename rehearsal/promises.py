@@ -55,6 +55,7 @@ def _expected(stage: Stage) -> Expected:
             if pool.management == "karpenter"
         },
         cost_most_hour=cost.nodes_hour(settings).most,
+        sync_s=stage.sync_s,
     )
 
 

@@ -40,6 +40,8 @@ class Expected(Part):
     """Node pool → how long its nodes stay after they have become idle, seconds."""
     cost_most_hour: float = 0.0
     """US dollars an hour of all nodes, as ``make cost`` reckons them at the most."""
+    sync_s: float = 0.0
+    """How often Kubernetes' autoscaler looks; it holds nothing that was asked for in between."""
 
 
 class Count(Part):

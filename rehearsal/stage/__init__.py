@@ -58,6 +58,7 @@ class Stage:
         traffic_port: port of 127.0.0.1 on which Prometheus scrapes ``/metrics`` in the gateways' place.
         substitutions: what stands in for the cloud's.
         overlay: durations that are shortened; empty in a full run.
+        sync_s: how often Kubernetes' autoscaler looks.
         prometheus: for queries.
         cloud: folder of the simulated cloud.
     """
@@ -69,6 +70,7 @@ class Stage:
         refuse_unfit(stack, self.settings)
         self.namespace, self.substitutions = self.settings.kubernetes.namespace, ROWS
         self.overlay: tuple[Row, ...] = tuple(overlay.rows(given(stack)))
+        self.sync_s = overlay.sync_s
         self.cloud = self._engine.cloud
         self.traffic_port, forecasts = free_ports(2)
         hosts = plane.folder / "hosts"

@@ -12,6 +12,7 @@ from typing import Any
 
 from rehearsal.verdict import Row
 
+SYNC = "horizontal-pod-autoscaler-sync-period"
 Path = tuple[str, ...]
 """Where a setting stands in a stack file: in every block of a list."""
 
@@ -28,6 +29,11 @@ class Overlay:
     """What is changed where a stack file may say it, whether it does or not."""
     controllers: Mapping[str, str] = field(default_factory=dict)
     """Flags of kube-controller-manager."""
+
+    @property
+    def sync_s(self) -> float:
+        """How often Kubernetes' autoscaler looks."""
+        return float(self.controllers.get(SYNC, "15s").removesuffix("s"))
 
     def apply(self, settings: dict[str, Any]) -> None:
         """Change a stack file's settings."""
@@ -66,7 +72,7 @@ QUICK = Overlay(
         ("monitoring", "scrapeTimeoutS"): 1,
     },
     controllers={
-        "horizontal-pod-autoscaler-sync-period": "5s",
+        SYNC: "5s",
         # How long the CPU of a new pod counts for nothing: 5 min and 30 s else.
         "horizontal-pod-autoscaler-cpu-initialization-period": "10s",
         "horizontal-pod-autoscaler-initial-readiness-delay": "5s",

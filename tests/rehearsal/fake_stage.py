@@ -135,6 +135,7 @@ class FakeStage(Stage):
         self.traffic_port = port
         self.substitutions = (Row("nodes", "EKS's", "none", "nothing runs"),)
         self.overlay = ()
+        self.sync_s = 5.0
         self.prometheus = self.answers = Answers()
         self.done: list[str] = []
         self.ended = ""

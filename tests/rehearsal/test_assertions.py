@@ -107,6 +107,14 @@ def test_traffic_down_may_go_at_once_to_what_was_asked_for_all_through_the_windo
     assert (found.state, "fell after 3 s" in found.text) == (state, state == "false")
 
 
+@pytest.mark.parametrize(("fell_at", "state"), [(22, "not yet"), (21, "false")])
+def test_a_window_begins_with_the_last_look_of_the_autoscaler(fell_at: int, state: str) -> None:
+    samples = [sample(-15, count(50)), sample(9, count(50), nodes(50)), sample(fell_at, count(20), nodes(50))]
+    of = record(samples)
+    of.expected = of.expected.model_copy(update={"sync_s": 6.0})
+    assert asked("scale_down", of, DOWN).state == state
+
+
 def test_traffic_down_is_false_where_a_count_turns_round() -> None:
     counts = ((9, 50), (31, 20), (36, 21), (41, 3))
     found = asked("scale_down", record([sample(at, count(ready), nodes(50)) for at, ready in counts]), DOWN)
@@ -121,6 +129,14 @@ def test_traffic_down_is_false_where_a_node_goes_too_early(at: int, says: str) -
     early = sample(at, until[-1].workloads["worker-chat"], nodes(spot=49))
     found = asked("scale_down", record([*until, early]), DOWN)
     assert (found.state, says in found.text) == ("false", True)
+
+
+def test_a_node_that_was_empty_before_the_load_fell_may_go_at_any_time() -> None:
+    spare = [
+        sample(one.at, one.workloads["worker-chat"], nodes(spot=52 if one.at < 20 else one.nodes[0].count))
+        for one in DOWNWARD
+    ]
+    assert asked("scale_down", record(spare), DOWN).state == "true"
 
 
 def test_a_node_that_is_replaced_has_not_gone_too_early() -> None:
