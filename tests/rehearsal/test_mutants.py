@@ -18,6 +18,8 @@ STACK = "prod"
 MERGE = "application/merge-patch+json"
 UP = "  - load: {percent: 50}\n  - expect: {scaleUp: {withinS: 90, percent: 60}}\n"
 FELL = "  - {name: Fall, load: {percent: 2}}\n"
+WINDOW = "  - wait: {forS: 30}\n"
+"""All that was asked for within a window is as much as before the fall."""
 SLOW = "  - wait: {forS: 20}\n"
 
 
@@ -63,6 +65,12 @@ def chat_scaling(**changed: int) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def dear(settings: dict[str, Any]) -> None:
+    """Have the pool ``chat`` on nodes that cost a multiple, and the budget allow them."""
+    chat(instanceTypes=["g6e.16xlarge"], capacity="on-demand")(settings)
+    settings["cost"]["monthlyUsd"] = 1_000_000
+
+
 MUTANTS = {
     "too few workers allowed": Mutant(
         "scale_up",
@@ -72,13 +80,13 @@ MUTANTS = {
     ),
     "no window before replicas go": Mutant(
         "scale_down",
-        UP + FELL + "  - expect: {scaleDown: {withinS: 90}}\n",
+        UP + WINDOW + FELL + "  - expect: {scaleDown: {withinS: 180}}\n",
         "its window is 20 s",
         change=chat_scaling(scaleDownWindowS=0),
     ),
     "nodes that go at once": Mutant(
         "scale_down",
-        UP + FELL + "  - expect: {scaleDown: {withinS: 90}}\n",
+        UP + FELL + "  - expect: {scaleDown: {withinS: 180}}\n",
         "it was to stay 60 s",
         promises=chat(disruption={"consolidateAfterS": 60}),
         patch=("/apis/karpenter.sh/v1/nodepools/chat", {"spec": {"disruption": {"consolidateAfter": "0s"}}}),
@@ -87,7 +95,7 @@ MUTANTS = {
         "cost",
         "  - load: {percent: 90}\n  - expect: {scaleUp: {withinS: 120}}\n  - expect: {cost: {}}\n",
         "the estimate's most is",
-        change=chat(instanceTypes=["g6e.16xlarge"], capacity="on-demand"),
+        change=dear,
     ),
     "a pool in one zone": Mutant(
         "capacity_back",

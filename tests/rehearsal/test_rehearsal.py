@@ -15,12 +15,13 @@ from rehearsal.scenario import Scenario, Step
 from tests.rehearsal.fake_stage import FakeStage
 
 ROOT = Path(__file__).parents[2]
+SHORT = Path(__file__).parent / "short.yaml"
 QUICK_S, FULL_S = 1200, 7200
 
 
-def rehearsed(out: Path, *words: str, seconds: int) -> subprocess.CompletedProcess[str]:
+def rehearsed(out: Path, *words: str, stack: str = "prod", seconds: int) -> subprocess.CompletedProcess[str]:
     """Run the command."""
-    command = [sys.executable, "-m", "rehearsal", "--stack", "prod", "--out", str(out), *words]
+    command = [sys.executable, "-m", "rehearsal", "--stack", stack, "--out", str(out), *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
 
 
@@ -59,6 +60,15 @@ def test_what_ends_a_rehearsal_is_in_its_report(
     assert [(one.letter, one.passed) for one in found.findings] == [("a", True), ("–", False)]
     assert found.findings[-1].text == (str(error) or "interrupted")
     assert "✗ fails" in (tmp_path / "prod.html").read_text()
+
+
+@pytest.mark.timeout(QUICK_S + 60)
+def test_a_load_and_a_lost_zone_are_met_in_staging(tmp_path: Path) -> None:
+    done = rehearsed(tmp_path, "--scenario", str(SHORT), stack="staging", seconds=QUICK_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = load(tmp_path / "staging.json")
+    assert "".join(finding.letter for finding in found.findings) == "abccf"
+    assert found.passed
 
 
 @pytest.mark.long
