@@ -19,7 +19,7 @@ OPS = .venv/bin/python -m ops
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost preflight status logs smoke outputs test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost preflight status logs smoke outputs: .venv/compiled
+down cost dashboards preflight status logs smoke outputs: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -46,6 +46,9 @@ preview: setup ## show what up would change, break and cost; JSON=1 the plan as 
 
 cost: ## say what the stack costs a month, from list prices; JSON=1 as JSON
 	@$(OPS) cost --stack $(STACK) $(if $(JSON),--json)
+
+dashboards: ## write the stack's dashboards for Grafana into OUT=folder
+	@$(OPS) dashboards --stack $(STACK) $(if $(OUT),--out $(OUT))
 
 preflight: ## ask the AWS account for what the stack needs, and print what to request
 	@$(OPS) preflight --stack $(STACK)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.aws import telemetry
 from components.aws.account import Account
 from components.aws.budget import Budget, BudgetArgs
 from components.aws.cluster import Cluster, ClusterArgs
@@ -24,7 +25,7 @@ from components.images import Registry as Push
 from components.keda import Keda, KedaArgs
 from components.kubernetes_target import KubernetesTarget, KubernetesTargetArgs
 from components.scaling import Prometheus
-from components.service import Outside, Placed, Store
+from components.service import Outside, Placed, Scraped, Store
 from stacks import addresses, capacity
 from stacks.aws import AwsSettings
 from stacks.settings import Settings
@@ -137,6 +138,7 @@ class Cloud(pulumi.ComponentResource):
             child,
         )
         self._certificate = front.certify(self._target.namespace)
+        self._telemetry = self._measure(registry, child)
         if args.settings.cost:
             Budget("budget", BudgetArgs(account, args.settings.cost), child)
         self.register_outputs({"cluster": cluster.name})
@@ -162,6 +164,11 @@ class Cloud(pulumi.ComponentResource):
         return self._certificate
 
     @property
+    def scraped(self) -> Sequence[Scraped]:
+        """What Prometheus is to ask of the cloud."""
+        return self._telemetry.scraped
+
+    @property
     def outputs(self) -> dict[str, pulumi.Input[object]]:
         """From where the cluster is reached; and of a new zone what the parent zone has to name, once."""
         servers = self._front.name_servers
@@ -171,6 +178,28 @@ class Cloud(pulumi.ComponentResource):
     def publish(self, service: str, placed: Placed) -> None:
         """Let clients reach the edge, a ``service`` that is ``placed``."""
         self._front.publish(service, self._target.namespace, placed.replicas)
+
+    def _measure(self, registry: Registry, child: pulumi.ResourceOptions) -> telemetry.Telemetry:
+        """Return what turns into metrics what only AWS and GPUs know."""
+        args, cluster = self._args, self._cluster
+        grant = cluster.grant(
+            telemetry.CLOUD,
+            namespace=telemetry.NAMESPACE,
+            service_account=telemetry.CLOUD,
+            policy=telemetry.policy(),
+        )
+        return telemetry.Telemetry(
+            "telemetry",
+            telemetry.TelemetryArgs(
+                account=self._account,
+                provider=cluster.provider,
+                gpus=bool(args.settings.gpu_pools),
+                networks=(str(addresses.SERVICES), str(args.aws.network.cidr)),
+                image=registry.mirrored,
+                after=[cluster, grant],
+            ),
+            child,
+        )
 
     def _on_cluster(self, registry: Registry, child: pulumi.ResourceOptions) -> KubernetesTarget:
         """Return the target, with nodes to run on, images to run and the rights of the pods."""

@@ -15,6 +15,8 @@ NAME = "edge"
 PORT = 8443
 CDN_PORT = 8444
 """For a CDN alone, on TCP."""
+METRICS_PORT = 8082
+"""For Prometheus alone."""
 READ_MARGIN_S = 30
 """How much longer the edge waits for an answer than the gateway waits for a worker, to come back or to go
 on: so that the client gets the gateway's error, which knows what happened."""
@@ -50,6 +52,7 @@ def describe(args: EdgeArgs) -> Service:
     variables = {
         **settings.model_dump(),
         "port": PORT,
+        "metrics_port": METRICS_PORT,
         "public_port": args.public_port,
         "max_header_bytes": args.max_header_bytes,
         "max_body_bytes": args.max_body_bytes,
@@ -71,15 +74,19 @@ def describe(args: EdgeArgs) -> Service:
         },
         secrets={"tls.crt": own.certificate, "tls.key": own.key} if own else {},
         issued_certificate=None if own else str(args.certificate),
-        ports=tuple(
-            Port(port, protocol, published=port, exposure=Exposure.PUBLIC)
-            for port, protocol in (
-                (PORT, "tcp"),
-                (PORT, "udp"),
-                *([(CDN_PORT, "tcp")] if args.cdn else []),
-            )
+        ports=(
+            *(
+                Port(port, protocol, published=port, exposure=Exposure.PUBLIC)
+                for port, protocol in (
+                    (PORT, "tcp"),
+                    (PORT, "udp"),
+                    *([(CDN_PORT, "tcp")] if args.cdn else []),
+                )
+            ),
+            Port(METRICS_PORT),
         ),
         scratch={"/tmp": 256},  # noqa: S108 - in the container
+        headless=True,
         probe=Probe(("/usr/local/bin/healthcheck",)),
         stop=Stop(
             signal="SIGQUIT",

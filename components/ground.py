@@ -8,7 +8,7 @@ import pulumi
 from components.credentials import Credentials
 from components.docker_target import DockerTarget, DockerTargetArgs
 from components.scaling import Prometheus
-from components.service import Outside, Placed, Store, Target
+from components.service import Outside, Placed, Scraped, Store, Target
 from stacks import capacity
 from stacks.settings import Settings
 
@@ -47,6 +47,7 @@ class Ground:
         database, cache: data stores that are there; where there is none the platform places its own.
         certificate: the cluster's secret with the edge's certificate; None has the platform make one.
         publish: lets clients reach the edge, once it is placed.
+        scraped: what Prometheus is to ask beside the platform's services.
         outputs: what people have to know of it.
     """
 
@@ -55,6 +56,7 @@ class Ground:
     cache: Store | None = None
     certificate: str | None = None
     publish: Callable[[Placed], None] = lambda placed: None
+    scraped: Sequence[Scraped] = ()
     outputs: Mapping[str, pulumi.Input[object]] = field(default_factory=dict)
 
 
@@ -145,5 +147,6 @@ def _cloud(args: GroundArgs, opts: pulumi.ResourceOptions) -> Ground:
         cloud.cache,
         cloud.certificate,
         publish=lambda placed: cloud.publish(names.edge, placed),
+        scraped=cloud.scraped,
         outputs=cloud.outputs,
     )

@@ -213,7 +213,7 @@ class KubernetesTarget(pulumi.ComponentResource):
             # It has no pods while the autoscaler has taken the last one away.
             mark = mark | ({} if manifests.fewest(service) else SKIP_AWAIT)
             around.append(core.Service(name, metadata=metadata | mark, spec=spec, opts=opts))
-        if service.headless and service.fixed_address:
+        if service.headless and manifests.has_stable_address(service):
             all_ = f"{name}-each"
             spec = manifests.each(service, stack)
             around.append(core.Service(all_, metadata=self._cluster.metadata(all_), spec=spec, opts=opts))

@@ -4,6 +4,7 @@ As in ``pods.py``, keys are the API's own.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from components.pods import (
     Manifest,
@@ -118,6 +119,11 @@ def is_public(port: Port) -> bool:
     return port.published is not None and port.exposure is Exposure.PUBLIC
 
 
+def has_stable_address(service: Service) -> bool:
+    """Tell whether the service's name stands for one address, however many replicas there are."""
+    return service.fixed_address or any(is_public(port) for port in service.ports)
+
+
 def each(service: Service, stack: str) -> Manifest:
     """Return the specification of a Service whose name resolves to the addresses of all replicas."""
     return {
@@ -130,10 +136,13 @@ def each(service: Service, stack: str) -> Manifest:
 
 def cluster_service(service: Service, stack: str, settings: KubernetesSettings) -> Manifest:
     """Return the specification of the service's Service."""
-    if service.headless and not service.fixed_address:
+    if service.headless and not has_stable_address(service):
         return each(service, stack)
-    spec: Manifest = {"selector": selector(service.name, stack), "ports": service_ports(service)}
-    if any(is_public(port) for port in service.ports):
+    public = [port for port in service.ports if is_public(port)]
+    # A Service that is reached from outside has no port for the platform's own parts.
+    ports = service_ports(replace(service, ports=tuple(public) or service.ports))
+    spec: Manifest = {"selector": selector(service.name, stack), "ports": ports}
+    if public:
         # Without the hop over another node the client's address is kept.
         local = {"externalTrafficPolicy": "Local"} if settings.edge_service == "LoadBalancer" else {}
         return spec | {"type": settings.edge_service} | local

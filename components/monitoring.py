@@ -1,6 +1,6 @@
-"""Prometheus: the metrics of the gateways and of the forecaster."""
+"""Prometheus: the metrics of all parts, and the rules about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -9,7 +9,7 @@ import pulumi
 from components import scaling
 from components.certificates import ServerCertificate
 from components.rendering import render, render_input
-from components.service import Limits, Peer, Placed, Port, Probe, Service, Target, Volume
+from components.service import Limits, Peer, Placed, Port, Probe, Scraped, Service, Target, Volume
 from stacks.stores import MonitoringSettings
 
 NAME = "prometheus"
@@ -31,10 +31,22 @@ class MonitoringArgs:
     """The gateways' hosts; on a cluster the one name that resolves to all of them."""
     gateway_port: int
     """Their admin port."""
+    edges: Sequence[str]
+    """The edges' hosts, as of the gateways."""
+    edge_port: int
+    """Where they count their connections."""
+    edge_url: str
+    """What the exporter that looks at the edge as a client does is to ask."""
     resolve: bool
     """Whether such a name has to be looked up again and again."""
     autoscaler: Peer | None
     """The forecaster, where there is one."""
+    exporters: Sequence[Peer]
+    scraped: Sequence[Scraped]
+    """What is asked beside the platform's services."""
+    alertmanager: Peer
+    rules: Mapping[str, str]
+    """File name → rules."""
     certificate: ServerCertificate
     ca_certificate: pulumi.Input[str]
     password: pulumi.Input[str]
@@ -59,11 +71,17 @@ def describe(args: MonitoringArgs) -> Service:
                 prometheus=settings,
                 gateways=args.gateways,
                 gateway_port=args.gateway_port,
+                edges=args.edges,
+                edge_port=args.edge_port,
+                edge_url=args.edge_url,
                 resolve=args.resolve,
                 autoscaler=f"{args.autoscaler.service}:{args.autoscaler.port}" if args.autoscaler else None,
+                exporters=args.exporters,
+                scraped=args.scraped,
                 stack=args.stack,
             ),
             "load.rules.yml": render("prometheus/load.rules.yml.j2", gateways_seen=scaling.GATEWAYS_SEEN),
+            **args.rules,
             "promtool.yml": render("prometheus/promtool.yml.j2"),
         },
         secrets={
@@ -76,7 +94,14 @@ def describe(args: MonitoringArgs) -> Service:
         ports=(Port(PORT, published=PUBLISHED_PORT),),
         volumes=(Volume("data", "/var/lib/prometheus", size_gib),),
         probe=Probe(("/usr/local/bin/healthcheck",), interval_s=5),
-        talks_to=(Peer("gateway", args.gateway_port), *([args.autoscaler] if args.autoscaler else [])),
+        talks_to=(
+            Peer("gateway", args.gateway_port),
+            Peer("edge", args.edge_port),
+            args.alertmanager,
+            *([args.autoscaler] if args.autoscaler else []),
+            *args.exporters,
+        ),
+        reaches=tuple(one.outside for one in args.scraped),
     )
 
 

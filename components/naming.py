@@ -8,6 +8,11 @@ from pathlib import Path
 from docker.utils.build import exclude_paths
 
 HASH_LENGTH = 12
+IMAGES = (
+    *("alertmanager", "autoscaler", "edge", "exporters", "gateway"),
+    *("ollama", "ollama-cuda", "pgbouncer", "prometheus"),
+)
+"""Images that a cluster runs of those that this project builds."""
 FIXED_ADDRESSES = {"postgres": 2, "gateway": 11}
 """Service with fixed addresses → offset of its first replica in the subnet. 1 is the bridge."""
 

@@ -100,7 +100,18 @@ class Platform(pulumi.ComponentResource):
         ).placed
         ground.publish(placed)
         watch.watch(
-            watch.WatchArgs(settings, self._stack, self._prometheus_names, certificates, self._credentials),
+            watch.WatchArgs(
+                settings,
+                self._stack,
+                certificates,
+                self._credentials,
+                at_database,
+                at_cache,
+                self._edge_name,
+                edge_of_stack=not ground.certificate,
+                prometheus_names=self._prometheus_names,
+                scraped=ground.scraped,
+            ),
             target,
             child,
         )
@@ -109,8 +120,7 @@ class Platform(pulumi.ComponentResource):
     @property
     def url(self) -> str:
         """Where clients reach the platform."""
-        aws, port = self._settings.aws, self._edge_port
-        host = f"api.{aws.dns.zone}" if aws else self._settings.edge.names[0]
+        host, port = self._edge_name, self._edge_port
         return f"https://{host}" if port == HTTPS else f"https://{host}:{port}"
 
     @property
@@ -129,12 +139,7 @@ class Platform(pulumi.ComponentResource):
 
         On a cluster they are reached through ``kubectl port-forward``.
         """
-        port = monitoring.PUBLISHED_PORT + self._settings.port_offset
-        return {
-            "prometheus": f"https://localhost:{port}",
-            "user": monitoring.USER,
-            "password": self._credentials.monitoring,
-        }
+        return watch.pages(self._settings.port_offset, self._credentials.monitoring)
 
     @property
     def outputs(self) -> dict[str, pulumi.Input[object]]:
@@ -168,6 +173,12 @@ class Platform(pulumi.ComponentResource):
     @property
     def _one_machine(self) -> bool:
         return self._settings.target == "docker"
+
+    @property
+    def _edge_name(self) -> str:
+        """The name that clients know the edge by."""
+        aws = self._settings.aws
+        return names.api(aws.dns.zone) if aws else self._settings.edge.names[0]
 
     @property
     def _edge_port(self) -> int:
@@ -267,9 +278,8 @@ class Platform(pulumi.ComponentResource):
 
 def _names(settings: Settings) -> Names:
     pools = [worker.pool_name(pool.name) for pool in settings.gpu_pools]
-    images = ("autoscaler", "edge", "gateway", "ollama", "ollama-cuda", "pgbouncer", "prometheus")
     return Names(
-        images=[naming.repository(image) for image in images],
+        images=[naming.repository(image) for image in naming.IMAGES],
         migrations=gateway.MIGRATIONS,
         models=models.NAME,
         workers=pools or [worker.NAME],

@@ -210,7 +210,7 @@ class Service:
     """Whether a replica keeps its address when it is replaced."""
     headless: bool = False
     """Whether clients choose among the replicas themselves: its name resolves to all their addresses, and the
-    name with ``-each`` behind it where the address is fixed."""
+    name with ``-each`` behind it where the address is fixed, or reached from outside."""
     node_pool: str | None = None
     """On a cluster, the pool of nodes that it runs on."""
     priority: Priority = Priority.SERVING
@@ -241,6 +241,17 @@ class Store:
     """What its certificate is checked with, PEM; None is what every machine trusts."""
     admin: VaultSecret | None = None
     """Password of ``ADMINISTRATOR``, who makes the platform's own role and database."""
+
+
+@dataclass(frozen=True)
+class Scraped:
+    """What Prometheus asks that is no service of the platform."""
+
+    job: str
+    host: str
+    """A name that resolves to all of its replicas."""
+    outside: Outside
+    """Where they are, for the network policies, and the port there."""
 
 
 class Target(Protocol):

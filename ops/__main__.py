@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -137,6 +138,18 @@ def cost(stack: StackName = "local", as_json: AsJson = False) -> None:
         typer.echo(json.dumps(estimate.document(settings), indent=2, ensure_ascii=False))
     else:
         typer.echo(_costs(settings))
+
+
+@app.command()
+def dashboards(
+    stack: StackName = "local",
+    out: Annotated[Path, typer.Option(help="Folder that the files are written to.")] = Path("dashboards"),
+) -> None:
+    """Write the stack's dashboards for Grafana, and what provisions them."""
+    from ops.dashboards import write
+
+    for file in write(Stack(stack).settings(), stack, out):
+        typer.echo(file)
 
 
 @app.command()

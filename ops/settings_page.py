@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le, MinLen
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -23,6 +23,7 @@ TYPES = {
     float: "number",
     str: "text",
     bool: "true or false",
+    SecretStr: "secret text",
     IPv4Address: "IPv4 address",
     IPv4Network: "IPv4 network",
 }
@@ -64,19 +65,24 @@ def _block(title: str, block: type[BaseModel], path: str) -> Iterator[str]:
     for name, field in block.model_fields.items():
         if name not in inner:
             yield _row(f"{path}{field.alias}", field)
-        elif inner[name].model_fields.keys() == {"memory_mib", "cpus"}:
-            yield from _resources(f"{path}{field.alias}", field, inner[name])
+        elif _of_its_field(field, inner[name]):
+            yield from _rows(f"{path}{field.alias}", field, inner[name])
     yield ""
     for name, kind in inner.items():
         field = block.model_fields[name]
-        if kind.model_fields.keys() != {"memory_mib", "cpus"}:
+        if not _of_its_field(field, kind):
             inside = f"{path}{field.alias}{'[]' if get_origin(field.annotation) is tuple else ''}"
             title = f"`{inside}`{'' if field.default is not None else ' (none, unless it is given)'}"
             yield from _block(title, kind, f"{inside}.")
 
 
-def _resources(path: str, field: FieldInfo, kind: type[BaseModel]) -> Iterator[str]:
-    """Yield the rows of a container's limits, which stand in the table of what they limit."""
+def _of_its_field(field: FieldInfo, kind: type[BaseModel]) -> bool:
+    """Tell whether a block has no defaults of its own, as limits and thresholds: its field has them."""
+    return isinstance(field.default, kind) and all(f.is_required() for f in kind.model_fields.values())
+
+
+def _rows(path: str, field: FieldInfo, kind: type[BaseModel]) -> Iterator[str]:
+    """Yield the rows of such a block, which stand in the table of what it belongs to."""
     for name, inner in kind.model_fields.items():
         default = getattr(field.default, name)
         meaning = f"{_text(field.description)} {_text(inner.description)}"

@@ -87,6 +87,10 @@ def consolidates(pool: GpuPoolSettings) -> bool:
     return pool.management == "karpenter" and pool.capacity != "reserved"
 
 
+EXPORTERS = 4
+"""Of Redis, PostgreSQL and PgBouncer, and the one that asks the edge."""
+
+
 @dataclass(frozen=True)
 class Pods:
     """Equal pods that need no GPU."""
@@ -112,6 +116,10 @@ def general_pods(s: Settings) -> Iterator[Pods]:
     if s.autoscaler:
         forecaster = s.autoscaler.resources
         yield Pods("autoscaler", forecaster.cpus, forecaster.memory_mib, 1, 1)
+    alerts = s.alerts
+    yield Pods("alerting", alerts.resources.cpus, alerts.resources.memory_mib, 1, 1)
+    one = alerts.exporter_resources
+    yield Pods("exporters", one.cpus, one.memory_mib, EXPORTERS, EXPORTERS)
     yield Pods("system", SYSTEM_CPUS, SYSTEM_MIB, 1, 1)
     if not s.gpu_pools:
         worker = s.worker

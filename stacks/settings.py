@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from stacks.alerts import AlertSettings
 from stacks.autoscaler import AutoscalerSettings
 from stacks.aws import AwsSettings
 from stacks.block import Block, Email, HostName, Mebibytes, ModelName, Resources, Seconds
@@ -180,7 +181,8 @@ class Settings(Block):
     model_files: tuple[ModelFileSettings, ...] = ()
     """Files of models whose size is not published: they then count with their real size."""
     port_offset: Annotated[int, Field(ge=0, le=50_000)] = 0
-    """Added to every published port (edge 8443, Prometheus 9091), so that stacks run side by side."""
+    """Added to every published port (edge 8443, Prometheus 9091, Alertmanager 9093), so that stacks run side
+    by side."""
     longest_generation_s: Annotated[int, Field(ge=10, le=7200)] = 600
     """Longest silence allowed between two pieces of a model's answer, seconds; every hop allows it."""
     longest_stream_s: Annotated[int, Field(ge=10, le=7200)] = 600
@@ -204,6 +206,8 @@ class Settings(Block):
     """Prometheus."""
     autoscaler: AutoscalerSettings | None = AutoscalerSettings()
     """The forecaster; None: there is none."""
+    alerts: AlertSettings = AlertSettings()
+    """Alerts."""
     node_memory: NodeMemorySettings = NodeMemorySettings()
     """Memory thresholds of a node."""
     kubernetes: KubernetesSettings = KubernetesSettings()

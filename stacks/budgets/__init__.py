@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from stacks import capacity, cost, models
 from stacks.budgets import (
+    alerts,
     aliases,
     autoscaling,
     cloud,
@@ -46,6 +47,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     cloud.account,
     cloud.network,
     cloud.names,
+    alerts.alerts,
     protection.given_free,
 )
 MODEL_CHECKS: tuple[Callable[[Settings, models.Catalogue], Iterator[str]], ...] = (

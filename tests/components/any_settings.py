@@ -79,7 +79,7 @@ ANYWHERE = {
     "gateway": choice(replicas=FEW, maxBodyMib=st.integers(1, 256)),
     "worker": choice(replicas=FEW),
     "database": choice(slowStatementMs=st.integers(-1, 10_000)),
-    "monitoring": choice(retentionHours=st.integers(1, 1000)),
+    "monitoring": choice(retentionHours=st.integers(72, 1000)),
 }
 KUBERNETES = {
     "namespace": NAMES,

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from components import monitoring
+from components.service import Peer
 from stacks.stores import MonitoringSettings
 from tests.components.conftest import SECRET, Graph, Plan
 from tests.templates.rendered import NO_CERTIFICATE
@@ -34,9 +35,9 @@ def test_the_pages_are_on_loopback_and_behind_a_password(local: Graph) -> None:
 
 
 def test_the_numbers_reach_prometheus(plan: Plan) -> None:
-    graph = plan(monitoring={"scrapeIntervalS": 7, "retentionHours": 5, "retentionMib": 300})
+    graph = plan(monitoring={"scrapeIntervalS": 7, "retentionHours": 100, "retentionMib": 300})
     command = graph.container("prometheus-1").inputs["command"]
-    assert "--storage.tsdb.retention.time=5h" in command
+    assert "--storage.tsdb.retention.time=100h" in command
     assert "--storage.tsdb.retention.size=300MiB" in command
     assert yaml.safe_load(graph.files("prometheus")[FILE])["global"]["scrape_interval"] == "7s"
 
@@ -49,6 +50,24 @@ def test_samples_outlive_the_container(local: Graph) -> None:
 @pytest.mark.parametrize(("mebibytes", "gibibytes"), [(2048, 4), (40_960, 51)])
 def test_the_volume_on_a_cluster_has_room_for_all_samples_and_more(mebibytes: int, gibibytes: int) -> None:
     settings = MonitoringSettings(retention_mib=mebibytes)
-    args = monitoring.MonitoringArgs(settings, "s", ["g"], 9090, False, None, NO_CERTIFICATE, "", "", "")
+    args = monitoring.MonitoringArgs(
+        settings=settings,
+        stack="s",
+        gateways=["g"],
+        gateway_port=9090,
+        edges=["e"],
+        edge_port=8082,
+        edge_url="https://edge",
+        resolve=False,
+        autoscaler=None,
+        exporters=[],
+        scraped=[],
+        alertmanager=Peer("alertmanager", 9093),
+        rules={},
+        certificate=NO_CERTIFICATE,
+        ca_certificate="",
+        password="",
+        password_hash="",
+    )
     (volume,) = monitoring.describe(args).volumes
     assert volume.size_gib == gibibytes > mebibytes / 1024

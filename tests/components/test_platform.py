@@ -1,6 +1,7 @@
 """The whole graph: its golden, and what holds for every resource in it."""
 
 import json
+import re
 import runpy
 import shutil
 from importlib.metadata import version
@@ -33,7 +34,13 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "local.json"
 CONTAINERS = [
     "autoscaler-1",
+    "alertmanager-1",
     "edge-1",
+    "exporter-machine-1",
+    "exporter-pgbouncer-1",
+    "exporter-postgres-1",
+    "exporter-probe-1",
+    "exporter-redis-1",
     "gateway-1",
     "gateway-2",
     "migrations-1",
@@ -95,7 +102,7 @@ def test_labels_carry_service_stack_and_urn(local: Graph) -> None:
     labelled = [*local.of_type(CONTAINER), *local.of_type(VOLUME), *local.of_type(NETWORK)]
     assert len(labelled) > len(CONTAINERS)
     for one in labelled:
-        service = "network" if one.type == NETWORK else one.name.split("-")[0]
+        service = "network" if one.type == NETWORK else re.sub(r"-(\d.*|files)$", "", one.name)
         labels = {key: value for key, value in one.labels.items() if key != "ollamamax.files"}
         assert labels == {
             "ollamamax.service": service,
@@ -166,6 +173,7 @@ def test_only_the_edge_is_published_beyond_loopback(local: Graph) -> None:
     assert published == {
         ("edge-1", 8443, "tcp", "0.0.0.0"),  # noqa: S104
         ("edge-1", 8443, "udp", "0.0.0.0"),  # noqa: S104
+        ("alertmanager-1", 9093, "tcp", "127.0.0.1"),
         ("prometheus-1", 9091, "tcp", "127.0.0.1"),
     }
     for one in local.containers:
@@ -198,7 +206,13 @@ def test_secrets_reach_containers_as_files_only(local: Graph) -> None:
 @pytest.mark.parametrize(
     ("service", "secrets"),
     [
+        ("alertmanager", {"tls.key", "prometheus-password", "web.yml"}),
         ("edge", {"tls.key"}),
+        ("exporter-machine", set()),
+        ("exporter-pgbouncer", {"database-password"}),
+        ("exporter-postgres", {"database-password"}),
+        ("exporter-probe", set()),
+        ("exporter-redis", {"redis-password"}),
         ("gateway", {"database-password", "redis-password"}),
         ("migrations", {"api-key", "database-password", "redis-password"}),
         ("models", set()),
@@ -226,7 +240,13 @@ def test_things_start_in_the_order_in_which_they_need_each_other(local: Graph) -
 
     assert {name: needs(name) for name in CONTAINERS} == {
         "autoscaler-1": set(),
+        "alertmanager-1": set(),
         "edge-1": {"gateway-1", "gateway-2"},
+        "exporter-machine-1": set(),
+        "exporter-pgbouncer-1": set(),
+        "exporter-postgres-1": set(),
+        "exporter-probe-1": set(),
+        "exporter-redis-1": set(),
         "gateway-1": {"migrations-1", "models-1", "pgbouncer-1"},
         "gateway-2": {"gateway-1", "migrations-1", "models-1", "pgbouncer-1"},
         "migrations-1": {"postgres-1", "redis-1"},
@@ -332,7 +352,7 @@ def test_a_changed_source_changes_its_image_and_its_containers(
             {"models": ["tiny"]},
             {*("models-1", "gateway-1", "gateway-2", "gateway-files"), *("migrations-1", "migrations-files")},
         ),
-        ({"monitoring": {"retentionHours": 24}}, {"prometheus-1"}),
+        ({"monitoring": {"retentionHours": 240}}, {"prometheus-1"}),
         ({"database": {"workMemMib": 8}}, {"postgres-1", "postgres-files"}),
     ],
     ids=lambda given: str(given if isinstance(given, dict) else sorted(given)),
@@ -381,6 +401,7 @@ def test_the_program_exports_what_a_client_needs(exported: dict[str, Any]) -> No
         "apiKey": ("omx-SECRET-api-key", True),
         "dashboards": (
             {
+                "alertmanager": "https://localhost:9193",
                 "prometheus": "https://localhost:9191",
                 "user": "prometheus",
                 "password": "SECRET-monitoring-password",

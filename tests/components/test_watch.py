@@ -9,6 +9,8 @@ from stacks.autoscaler import AutoscalerSettings
 from stacks.loading import read
 from tests.components.conftest import ROOT, Graph
 
+FILES = "/etc/ollamamax"
+
 
 def forecaster(stack: str) -> Service:
     """Return the forecaster of a stack of this repository."""
@@ -62,3 +64,26 @@ def test_workers_without_a_gpu_are_one_pool() -> None:
     settings = read(ROOT / "stacks/Pulumi.local.yaml", "local")
     (pool,) = watch.watched(settings)
     assert (pool.name, pool.service) == ("worker", "worker")
+
+
+def test_all_that_prometheus_asks_is_placed(local: Graph) -> None:
+    jobs = yaml.safe_load(local.files("prometheus")[f"{FILES}/prometheus.yml"])["scrape_configs"]
+    targets = {target for job in jobs for group in job["static_configs"] for target in group["targets"]}
+    hosts = {target.rpartition(":")[0] for target in targets} - {"127.0.0.1"}
+    aliases = {
+        alias
+        for one in local.containers
+        for network in one.inputs["networksAdvanced"]
+        for alias in network["aliases"]
+    }
+    assert hosts <= aliases
+    assert {"alertmanager", "edge-1", "exporter-probe"} <= hosts
+
+
+def test_alerts_go_to_the_stacks_own_alertmanager(local: Graph) -> None:
+    found = yaml.safe_load(local.files("prometheus")[f"{FILES}/prometheus.yml"])
+    (one,) = found["alerting"]["alertmanagers"]
+    assert one["static_configs"] == [{"targets": ["alertmanager:9093"]}]
+    assert one["scheme"] == "https"
+    assert found["rule_files"] == [f"{FILES}/load.rules.yml", f"{FILES}/rules-*.yml"]
+    assert f"{FILES}/rules-platform.yml" in local.files("prometheus")

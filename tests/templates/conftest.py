@@ -8,7 +8,8 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from components import cache, database, edge, gateway, monitoring, pool
+from components import alerting, cache, database, edge, exporters, gateway, monitoring, pool
+from components.rules import rules
 from components.service import CONFIG_DIR, USER, Outside, Peer, Service, Store, VaultSecret, Workers
 from stacks.gateway import AliasSettings, AliasTargetSettings, GatewaySettings
 from stacks.settings import Settings
@@ -27,7 +28,9 @@ from tests.templates.rendered import (
 @pytest.fixture(scope="session")
 def identity() -> Identity:
     """Return one certificate for every service."""
-    return certify(edge.NAME, database.NAME, pool.NAME, cache.NAME, monitoring.NAME, "localhost")
+    return certify(
+        edge.NAME, database.NAME, pool.NAME, cache.NAME, monitoring.NAME, alerting.NAME, "localhost"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +43,21 @@ def services() -> Mapping[str, Service]:
     )
     settings = Settings(target="docker", gateway=GatewaySettings(aliases=aliases))
     gateway_args = _gateway(settings, Peer("postgres", 5432), Peer("redis", 6379))
+    found = exporters.describe(
+        exporters.ExportersArgs(
+            settings=settings.alerts,
+            database=Peer("postgres", 5432),
+            cache=Peer("redis", 6379),
+            pool=Peer("pgbouncer", 6432),
+            database_password="",
+            cache_password="",
+            ca_certificate="",
+            edge=Peer("edge", 8443),
+            edge_name="localhost",
+            edge_of_stack=True,
+            machine=True,
+        )
+    )
     described = (
         edge_service(settings.edge),
         gateway.describe(gateway_args),
@@ -47,18 +65,27 @@ def services() -> Mapping[str, Service]:
         database.describe(database.DatabaseArgs(settings.database, NO_CERTIFICATE, "", "", "")),
         pool.describe(pool.PoolArgs(settings.pool, Peer("postgres", 5432), NO_CERTIFICATE, "", "")),
         cache.describe(cache.CacheArgs(settings.cache, NO_CERTIFICATE, "", "")),
+        alerting.describe(alerting.AlertingArgs(settings.alerts, NO_CERTIFICATE, "", "", "")),
+        *found,
         monitoring.describe(
             monitoring.MonitoringArgs(
-                settings.monitoring,
-                "local",
-                ["gateway-1", "gateway-2"],
-                9090,
-                False,
-                Peer("autoscaler", 9090),
-                NO_CERTIFICATE,
-                "",
-                "",
-                "",
+                settings=settings.monitoring,
+                stack="local",
+                gateways=["gateway-1", "gateway-2"],
+                gateway_port=9090,
+                edges=["edge-1"],
+                edge_port=edge.METRICS_PORT,
+                edge_url="https://edge:8443/api/version",
+                resolve=False,
+                autoscaler=Peer("autoscaler", 9090),
+                exporters=[Peer(service.name, service.ports[0].number) for service in found],
+                scraped=[],
+                alertmanager=Peer("alertmanager", 9093),
+                rules=rules(settings),
+                certificate=NO_CERTIFICATE,
+                ca_certificate="",
+                password="",
+                password_hash="",
             )
         ),
         forecaster("local"),
@@ -110,7 +137,9 @@ def started(identity: Identity) -> Iterator[Starter]:
     def run(service: Service, *, command: Sequence[str] | None = None) -> Iterator[Container]:
         container = client.containers.create(
             image(service.image),
+            entrypoint=list(service.entrypoint) if service.entrypoint else None,
             command=list(command or service.command or ()),
+            environment=dict(service.env),
             user=USER,
             read_only=True,
             cap_drop=["ALL"],

@@ -44,10 +44,12 @@ def edge_service(settings: EdgeSettings) -> Service:
 
 def secret_files(service: str) -> dict[str, str]:
     """Return the secrets of ``service`` that are rendered from templates."""
+    web = {"web.yml": render("prometheus/web.yml.j2", password_bcrypt=BCRYPT_OF_PASSWORD)}
     rendered = {
+        "alertmanager": web,
         "pgbouncer": {"userlist.txt": render("pgbouncer/userlist.txt.j2", password=PASSWORD)},
         "redis": {"redis.conf": render("redis/password.conf.j2", password=PASSWORD)},
-        "prometheus": {"web.yml": render("prometheus/web.yml.j2", password_bcrypt=BCRYPT_OF_PASSWORD)},
+        "prometheus": web,
     }
     return rendered.get(service, {})
 

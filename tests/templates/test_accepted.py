@@ -1,14 +1,18 @@
 """Rendered files are accepted by the real programs, in their images, without any privilege."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
 
+from components import alerting
 from components.service import Service
+from stacks.alerts import AlertSettings
 from stacks.settings import EdgeSettings
 from tests.templates.rendered import (
+    NO_CERTIFICATE,
     Starter,
     edge_service,
     output_of,
@@ -17,8 +21,22 @@ from tests.templates.rendered import (
     wait_until_healthy,
 )
 
+MAIL = {
+    "to": ["people@example.org"],
+    "sender": "platform@example.org",
+    "host": "mail.example.org",
+    "username": "platform",
+    "password": "secret",
+}
 
-@pytest.mark.parametrize("name", ["autoscaler", "edge", "postgres", "pgbouncer", "redis", "prometheus"])
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("alertmanager", "autoscaler", "edge", "postgres", "pgbouncer", "redis", "prometheus"),
+        *("exporter-machine", "exporter-pgbouncer", "exporter-postgres", "exporter-probe", "exporter-redis"),
+    ],
+)
 def test_a_service_becomes_healthy_with_its_files(
     name: str, services: Mapping[str, Service], started: Starter
 ) -> None:
@@ -68,6 +86,15 @@ def test_promtool_accepts_the_files_of_prometheus(
 ) -> None:
     with started(services["prometheus"]) as container:
         result = run_in(container, *command)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("alerts", [{}, {"webhook": {"url": "https://example.org/hook"}}, {"mail": MAIL}])
+def test_amtool_accepts_each_way_to_people(alerts: dict[str, object], started: Starter) -> None:
+    settings = AlertSettings.model_validate_json(json.dumps(alerts))
+    service = alerting.describe(alerting.AlertingArgs(settings, NO_CERTIFICATE, "", "", ""))
+    with started(service) as container:
+        result = run_in(container, "amtool", "check-config", "/etc/ollamamax/alertmanager.yml")
     assert result.returncode == 0, result.stdout
 
 

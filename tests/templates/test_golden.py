@@ -13,7 +13,12 @@ from stacks.settings import EdgeSettings
 from tests.templates.rendered import edge_service, plain_config, secret_files
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ("autoscaler", "edge", "gateway", "migrations", "postgres", "pgbouncer", "redis", "prometheus")
+EXPORTERS = ("machine", "pgbouncer", "postgres", "probe", "redis")
+NAMES = (
+    *("alertmanager", "autoscaler", "edge", "gateway", "migrations", "postgres", "pgbouncer", "redis"),
+    "prometheus",
+    *(f"exporter-{of}" for of in EXPORTERS),
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,8 +51,14 @@ def test_every_service_with_templates_is_reviewed(services: Mapping[str, Service
         "pgbouncer/userlist.txt.j2",
         "redis/redis.conf.j2",
         "redis/password.conf.j2",
+        "alertmanager/alertmanager.yml.j2",
+        "exporters/blackbox.yml.j2",
+        "exporters/postgres.j2",
+        "exporters/redis.j2",
+        "grafana/platform.yml.j2",
         "prometheus/prometheus.yml.j2",
         "prometheus/load.rules.yml.j2",
+        "prometheus/rules/platform.yml.j2",
         "prometheus/web.yml.j2",
         "autoscaler/autoscaler.yaml.j2",
     ],

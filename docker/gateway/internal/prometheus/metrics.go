@@ -131,13 +131,10 @@ func newFamily(opts Opts, kind ValueType, labels ...string) family {
 	return family{NewDesc(opts.Name, opts.Help, labels...), kind, metrics.NewSet()}
 }
 
-// Collect implements Collector.
+// Collect implements Collector. A metric without a series is named all the same: so it is seen what there is.
 func (f family) Collect() []Metric {
 	var lines bytes.Buffer
 	f.set.WritePrometheus(&lines)
-	if lines.Len() == 0 {
-		return nil
-	}
 	return []Metric{{f.desc, f.kind, lines.String()}}
 }
 

@@ -1,0 +1,30 @@
+"""The rules of Prometheus, rendered from the thresholds and limits of a stack: a pure function."""
+
+from collections.abc import Mapping
+
+from components.rendering import render
+from stacks.settings import Settings
+
+WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+"""Over which the share of failed requests is recorded."""
+EVERYWHERE = ("edge", "errors", "monitoring", "platform", "queue", "stores", "workers")
+MOST_OF_A_CONTAINER = 0.95
+"""Memory beyond which a process cannot be seen for long: the kernel ends it."""
+
+
+def rules(s: Settings) -> Mapping[str, str]:
+    """Return the rule files of a stack, by name: only those whose metrics the stack has."""
+    scaling = s.gateway.autoscaling
+    reachable = s.gateway.resources.memory_mib * MOST_OF_A_CONTAINER
+    variables = {
+        "alerts": s.alerts,
+        "gateways": scaling.min_replicas if scaling else s.gateway.replicas,
+        "memory_critical_mib": min(s.alerts.memory_mib.critical, reachable),
+        "edge_connections": s.edge.worker_processes * s.edge.worker_connections,
+        "pool": s.pool,
+        "windows": WINDOWS,
+        "database_gib": s.aws.database.storage_gib if s.aws else 0,
+    }
+    groups = [*EVERYWHERE, *(["machine"] if s.target == "docker" else []), *(["cloud"] if s.aws else [])]
+    groups += ["gpu"] if s.aws and s.gpu_pools else []
+    return {f"rules-{group}.yml": render(f"prometheus/rules/{group}.yml.j2", **variables) for group in groups}
