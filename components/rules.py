@@ -23,8 +23,10 @@ def rules(s: Settings) -> Mapping[str, str]:
         "edge_connections": s.edge.worker_processes * s.edge.worker_connections,
         "pool": s.pool,
         "windows": WINDOWS,
+        "freshness_s": s.autoscaler.freshness_s if s.autoscaler else 0,
         "database_gib": s.aws.database.storage_gib if s.aws else 0,
     }
     groups = [*EVERYWHERE, *(["machine"] if s.target == "docker" else []), *(["cloud"] if s.aws else [])]
+    groups += ["autoscaler"] if s.autoscaler else []
     groups += ["gpu"] if s.aws and s.gpu_pools else []
     return {f"rules-{group}.yml": render(f"prometheus/rules/{group}.yml.j2", **variables) for group in groups}

@@ -45,6 +45,7 @@ def dashboard(name: str, settings: Settings, stack: str) -> dict[str, Any]:
         alerts=settings.alerts,
         cost=_hourly(settings),
         edge_connections=settings.edge.worker_processes * settings.edge.worker_connections,
+        forecaster=settings.autoscaler is not None,
         gpu=bool(settings.aws and settings.gpu_pools),
         machine=settings.target == "docker",
         managed=settings.aws is not None,

@@ -25,7 +25,7 @@ def limits(text: str, alert: str) -> dict[str, str]:
 )
 def test_a_stack_has_the_rules_for_what_it_has(stack: str, more: set[str]) -> None:
     found = rules(read(STACKS / f"Pulumi.{stack}.yaml", stack))
-    assert set(found) == {f"rules-{group}.yml" for group in {*EVERYWHERE, *more}}
+    assert set(found) == {f"rules-{group}.yml" for group in {*EVERYWHERE, "autoscaler", *more}}
 
 
 def test_the_thresholds_are_the_stacks() -> None:

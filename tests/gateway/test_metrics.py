@@ -27,6 +27,7 @@ ASKED = {
     "exporter-redis": "http://{}:9121/metrics",
     "exporter-pgbouncer": "http://{}:9127/metrics",
     "exporter-postgres": "http://{}:9187/metrics",
+    "autoscaler": "http://{}:9090/metrics",
     "alertmanager": "https://{}:9093/metrics",
     "prometheus": "https://{}:9090/metrics",
 }
