@@ -126,7 +126,7 @@ def test_an_unreachable_registry_turns_a_model_into_tiny_and_says_so(platform: P
 def test_status_lists_every_container(platform: Platform) -> None:
     status = platform.checkout.make("status")
     assert status.status == 0, status.text
-    assert status.text.count("healthy") == 15, "every container that runs"
+    assert status.text.count("healthy") == 16, "every container that runs"
 
 
 def test_prometheus_scrapes_both_gateways(platform: Platform) -> None:

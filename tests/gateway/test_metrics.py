@@ -58,6 +58,8 @@ def texts(
             return scraped(started[name], parts.network, ASKED[name])
 
         eventually(lambda: "ollamamax_model_loaded{" in ask("gateway"), LOAD_S, "a model is in memory")
+        told = "prometheus_notifications_errors_total{"
+        eventually(lambda: told in ask("prometheus"), LOAD_S, "Prometheus knows its Alertmanager")
         yield {name: ask(name) for name in ASKED}
 
 
