@@ -33,8 +33,8 @@ from tests.conftest import Golden
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "local.json"
 CONTAINERS = [
-    "autoscaler-1",
     "alertmanager-1",
+    "autoscaler-1",
     "edge-1",
     "exporter-machine-1",
     "exporter-pgbouncer-1",
@@ -239,8 +239,8 @@ def test_things_start_in_the_order_in_which_they_need_each_other(local: Graph) -
         }
 
     assert {name: needs(name) for name in CONTAINERS} == {
-        "autoscaler-1": set(),
         "alertmanager-1": set(),
+        "autoscaler-1": set(),
         "edge-1": {"gateway-1", "gateway-2"},
         "exporter-machine-1": set(),
         "exporter-pgbouncer-1": set(),
