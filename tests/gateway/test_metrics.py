@@ -1,7 +1,7 @@
 """What rules and dashboards name is what the platform's parts say of themselves when Prometheus asks."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -31,15 +31,16 @@ ASKED = {
     "alertmanager": "https://{}:9093/metrics",
     "prometheus": "https://{}:9090/metrics",
 }
+Ask = Callable[..., str]
 ELSEWHERE = ("DCGM_", "aws_")
 """Of exporters whose hardware or cloud is not here: tests/components/aws/test_telemetry.py has the names."""
 
 
 @pytest.fixture(scope="module")
-def texts(
+def ask(
     client: docker.DockerClient, parts: Parts, services: Mapping[str, Service], identity: Identity
-) -> Iterator[Mapping[str, str]]:
-    """Return what each part answers to a scrape."""
+) -> Iterator[Ask]:
+    """Return a function that asks a running part for its metrics, or for another page."""
     (network,) = client.networks.list(names=[parts.network])
     with ExitStack() as stack:
         migrations = stack.enter_context(serving(client, network, services["migrations"], identity))
@@ -54,13 +55,16 @@ def texts(
             started[name] = stack.enter_context(serving(client, network, service, identity))
             wait_until_healthy(started[name], service)
 
-        def ask(name: str) -> str:
-            return scraped(started[name], parts.network, ASKED[name])
+        yield lambda name, url=None: scraped(started[name], parts.network, url or ASKED[name])
 
-        eventually(lambda: "ollamamax_model_loaded{" in ask("gateway"), LOAD_S, "a model is in memory")
-        told = "prometheus_notifications_errors_total{"
-        eventually(lambda: told in ask("prometheus"), LOAD_S, "Prometheus knows its Alertmanager")
-        yield {name: ask(name) for name in ASKED}
+
+@pytest.fixture(scope="module")
+def texts(ask: Ask) -> Mapping[str, str]:
+    """Return what each part answers to a scrape."""
+    eventually(lambda: "ollamamax_model_loaded{" in ask("gateway"), LOAD_S, "a model is in memory")
+    told = "prometheus_notifications_errors_total{"
+    eventually(lambda: told in ask("prometheus"), LOAD_S, "Prometheus knows its Alertmanager")
+    return {name: ask(name) for name in ASKED}
 
 
 def preloading(gateway: Service) -> Service:
@@ -101,6 +105,12 @@ def test_the_platform_emits_every_metric_that_rules_and_dashboards_name(texts: M
 def test_the_edge_is_found_to_answer_although_nobody_shows_a_key(texts: Mapping[str, str]) -> None:
     assert "\nprobe_success 1\n" in texts["exporter-probe"]
     assert "\nprobe_http_status_code 401\n" in texts["exporter-probe"]
+
+
+def test_an_alert_of_prometheus_reaches_alertmanager(ask: Ask) -> None:
+    # No gateway has the name here that Prometheus asks for.
+    alerts = "https://{}:9093/api/v2/alerts"
+    eventually(lambda: '"GatewayDown"' in ask("alertmanager", alerts), 180, "the alert is told")
 
 
 def test_a_metric_that_nobody_emits_would_be_missed(texts: Mapping[str, str]) -> None:
