@@ -89,7 +89,7 @@ class MonitoringSettings(Block):
     scrape_timeout_s: Seconds = 4
     """Time that a scrape may take, seconds."""
     retention_hours: Annotated[int, Field(ge=1, le=8760)] = 96
-    """How long samples are kept, hours: at least the 72 over which the error budget is watched. The forecaster looks
-    back 408, where there are so many."""
+    """How long samples are kept, hours: at least the 72 over which the error budget is watched. The
+    forecaster looks back 408, where there are so many."""
     retention_mib: Annotated[int, Field(ge=64, le=1_048_576)] = 2048
     """Most disk that samples take, MiB."""
