@@ -60,6 +60,9 @@ class AlertSettings(Block):
     """Who is written to."""
     repeat_hours: Annotated[int, Field(ge=1, le=168)] = 12
     """An alert that goes on is told again after this, hours."""
+    pace: Annotated[float, Field(ge=1, le=60)] = 1
+    """How many times as fast as usual rules judge: all their windows and waits are divided by it. More than 1
+    only where faults are caused on purpose and nobody wants to wait for hours: what is short then counts."""
     throughput: Kpi = Kpi(target=500, warning=400, critical=300)
     """Requests answered a second, in all (report). Alerts only while at least the target is asked for."""
     platform_ms: Kpi = Kpi(target=10, warning=25, critical=50)
@@ -75,7 +78,14 @@ class AlertSettings(Block):
     slot_wait_s: Kpi = Kpi(target=0.1, warning=1, critical=10)
     """Wait for a slot of a worker, 95th percentile, seconds: 0.1 is where autoscalers add workers."""
     full_percent: Share = 80
-    """Use of connections, at the edge and of the stores, from which on somebody looks into it, percent."""
+    """Use of connections, and of managed stores' processors, beyond which somebody looks into it, percent."""
+    restarts: Annotated[int, Field(ge=1, le=100)] = 3
+    """Starts of a gateway within half an hour beyond which somebody looks into it: a rollout has one."""
+    gpu_celsius: Annotated[int, Field(ge=40, le=120)] = 85
+    """Temperature of a GPU beyond which somebody looks into it, degrees Celsius: about where NVIDIA's cards
+    for data centres begin to slow down."""
+    gpu_memory_percent: Share = 97
+    """Use of a GPU's memory beyond which somebody looks into it, percent: models fill it on purpose."""
     disk_free_percent: Kpi = Kpi(target=25, warning=15, critical=5)
     """Free disk of the machine, or of the managed database, percent."""
     certificate_days: Kpi = Kpi(target=30, warning=20, critical=5)

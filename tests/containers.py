@@ -48,7 +48,6 @@ def secrets(service: Service, identity: Identity) -> dict[str, str]:
         "tls.key": identity.key,
         **{name: identity.authority for name in names if name.endswith("ca.pem")},
         **{name: PASSWORD for name in names if "." not in name},
-        **{name: PASSWORD * 4 for name in names if name == "api-key"},  # a short one is refused
         **own,
     }
 
@@ -85,9 +84,7 @@ def serving(
         service.name,
         build(service.image),
         archive(plain_config(service), secrets(service, identity)),
-        entrypoint=list(service.entrypoint) if service.entrypoint else None,
         command=list(service.command or ()),
-        environment=dict(service.env),
         volumes=[CONFIG_DIR, *(volume.path for volume in service.volumes)],
         **options,
     )

@@ -1,4 +1,4 @@
-"""Which metrics rules and dashboards name, and which ones a text of metrics holds."""
+"""Which metrics rules, dashboards and runbooks name."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,11 @@ from ops.dashboards import NAMES, dashboard
 from stacks.loading import read
 from stacks.settings import Settings
 
-STACKS = Path(__file__).parents[1] / "stacks"
+ROOT = Path(__file__).parents[1]
+STACKS = ROOT / "stacks"
+RUNBOOKS = ROOT / "docs" / "runbooks"
+OF_CLOUDS = ("DCGM_", "aws_")
+"""Of exporters whose hardware or cloud is not here: tests/components/aws/test_telemetry.py has the names."""
 OF_PROMETHEUS_ITSELF = {"ALERTS", "up"}
 WORDS = {
     "and",
@@ -53,6 +57,12 @@ def panels() -> list[str]:
     ]
 
 
+def asked() -> list[str]:
+    """Return the queries of all runbooks."""
+    pages = [page.read_text() for page in sorted(RUNBOOKS.glob("*.md"))]
+    return [query for page in pages for query in re.findall(r"^promql '(.*)'$", page, re.MULTILINE)]
+
+
 def made() -> list[dict[str, str]]:
     """Return all rules, those that record and those that alert."""
     return [
@@ -72,22 +82,9 @@ def named_in(expression: str) -> set[str]:
 
 
 def used() -> set[str]:
-    """Return the metrics that rules and dashboards name and that no rule makes."""
+    """Return the metrics that are named and that no rule makes."""
     recorded = {rule["record"] for rule in made() if "record" in rule}
     recorded.add("pool:ollamamax_load:max")  # of the forecaster: load.rules.yml
-    expressions = [*panels(), *(rule["expr"] for rule in made())]
+    expressions = [*panels(), *asked(), *(rule["expr"] for rule in made())]
     found: set[str] = set().union(*map(named_in, expressions))
     return found - recorded - OF_PROMETHEUS_ITSELF
-
-
-def emitted(text: str) -> set[str]:
-    """Return the metrics in an answer to a scrape; those that are only described count too."""
-    described = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
-    parts = {
-        name + ending
-        for name, kind in described.items()
-        for ending in {"histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum")}.get(
-            kind, ()
-        )
-    }
-    return set(re.findall(r"^([A-Za-z_:][\w:]*)", text, re.MULTILINE)) | described.keys() | parts

@@ -6,6 +6,9 @@ from stacks.settings import Settings
 
 LONGEST_WINDOW_HOURS = 72
 """The longest window of the rules about the error budget."""
+SHORTEST_WINDOW_S = 300
+SAMPLES = 4
+"""Fewest samples in a window: a rate needs two, and one may be missed at either end."""
 FALLING = ("throughput", "disk_free_percent", "certificate_days")
 """What is better the more there is."""
 RISING = ("platform_ms", "memory_mib", "errors_percent", "slot_wait_s")
@@ -28,6 +31,13 @@ def alerts(s: Settings) -> Iterator[str]:
         yield (
             f"monitoring.retentionHours ({s.monitoring.retention_hours}) must be at least "
             f"{LONGEST_WINDOW_HOURS}: the rules about the error budget look back so far"
+        )
+    window, interval = SHORTEST_WINDOW_S / s.alerts.pace, s.monitoring.scrape_interval_s
+    if window < SAMPLES * interval:
+        yield (
+            f"alerts.pace ({s.alerts.pace:g}) makes {window:g} s of the shortest window, less than {SAMPLES} "
+            f"times monitoring.scrapeIntervalS ({interval}): at most "
+            f"{SHORTEST_WINDOW_S / SAMPLES / interval:g} is possible, or scrape more often"
         )
     mail = s.alerts.mail
     if mail and (mail.username is None) != (mail.password is None):

@@ -30,6 +30,21 @@ def docker(*words: str) -> str:
     return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
+def sql(statement: str) -> str:
+    """Run SQL as the superuser inside the database's container."""
+    return docker(
+        "exec",
+        f"ollamamax-{STACK}-postgres-1",
+        "psql",
+        "-U",
+        "postgres",
+        "-d",
+        "ollamamax",
+        "-Atc",
+        statement,
+    )
+
+
 def left_behind() -> list[str]:
     """Return every container, network and volume that belongs to the stack."""
     return [

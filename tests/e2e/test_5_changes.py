@@ -8,23 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import LABEL, STACK, Checkout, Done, Platform, copy_checkout, docker, left_behind
+from tests.e2e.conftest import (
+    LABEL,
+    STACK,
+    Checkout,
+    Done,
+    Platform,
+    copy_checkout,
+    docker,
+    left_behind,
+    sql,
+)
 from tests.e2e.waiting import eventually
-
-
-def sql(statement: str) -> str:
-    """Run SQL as the superuser inside the database's container."""
-    return docker(
-        "exec",
-        f"ollamamax-{STACK}-postgres-1",
-        "psql",
-        "-U",
-        "postgres",
-        "-d",
-        "ollamamax",
-        "-Atc",
-        statement,
-    )
 
 
 def test_down_keeps_the_data_and_up_finds_it_again(platform: Platform) -> None:
@@ -73,7 +68,7 @@ def test_an_update_that_is_killed_is_finished_by_the_next_one(platform: Platform
     assert up.status == 0, up.text
     names = docker("ps", "--all", "--format", "{{.Names}}", "--filter", LABEL).split()
     assert len(names) == len(set(names))
-    assert sum("-files" not in name for name in names) == 12, "nothing doubled, nothing lost"
+    assert sum("-files" not in name for name in names) == 18, "nothing doubled, nothing lost"
     again = platform.checkout.make("up")
     assert "unchanged\n" in again.text
     assert "created" not in again.text

@@ -16,14 +16,13 @@ from components.rules import rules
 from stacks.loading import read
 from stacks.settings import Settings
 from tests.containers import build
-from tests.metrics import made, named_in, panels
+from tests.metrics import RUNBOOKS, asked, made, named_in, panels
 from tests.templates.rendered import archive, run_in
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "rules"
 HEALTHY: Mapping[str, str] = yaml.safe_load((FOLDER / "healthy.yml").read_text())
 CASES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "cases.yml").read_text())
-RUNBOOKS = ROOT / "docs" / "runbooks"
 SECTIONS = ("## Meaning", "## Impact", "## Diagnosis", "## Mitigation")
 STORAGE_GIB = 100
 FIRING = 'count by (alertname, severity) (ALERTS{alertstate="firing"})'
@@ -121,8 +120,10 @@ def test_exactly_these_alerts_fire(verdicts: Mapping[int, str], index: int) -> N
     assert verdicts[index].strip() == "SUCCESS"
 
 
-def test_promtool_accepts_every_query_of_the_dashboards(promtool: Container) -> None:
-    queries = [{"record": f"panel:{number}", "expr": expr} for number, expr in enumerate(panels())]
+def test_promtool_accepts_every_query_of_dashboards_and_runbooks(promtool: Container) -> None:
+    queries = [
+        {"record": f"panel:{number}", "expr": expr} for number, expr in enumerate([*panels(), *asked()])
+    ]
     document = json.dumps({"groups": [{"name": "panels", "rules": queries}]})
     promtool.put_archive("/etc/ollamamax", archive({"panels.yml": document}, {}))
     result = run_in(promtool, "promtool", "check", "rules", "/etc/ollamamax/panels.yml")
@@ -150,6 +151,20 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
         assert alert.runbook == f"docs/runbooks/{alert.name}.md"
     pages = {file.stem for file in RUNBOOKS.glob("*.md")} - {"README"}
     assert pages == {alert.name for alert in alerts()}
+    listed = re.findall(r"\[(\w+)\]\((\w+)\.md\)", (RUNBOOKS / "README.md").read_text())
+    assert sorted(listed) == [(page, page) for page in sorted(pages)]
+
+
+def test_what_keeps_an_alert_quiet_is_an_alert_and_so_is_what_is_kept_quiet() -> None:
+    names = {alert.name for alert in alerts()}
+    jobs = set(
+        re.findall(r"job_name: (\w+)", (FOLDER.parent / "golden/prometheus/prometheus.yml").read_text())
+    )
+    config = (FOLDER.parent / "golden/alertmanager/alertmanager.yml").read_text()
+    for label, pattern in re.findall(r'(alertname|job)=~?"([^"]+)"', config):
+        for word in pattern.split("|"):
+            known = names if label == "alertname" else jobs
+            assert any(re.fullmatch(word, name) for name in known), word
 
 
 @pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("[A-Z]*[a-z].md")), ids=lambda page: page.stem)

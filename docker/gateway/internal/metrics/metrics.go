@@ -93,7 +93,7 @@ func New(version string) *Metrics {
 		}, []string{"model"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ollamamax_queue_refused_total",
-			Help: "Requests answered 503 for want of a slot; reason is full, key, timeout or breaker.",
+			Help: "Requests answered 503 for want of a slot; reason is full, key, timeout, cold or breaker.",
 		}, []string{"reason"}),
 		Dependency: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ollamamax_dependency_up",
@@ -138,6 +138,13 @@ func New(version string) *Metrics {
 	m.AffinityKept, m.AffinityMoved = affinity.WithLabelValues("kept"), affinity.WithLabelValues("moved")
 	m.registry.Register(m.requests, m.overhead, m.firstToken, m.speed, m.tokens, m.retries,
 		m.slotWait, m.refused, m.TraceSpans, affinity, m.Dependency, build, m.limited, m.sharers, m.parts, m.usageRows, m.usageLost)
+	// From 0 on: Prometheus does not see a series grow that begins with its first count.
+	for _, reason := range []string{"full", "key", "timeout", "cold", "breaker"} {
+		m.refused.WithLabelValues(reason)
+	}
+	for _, limit := range []string{"requests", "tokens", "insufficient_quota"} {
+		m.limited.WithLabelValues(limit)
+	}
 	return m
 }
 

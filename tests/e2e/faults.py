@@ -1,0 +1,293 @@
+"""Faults of the running platform, caused on purpose: for every alert the one that its runbook is about."""
+
+import http.client
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import yaml
+
+from tests.e2e.causes import (
+    BAD,
+    GOOD,
+    LONG,
+    Cause,
+    address,
+    asking,
+    name,
+    paused,
+    pgbench,
+    pooled,
+    set_to,
+    slowed,
+    sockets,
+)
+from tests.e2e.conftest import REPOSITORY, STACK, Platform, docker, sql
+from tests.e2e.test_4_faults import kill
+from tests.e2e.waiting import eventually
+
+WEIGHTS = "ls -S /models/blobs/* | head -1"
+"""The largest file of a worker: what a model's load reads."""
+ALERTS = yaml.safe_load((REPOSITORY / "stacks" / f"Pulumi.{STACK}.yaml").read_text())["config"][
+    "ollamamax:alerts"
+]
+"""The stack's own."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done to the platform, and for how long people may have to wait.
+
+    Attributes:
+        cause: does it, and undoes it.
+        told_s: within which the alert has to be told, at the pace of the stack.
+        over_s: within which it has to be over once the fault is.
+        also: what else is told then.
+    """
+
+    cause: Cause
+    told_s: float = 60
+    over_s: float = 90
+    also: frozenset[str] = frozenset()
+
+
+def failing(share: float) -> Cause:
+    """Have this share of requests fail."""
+    good = round(1 / share) - 1
+
+    @contextmanager
+    def cause(platform: Platform) -> Iterator[None]:
+        with asking(platform, BAD, *[GOOD] * good):
+            yield
+
+    return cause
+
+
+@contextmanager
+def waiting(platform: Platform) -> Iterator[None]:
+    """Have more requests than slow workers have slots for."""
+    with asking(platform, LONG, clients=24), slowed(0.3, "worker-1", "worker-2"):
+        yield
+
+
+@contextmanager
+def slow_platform(platform: Platform) -> Iterator[None]:
+    """Have fewer answers than a stack aims at, while more are asked for."""
+    aim = {"target": 10, "warning": 9, "critical": 8}
+    with set_to(alerts={**ALERTS, "throughput": aim})(platform), waiting(platform):
+        yield
+
+
+@contextmanager
+def full_queue(platform: Platform) -> Iterator[None]:
+    """Have more requests than may wait."""
+    with set_to(gateway={"routing": {"queue": {"perKey": 2}}})(platform), waiting(platform):
+        yield
+
+
+@contextmanager
+def slow_gateways(platform: Platform) -> Iterator[None]:
+    """Have gateways that get no processor."""
+    with asking(platform, GOOD, clients=8), slowed(0.1, "gateway-1", "gateway-2"):
+        yield
+
+
+@contextmanager
+def deaf_forecaster(_: Platform) -> Iterator[None]:
+    """Have the forecaster run and not reach Prometheus."""
+    pid = docker("inspect", "--format", "{{.State.Pid}}", name("autoscaler-1"))
+    rule = ["OUTPUT", "-d", address("prometheus-1"), "-p", "tcp", "--dport", "9090", "-j", "DROP"]
+    inside = ["nsenter", "-t", pid, "-n", "iptables"]
+    subprocess.run([*inside, "-A", *rule], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*inside, "-D", *rule], check=True)
+
+
+@contextmanager
+def restarts(_: Platform) -> Iterator[None]:
+    """Have a gateway end again and again."""
+    for _n in range(4):
+        kill("gateway-1")
+    yield
+
+
+@contextmanager
+def little_memory(_: Platform) -> Iterator[None]:
+    """Have a gateway's container that is nearly full."""
+    before = int(docker("inspect", "--format", "{{.HostConfig.Memory}}", name("gateway-1")))
+    pid = docker("inspect", "--format", "{{.State.Pid}}", name("gateway-1"))
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    limit = str(int(pages * os.sysconf("SC_PAGE_SIZE") / 0.92))
+    docker("update", "--memory", limit, "--memory-swap", limit, name("gateway-1"))
+    try:
+        yield
+    finally:
+        docker("update", "--memory", str(before), "--memory-swap", str(before), name("gateway-1"))
+
+
+@contextmanager
+def usage_refused(platform: Platform) -> Iterator[None]:
+    """Have the database refuse what keys have used."""
+    sql("REVOKE INSERT ON usage FROM ollamamax")
+    try:
+        with asking(platform, GOOD, clients=1):
+            yield
+    finally:
+        sql("GRANT INSERT ON usage TO ollamamax")
+
+
+@contextmanager
+def deadlock(_: Platform) -> Iterator[None]:
+    """Have two sessions wait for each other."""
+    locks = "SELECT pg_advisory_lock({}); SELECT pg_sleep(2); SELECT pg_advisory_lock({})"
+    command = ["docker", "exec", name("postgres-1"), "psql", "-U", "postgres", "-d", "ollamamax", "-c"]
+    sessions = [
+        subprocess.Popen(
+            [*command, locks.format(*order)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for order in ((1, 2), (2, 1))
+    ]
+    assert {session.wait(60) for session in sessions} == {0, 1}, "one of both is ended"
+    yield
+
+
+@contextmanager
+def database_full(_: Platform) -> Iterator[None]:
+    """Have most connections of PostgreSQL taken."""
+    most = int(sql("SHOW max_connections"))
+    taken = int(sql("SELECT count(*) FROM pg_stat_activity WHERE datname IS NOT NULL"))
+    with pgbench("\\sleep 300 s", int(most * 0.83) - taken, "--username=postgres"):
+        yield
+
+
+@contextmanager
+def edge_full(platform: Platform) -> Iterator[None]:
+    """Have most connections of a small edge taken by clients that stay."""
+    small = set_to(edge={"workerProcesses": 1, "workerConnections": 128})
+    with small(platform), ExitStack() as undo:
+        for _ in range(105):
+            one = http.client.HTTPSConnection("localhost", platform.port, context=platform.trust, timeout=10)
+            undo.callback(one.close)
+            one.request("GET", "/api/version", headers=platform.headers)
+            one.getresponse().read()
+        yield
+
+
+@contextmanager
+def unreadable(worker: str) -> Iterator[None]:
+    """Have a worker that has forgotten its model and cannot read it again."""
+    docker("exec", name(worker), "sh", "-c", f"chmod 000 $({WEIGHTS})")
+    docker("exec", name(worker), "ollama", "stop", "tiny")
+    try:
+        yield
+    finally:
+        docker("exec", name(worker), "sh", "-c", f"chmod 600 $({WEIGHTS})")
+
+
+@contextmanager
+def failing_worker(platform: Platform) -> Iterator[None]:
+    """Have a worker on which all requests fail."""
+    with unreadable("worker-1"), asking(platform, GOOD, clients=8):
+        yield
+
+
+@contextmanager
+def missing_model(platform: Platform) -> Iterator[None]:
+    """Have a worker that does not load what it should always have."""
+    url = f"{platform.url}/api/v1/models/tiny"
+    with httpx.Client(headers=platform.headers, verify=platform.trust, timeout=60) as client:
+        pinned = client.post(f"{url}/preload", json={"nodes": ["worker-1"], "keep": True})
+        assert pinned.status_code == 200, pinned.text
+        try:
+            with unreadable("worker-1"):
+                yield
+        finally:
+            client.post(f"{url}/unload")
+
+
+@contextmanager
+def unheard(platform: Platform) -> Iterator[None]:
+    """Have an Alertmanager that hangs while there is something to tell."""
+    with paused("redis-1")(platform):
+        with paused("alertmanager-1")(platform):
+            eventually(lambda: failed_deliveries() > 0, 60, "Prometheus gives up")
+        yield
+
+
+def failed_deliveries() -> int:
+    """Return how often Prometheus said that it could not deliver."""
+    said = subprocess.run(
+        ["docker", "logs", "--since", "1m", name("prometheus-1")], capture_output=True, text=True, check=True
+    )
+    return said.stderr.count("Error sending alerts")
+
+
+@contextmanager
+def broken_rule(_: Platform) -> Iterator[None]:
+    """Have a rule that cannot be evaluated, in place since a release."""
+    root = Path(docker("inspect", "--format", "{{.GraphDriver.Data.MergedDir}}", name("prometheus-1")))
+    file = root / "etc" / "ollamamax" / "rules-broken.yml"
+    rules = {"groups": [{"name": "broken", "rules": [{"record": "broken", "expr": "up + on () up"}]}]}
+    file.write_text(str(rules))
+    docker("kill", "--signal", "HUP", name("prometheus-1"))
+    try:
+        yield
+    finally:
+        file.unlink()
+        docker("kill", "--signal", "HUP", name("prometheus-1"))
+
+
+TOGETHER: Sequence[str] = ("CacheAway", "DatabaseAway", "EdgeDown", "WorkerDown")
+"""What can be caused at the same time, and is seen within a minute."""
+FORGOTTEN_S = 330
+"""Alertmanager believes a Prometheus for four minutes that was replaced before it took something back."""
+FAULTS: Mapping[str, Fault] = {
+    "AlertsUndelivered": Fault(unheard, over_s=150, also=frozenset({"CacheAway"})),
+    "CacheAway": Fault(paused("redis-1")),
+    "CacheConnectionsHigh": Fault(lambda _: sockets(address("redis-1"), 6379, 820), 90),
+    "CertificateExpires": Fault(
+        set_to(alerts={**ALERTS, "certificateDays": {"target": 9000, "warning": 8000, "critical": 1}}),
+        over_s=FORGOTTEN_S,
+    ),
+    "DatabaseAway": Fault(paused("postgres-1")),
+    "DatabaseConnectionsHigh": Fault(database_full, 90),
+    "DatabaseDeadlocks": Fault(deadlock, over_s=150),
+    "DiskFull": Fault(
+        set_to(alerts={**ALERTS, "diskFreePercent": {"target": 100, "warning": 99.9, "critical": 0.2}}),
+        over_s=FORGOTTEN_S,
+    ),
+    "EdgeConnectionsHigh": Fault(edge_full, 90),
+    "EdgeDown": Fault(paused("edge-1")),
+    "ForecastOld": Fault(deaf_forecaster, 240),
+    "GatewayDown": Fault(paused("gateway-2")),
+    "GatewayMemoryHigh": Fault(
+        set_to(alerts={**ALERTS, "memoryMib": {"target": 1, "warning": 2, "critical": 2000}}),
+        90,
+        FORGOTTEN_S,
+    ),
+    "GatewayRestartsOften": Fault(restarts, over_s=240),
+    "MemoryShort": Fault(little_memory, 120),
+    "ModelNotLoaded": Fault(missing_model, 180),
+    "PlatformTimeHigh": Fault(slow_gateways, 120),
+    "PoolClientsWait": Fault(lambda _: pooled("SELECT pg_sleep(1);", 60), 90),
+    "PoolConnectionsHigh": Fault(lambda _: pooled("\\sleep 300 s", 820), 120),
+    "RulesFail": Fault(broken_rule, over_s=150),
+    "SlotWaitHigh": Fault(waiting, 180),
+    "TargetDown": Fault(paused("exporter-machine-1"), 90),
+    "ThroughputLow": Fault(slow_platform, 180, FORGOTTEN_S),
+    "UsageNotWritten": Fault(usage_refused, 180),
+    "WorkerDown": Fault(paused("worker-1")),
+    "WorkerFailing": Fault(failing_worker, 120),
+    "WorkersAllDown": Fault(paused("worker-1", "worker-2")),
+    # These fail requests, which the error budget remembers for longer than the others take.
+    "RequestsRefused": Fault(full_queue, 180),
+    "ErrorsHigh": Fault(failing(0.1), 90),
+    "ErrorBudgetBurnsFast": Fault(failing(0.05), 240, 300),
+    "ErrorBudgetBurnsSlowly": Fault(failing(0.02), 1200, 2700),
+}
