@@ -47,6 +47,20 @@ def paused(*parts: str) -> Cause:
     return cause
 
 
+def stopped(part: str) -> Cause:
+    """Have a part be gone."""
+
+    @contextmanager
+    def cause(_: Platform) -> Iterator[None]:
+        docker("stop", name(part))
+        try:
+            yield
+        finally:
+            docker("start", name(part))
+
+    return cause
+
+
 def set_to(**settings: Any) -> Cause:
     """Bring the stack up with other settings, and at the end with its own."""
 
