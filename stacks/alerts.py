@@ -3,7 +3,7 @@
 ``templates/prometheus/rules`` holds the rules themselves, ``docs/runbooks`` a page for each.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
@@ -11,6 +11,7 @@ from stacks.block import Block, Email, HostName, Resources
 
 Positive = Annotated[float, Field(ge=0.1, le=1_000_000)]
 Share = Annotated[float, Field(ge=1, le=99)]
+Severity = Literal["warning", "critical"]
 
 
 class Kpi(Block):
@@ -32,6 +33,8 @@ class WebhookSettings(Block):
     ollamamax:alerts.webhook.url``."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 443
     """Its port, which Alertmanager may then reach on a cluster."""
+    least: Severity = "warning"
+    """What is posted at least: with ``critical``, for a pager, no warnings are."""
 
 
 class MailSettings(Block):
@@ -49,6 +52,8 @@ class MailSettings(Block):
     """Account on the server; None needs none."""
     password: SecretStr | None = None
     """Its password: set it by ``pulumi config set --secret --path ollamamax:alerts.mail.password``."""
+    least: Severity = "warning"
+    """What is written at least; with ``critical`` no warnings are."""
 
 
 class AlertSettings(Block):

@@ -19,26 +19,43 @@ MAIL: dict[str, Any] = {
 }
 
 
-def receiver(graph: Graph) -> dict[str, Any]:
-    """Return whom alerts reach."""
-    (people,) = yaml.safe_load(graph.files("alertmanager")[FILE])["receivers"]
-    return dict(people)
+def config(graph: Graph) -> dict[str, Any]:
+    """Return Alertmanager's configuration."""
+    return dict(yaml.safe_load(graph.files("alertmanager")[FILE]))
+
+
+def receiver(graph: Graph, name: str) -> dict[str, Any]:
+    """Return one of those that alerts reach."""
+    (found,) = [one for one in config(graph)["receivers"] if one["name"] == name]
+    return dict(found)
 
 
 def test_alerts_reach_nobody_unless_a_stack_says_whom(local: Graph) -> None:
-    assert receiver(local) == {"name": "people"}
+    assert config(local)["receivers"] == [{"name": "nobody"}]
+    assert config(local)["route"]["receiver"] == "nobody"
+
+
+def test_a_pager_is_spared_warnings_and_mails_are_not(plan: Plan) -> None:
+    routes = config(plan(alerts={"webhook": {**WEBHOOK, "least": "critical"}, "mail": MAIL}))["route"][
+        "routes"
+    ]
+    assert [(route["receiver"], route["matchers"], route["continue"]) for route in routes] == [
+        ("webhook", ['severity=~"critical"'], True),
+        ("mail", ['severity=~"warning|critical"'], True),
+    ]
 
 
 def test_a_webhook_is_posted_to_at_an_address_that_is_a_secret(plan: Plan) -> None:
     graph = plan(alerts={"webhook": WEBHOOK})
-    assert receiver(graph)["webhook_configs"][0]["url_file"] == "/etc/ollamamax/secrets/webhook-url"
+    (posted,) = receiver(graph, "webhook")["webhook_configs"]
+    assert posted["url_file"] == "/etc/ollamamax/secrets/webhook-url"
     assert graph.files("alertmanager")["/etc/ollamamax/secrets/webhook-url"] == SECRET
 
 
 def test_mails_reach_all_and_their_password_is_a_secret(plan: Plan) -> None:
     graph = plan(alerts={"mail": MAIL})
-    assert [mail["to"] for mail in receiver(graph)["email_configs"]] == MAIL["to"]
-    sent = yaml.safe_load(graph.files("alertmanager")[FILE])["global"]
+    assert [mail["to"] for mail in receiver(graph, "mail")["email_configs"]] == MAIL["to"]
+    sent = config(graph)["global"]
     assert sent["smtp_smarthost"] == "mail.example.org:587"
     assert graph.files("alertmanager")["/etc/ollamamax/secrets/mail-password"] == SECRET
 

@@ -1,5 +1,6 @@
 """The rule files of a stack: what they watch is there, and their numbers are the stack's."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,15 @@ def test_a_gateway_cannot_take_more_memory_than_its_container_has() -> None:
     assert settings.alerts.memory_mib.critical > most, "else nothing is shown here"
     found = limits(rules(settings)["rules-platform.yml"], "GatewayMemoryHigh")
     assert float(found["critical"].rpartition("> ")[2]) < most * 2**20
+
+
+@pytest.mark.parametrize(("pace", "paused"), [(1, "5m"), (10, "30s"), (15, "20s")])
+def test_all_windows_and_waits_follow_the_pace(pace: float, paused: str) -> None:
+    found = rules(Settings(target="docker", alerts=AlertSettings(pace=pace)))
+    alerts = [
+        rule for text in found.values() for group in yaml.safe_load(text)["groups"] for rule in group["rules"]
+    ]
+    waits = {rule["for"] for rule in alerts if "for" in rule}
+    windows = {window for rule in alerts for window in re.findall(r"\[(\w+)\]", rule["expr"])}
+    assert paused in waits & windows
+    assert pace == 1 or all(time.endswith("s") for time in waits | windows)
