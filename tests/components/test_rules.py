@@ -34,8 +34,8 @@ def test_the_thresholds_are_the_stacks() -> None:
         target="docker", alerts=AlertSettings(platform_ms=Kpi(target=1, warning=2, critical=3))
     )
     found = limits(rules(settings)["rules-platform.yml"], "PlatformTimeHigh")
-    assert found["warning"].endswith("> 0.002")
-    assert found["critical"].endswith("> 0.003")
+    assert "p99_5m > 0.002 and" in found["warning"]
+    assert "p99_5m > 0.003 and" in found["critical"]
 
 
 def test_a_gateway_cannot_take_more_memory_than_its_container_has() -> None:
