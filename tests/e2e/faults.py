@@ -1,14 +1,15 @@
 """Faults of the running platform, caused on purpose: for every alert the one that its runbook is about."""
 
 import http.client
-import re
+import os
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import yaml
 
 from tests.e2e.causes import (
@@ -119,20 +120,6 @@ def restarts(_: Platform) -> Iterator[None]:
 
 
 @contextmanager
-def little_memory(_: Platform) -> Iterator[None]:
-    """Have a gateway's container that is nearly full."""
-    before = int(docker("inspect", "--format", "{{.HostConfig.Memory}}", name("gateway-1")))
-    said = httpx.get(f"http://{address('gateway-1')}:9090/metrics", trust_env=False).text
-    (used,) = re.findall(r'^ollamamax_memory_bytes{kind="container"} (\S+)$', said, re.MULTILINE)
-    limit = str(int(float(used) / 0.92))
-    docker("update", "--memory", limit, "--memory-swap", limit, name("gateway-1"))
-    try:
-        yield
-    finally:
-        docker("update", "--memory", str(before), "--memory-swap", str(before), name("gateway-1"))
-
-
-@contextmanager
 def usage_refused(platform: Platform) -> Iterator[None]:
     """Have the database refuse what keys have used."""
     sql("REVOKE INSERT ON usage FROM ollamamax")
@@ -181,35 +168,37 @@ def edge_full(platform: Platform) -> Iterator[None]:
 
 
 @contextmanager
-def unreadable(worker: str) -> Iterator[None]:
-    """Have a worker that has forgotten its model and cannot read it again."""
-    docker("exec", name(worker), "sh", "-c", f"chmod 000 $({WEIGHTS})")
-    docker("exec", name(worker), "ollama", "stop", "tiny")
+def unreadable_model(_: Platform) -> Iterator[None]:
+    """Have a worker that has forgotten what it should always have in memory, and cannot read it again."""
+    docker("exec", name("worker-1"), "ollama", "stop", "tiny")
+    docker("exec", name("worker-1"), "sh", "-c", f"chmod 000 $({WEIGHTS})")
     try:
         yield
     finally:
-        docker("exec", name(worker), "sh", "-c", f"chmod 600 $({WEIGHTS})")
+        docker("exec", name("worker-1"), "sh", "-c", f"chmod 600 $({WEIGHTS})")
 
 
 @contextmanager
 def failing_worker(platform: Platform) -> Iterator[None]:
-    """Have a worker on which all requests fail."""
-    with unreadable("worker-1"), asking(platform, GOOD, clients=8):
-        yield
+    """Have a worker whose model ends again and again, in the middle of requests."""
+    stop = threading.Event()
 
+    def end() -> None:
+        while not stop.wait(0.5):
+            for process in docker("top", name("worker-1"), "-eo", "pid,args").splitlines():
+                pid, arguments = process.split(maxsplit=1)
+                if " runner " in arguments:
+                    with suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
 
-@contextmanager
-def missing_model(platform: Platform) -> Iterator[None]:
-    """Have a worker that does not load what it should always have."""
-    url = f"{platform.url}/api/v1/models/tiny"
-    with httpx.Client(headers=platform.headers, verify=platform.trust, timeout=60) as client:
-        pinned = client.post(f"{url}/preload", json={"nodes": ["worker-1"], "keep": True})
-        assert pinned.status_code == 200, pinned.text
-        try:
-            with unreadable("worker-1"):
-                yield
-        finally:
-            client.post(f"{url}/unload")
+    thread = threading.Thread(target=end)
+    thread.start()
+    try:
+        with asking(platform, LONG, clients=16):
+            yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager
@@ -232,8 +221,8 @@ def failed_deliveries() -> int:
 @contextmanager
 def broken_rule(_: Platform) -> Iterator[None]:
     """Have a rule that cannot be evaluated, in place since a release."""
-    root = Path(docker("inspect", "--format", "{{.GraphDriver.Data.MergedDir}}", name("prometheus-1")))
-    file = root / "etc" / "ollamamax" / "rules-broken.yml"
+    mounted = '{{range .Mounts}}{{if eq .Destination "/etc/ollamamax"}}{{.Source}}{{end}}{{end}}'
+    file = Path(docker("inspect", "--format", mounted, name("prometheus-1"))) / "rules-broken.yml"
     rules = {"groups": [{"name": "broken", "rules": [{"record": "broken", "expr": "up + on () up"}]}]}
     file.write_text(str(rules))
     docker("kill", "--signal", "HUP", name("prometheus-1"))
@@ -273,8 +262,14 @@ FAULTS: Mapping[str, Fault] = {
         FORGOTTEN_S,
     ),
     "GatewayRestartsOften": Fault(restarts, over_s=240),
-    "MemoryShort": Fault(little_memory, 120),
-    "ModelNotLoaded": Fault(missing_model, 180),
+    "MemoryShort": Fault(
+        set_to(
+            gateway={"resources": {"memoryMib": 512, "cpus": 2}, "goMemoryLimitMib": 256},
+            nodeMemory={"warningMib": 600, "criticalMib": 700},
+        ),
+        180,
+    ),
+    "ModelNotLoaded": Fault(unreadable_model, 180),
     "PlatformTimeHigh": Fault(slow_gateways, 120),
     "PoolClientsWait": Fault(lambda _: pooled("SELECT pg_sleep(1);", 60), 90),
     "PoolConnectionsHigh": Fault(lambda _: pooled("\\sleep 300 s", 820), 120),

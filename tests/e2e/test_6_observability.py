@@ -85,7 +85,6 @@ def test_no_panel_is_empty_under_load(platform: Platform, watchers: Watchers) ->
         base_url=platform.url, headers=platform.headers, verify=platform.trust, timeout=60
     ) as client:
         client.put("/api/v1/models/aliases/swift", json=alias).raise_for_status()
-        client.post("/api/v1/models/tiny/preload", json={"keep": True}).raise_for_status()
     same = {"prompt": "hello", "options": {"num_predict": 8, "temperature": 0, "seed": 1}}
     streamed = {"prompt": "hello", "stream": True, "model": "swift", "options": {"num_predict": 16}}
 
