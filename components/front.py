@@ -7,7 +7,6 @@ import pulumi
 
 from components.aws import cdn_addresses, certificate_authority, names
 from components.aws.account import Account
-from components.aws.cdn_policy import Source
 from components.aws.certificate_authority import CertificateAuthority, CertificateAuthorityArgs
 from components.aws.cloudflare import Cloudflare, CloudflareArgs
 from components.aws.cloudfront import Cloudfront, CloudfrontArgs
@@ -15,6 +14,7 @@ from components.aws.cluster import Cluster
 from components.aws.dns import Dns, DnsArgs
 from components.aws.load_balancer import CDN_PORT, Addresses, LoadBalancer, LoadBalancerArgs
 from components.aws.network import Network
+from components.http_cache import Source
 from stacks.aws import AwsSettings, CdnSettings
 from stacks.regions import CLOUDFRONT_LISTS
 

@@ -3,7 +3,8 @@
 Costs a plan: Business (250 USD a month and zone), for names of a zone whose name servers are not Cloudflare's
 and for limits over five minutes. Deleted, the console is away, and ``api`` too where it goes through the CDN.
 
-Everything comes from the edge, the console's files too: Cloudflare has no way into a private bucket.
+Everything comes from the edge, the console's files too: Cloudflare has no way into a private bucket. So the
+edge tells viewers what they may keep, and Cloudflare never keeps what the edge does not allow.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +13,7 @@ from importlib.metadata import version
 
 import pulumi
 
-from components.aws.cdn_policy import Kept, Rule, Source, rules
+from components.http_cache import Kept, Rule, Source, rules
 from stacks.aws import CdnSettings
 
 SETTINGS = {
@@ -32,9 +33,12 @@ AUTOMATIC = 1
 WINDOW_S = 300
 MANAGED_RULES = "efb7b8c949ac4650a09736fc376e9aee"
 """Cloudflare's own set of rules against known attacks."""
-ANONYMOUS = 'len(http.request.headers["authorization"]) eq 0 and http.cookie eq ""'
-NEVER_KEPT = -1
-"""What Cloudflare calls an answer that is not kept, where it asks for seconds."""
+ANONYMOUS = " and ".join(
+    [
+        *(f'len(http.request.headers["{header}"]) eq 0' for header in ("authorization", "x-api-key")),
+        'http.cookie eq ""',
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,6 @@ class Cloudflare(pulumi.ComponentResource):
         ours = among(args.hosts)
         table = {host: rules(args.settings, source) for host, source in args.hosts.items()}
         self._rules("cache", "http_request_cache_settings", cache_rules(table))
-        self._rules("headers", "http_response_headers_transform", header_rules(table))
         self._rules(
             "origin",
             "http_request_origin",
@@ -165,11 +168,8 @@ def cache_rules(table: Mapping[str, Sequence[Rule]]) -> list[dict[str, object]]:
             ),
             "actionParameters": {
                 "cache": True,
-                "edgeTtl": {
-                    "mode": "override_origin",
-                    "default": rule.max_age_s,
-                    "statusCodeTtls": [{"statusCodeRange": {"from": 201}, "value": NEVER_KEPT}],
-                },
+                # What the edge says, and nothing where it says nothing.
+                "edgeTtl": {"mode": "bypass_by_default"},
                 "browserTtl": {"mode": "respect_origin"},
             },
         }
@@ -178,22 +178,3 @@ def cache_rules(table: Mapping[str, Sequence[Rule]]) -> list[dict[str, object]]:
         if rule.kept is not Kept.NEVER
     ]
     return [nothing, *kept]
-
-
-def header_rules(table: Mapping[str, Sequence[Rule]]) -> list[dict[str, object]]:
-    """Return what viewers of each host are told. The last rule that fits wins, so each leaves out others."""
-    made: list[dict[str, object]] = []
-    for host, rules_of_host in table.items():
-        for index, rule in enumerate(rules_of_host):
-            if rule.cache_control:
-                others = [f"not {fits(before)}" for before in rules_of_host[:index]]
-                made.append(
-                    {
-                        "action": "rewrite",
-                        "expression": " and ".join([among([host]), fits(rule), *others]),
-                        "actionParameters": {
-                            "headers": {"Cache-Control": {"operation": "set", "value": rule.cache_control}}
-                        },
-                    }
-                )
-    return made

@@ -14,11 +14,11 @@ from pulumi_aws import cloudfront
 from components.aws.account import Account
 from components.aws.bucket import Bucket, BucketArgs, bucket_name
 from components.aws.cdn_logs import CdnLogs, CdnLogsArgs
-from components.aws.cdn_policy import EVERYTHING, Rule, Source, rules
 from components.aws.cloudfront_policies import CloudfrontPolicies, CloudfrontPoliciesArgs
 from components.aws.documents import let
 from components.aws.key import Key, KeyArgs
 from components.aws.web_firewall import WebFirewall, WebFirewallArgs
+from components.http_cache import Kept, Rule, Source, rules
 from stacks.aws import CdnSettings
 
 METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
@@ -38,6 +38,13 @@ PAGE = """function handler(event) {
 }
 """
 """The console has one page, which knows what each path means."""
+KEEP = """function handler(event) {
+  event.response.headers['cache-control'] = {value: 'CACHE_CONTROL'};
+  return event.response;
+}
+"""
+"""What viewers are told of a file whose name changes with its content. CloudFront calls no function for an
+error. Its policies of headers hold for errors, too: what was missing once would be missing for a year."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,14 @@ class Cloudfront(pulumi.ComponentResource):
         )
         self._page = cloudfront.Function(
             name, name=f"{account.prefix}-page", runtime="cloudfront-js-2.0", code=PAGE, opts=child
+        )
+        static = known["static"]
+        self._keep = cloudfront.Function(
+            f"{name}-keep",
+            name=f"{account.prefix}-keep",
+            runtime="cloudfront-js-2.0",
+            code=KEEP.replace("CACHE_CONTROL", static.cache_control),
+            opts=child,
         )
         self._distributions = {host: self._distribution(host, source) for host, source in args.hosts.items()}
         self.register_outputs({})
@@ -189,7 +204,11 @@ class Cloudfront(pulumi.ComponentResource):
 
     def _behaviour(self, rule: Rule) -> dict[str, object]:
         policies = self._policies.of(rule)
-        page = rule.source is Source.CONSOLE and rule.paths == EVERYTHING
+        called = {}
+        if rule.kept is Kept.ALWAYS:
+            called = {"event_type": "viewer-response", "function_arn": self._keep.arn}
+        elif rule.source is Source.CONSOLE:
+            called = {"event_type": "viewer-request", "function_arn": self._page.arn}
         found = {
             "target_origin_id": rule.source.value,
             "viewer_protocol_policy": "redirect-to-https",
@@ -200,8 +219,6 @@ class Cloudfront(pulumi.ComponentResource):
             "response_headers_policy_id": policies.response,
             # A compressor would hold tokens back; the edge compresses what is no stream.
             "compress": not rule.passes_through,
-            "function_associations": [{"event_type": "viewer-request", "function_arn": self._page.arn}]
-            if page
-            else None,
+            "function_associations": [called] if called else None,
         }
         return {key: value for key, value in found.items() if value is not None}

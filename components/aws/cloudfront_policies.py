@@ -1,4 +1,4 @@
-"""The table of ``cdn_policy`` in CloudFront's words: what is in a cache key, and what viewers are told.
+"""The table of ``http_cache`` in CloudFront's words: what is in a cache key, and what viewers are told.
 
 Costs nothing, and cannot be deleted while a distribution uses it.
 """
@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import cloudfront
 
 from components.aws.account import Account
-from components.aws.cdn_policy import Kept, Rule
+from components.http_cache import Kept, Rule, Source
 
 NOT_CACHED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 """AWS's own cache policy ``CachingDisabled``."""
@@ -93,16 +93,15 @@ class CloudfrontPolicies(pulumi.ComponentResource):
         return policy.id
 
     def _response(self, rule: Rule) -> pulumi.Output[str]:
-        told = {"Cache-Control": rule.cache_control} if rule.cache_control else {}
+        # The edge says it itself; of files that never change a function does, as this would of errors, too.
+        said_here = rule.source is Source.CONSOLE and rule.kept is Kept.NEVER
         policy = cloudfront.ResponseHeadersPolicy(
             rule.name,
             name=f"{self._args.account.prefix}-{rule.name}",
             custom_headers_config={
-                "items": [
-                    {"header": header, "value": value, "override": True} for header, value in told.items()
-                ]
+                "items": [{"header": "Cache-Control", "value": rule.cache_control, "override": True}]
             }
-            if told
+            if said_here
             else None,
             security_headers_config=self._security(),
             opts=self._child,

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from components.aws.cdn_policy import Source
 from components.aws.cloudflare import Cloudflare, CloudflareArgs
+from components.http_cache import Source
 from stacks.aws import CdnSettings
 from tests.components.conftest import Graph, record_of
 
@@ -54,31 +54,24 @@ def test_what_is_kept_is_what_the_table_says() -> None:
     assert nothing["expression"] == OURS
     assert nothing["actionParameters"] == {"cache": False}
     assert static["expression"] == f'{OURS} and (starts_with(http.request.uri.path, "/assets/"))'
-    assert static["actionParameters"]["edgeTtl"]["default"] == 31_536_000
-    assert public["actionParameters"]["edgeTtl"]["default"] == 300
     for rule in (static, public):
-        (errors,) = rule["actionParameters"]["edgeTtl"]["statusCodeTtls"]
-        assert errors == {"statusCodeRange": {"from": 201}, "value": -1}
+        assert rule["actionParameters"]["cache"] is True
+        assert rule["actionParameters"]["edgeTtl"] == {"mode": "bypass_by_default"}, (
+            "no more than the edge allows"
+        )
 
 
 def test_an_answer_to_somebody_is_never_kept() -> None:
     public = rules("cache")[2]["expression"]
     assert 'http.request.uri.path in {"/api/version" "/v1/models"}' in public
     assert 'len(http.request.headers["authorization"]) eq 0' in public
+    assert 'len(http.request.headers["x-api-key"]) eq 0' in public
     assert 'http.cookie eq ""' in public
 
 
-def test_viewers_are_told_by_the_first_rule_of_the_table_that_fits() -> None:
-    told = {
-        rule["actionParameters"]["headers"]["Cache-Control"]["value"]: rule["expression"]
-        for rule in rules("headers")
-    }
-    assert {*told} == {"public, max-age=31536000, immutable", "private, no-store", "no-cache"}
-    api = told["private, no-store"]
-    assert 'starts_with(http.request.uri.path, "/api/")' in api
-    assert 'not (http.request.uri.path in {"/api/version" "/v1/models"})' in api
-    assert "(true)" in told["no-cache"]
-    assert told["no-cache"].count(" and not ") == 3
+def test_viewers_are_told_what_the_edge_says() -> None:
+    rulesets = {one.name for one in cloudflare().of_type("cloudflare:index/ruleset:Ruleset")}
+    assert rulesets == {"cache", "origin", "rate", "attacks"}
 
 
 def test_who_asks_too_often_is_blocked() -> None:

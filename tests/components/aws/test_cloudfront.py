@@ -3,8 +3,8 @@
 from typing import Any
 
 from components.aws.account import Account
-from components.aws.cdn_policy import Source
 from components.aws.cloudfront import Cloudfront, CloudfrontArgs
+from components.http_cache import Source
 from stacks.aws import CdnSettings
 from tests.components.aws.conftest import of, statements
 from tests.components.conftest import Graph, record_of
@@ -65,10 +65,6 @@ def test_hashed_files_are_kept_for_a_year() -> None:
     graph = cloudfront()
     static = policy(graph, "static")
     assert static["minTtl"] == static["defaultTtl"] == static["maxTtl"] == 31_536_000
-    headers = of(graph, "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy")["static"].inputs
-    assert headers["customHeadersConfig"]["items"] == [
-        {"header": "Cache-Control", "value": "public, max-age=31536000, immutable", "override": True}
-    ]
     assert behaviours(graph)["/assets/*"]["cachePolicyId"] == "static-id"
 
 
@@ -110,7 +106,17 @@ def test_the_console_is_compressed_and_asked_for_anew() -> None:
     assert behaviours(graph)["*"]["compress"] is True
     (association,) = behaviours(graph)["*"]["functionAssociations"]
     assert association == {"eventType": "viewer-request", "functionArn": "arn:aws:mock:::cdn"}
-    assert not behaviours(graph)["/assets/*"].get("functionAssociations"), "a missing file is no page"
+    called = [one["eventType"] for one in behaviours(graph)["/assets/*"]["functionAssociations"]]
+    assert called == ["viewer-response"], "a missing file is no page"
+
+
+def test_viewers_keep_a_hashed_file_and_never_that_one_was_missing() -> None:
+    graph = cloudfront()
+    code = of(graph, "cloudfront/function:Function")["cdn-keep"].inputs["code"]
+    assert "'public, max-age=31536000, immutable'" in code
+    # CloudFront calls no function for an answer of 400 or more, and a policy of headers holds for these, too.
+    headers = of(graph, "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy")["static"].inputs
+    assert "customHeadersConfig" not in headers
 
 
 def test_no_error_is_kept() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from components.aws.account import Account
-from components.aws.cdn_policy import Kept, Rule, Source, rules
 from components.aws.cloudfront_policies import CloudfrontPolicies, CloudfrontPoliciesArgs, ages
+from components.http_cache import PRIVATE, Kept, Rule, Source, rules
 from stacks.aws import CdnSettings
 from tests.components.aws.conftest import of
 from tests.components.conftest import Graph, record_of
@@ -26,19 +26,19 @@ def policies() -> Graph:
 def test_an_origin_can_shorten_what_is_kept_unless_its_file_never_changes(
     kept: Kept, expected: tuple[int, int, int]
 ) -> None:
-    assert ages(Rule("some", ("/x",), Source.CONSOLE, kept, 60, None)) == expected
+    assert ages(Rule("some", ("/x",), Source.CONSOLE, kept, 60, PRIVATE)) == expected
 
 
-def test_viewers_are_told_what_the_table_says() -> None:
+def test_viewers_of_pages_are_told_what_the_table_says_and_of_answers_what_the_edge_does() -> None:
     found = of(policies(), "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy")
     told = {
         name: [item["value"] for item in one.inputs.get("customHeadersConfig", {}).get("items", [])]
         for name, one in found.items()
     }
     assert told == {
-        "static": ["public, max-age=31536000, immutable"],
+        "static": [],
         "public": [],
-        "api": ["private, no-store"],
+        "api": [],
         "pages": ["no-cache"],
     }
 

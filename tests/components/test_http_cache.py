@@ -1,9 +1,9 @@
-"""What a CDN may keep."""
+"""What may be kept of an answer, and by whom."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.aws.cdn_policy import Kept, Rule, Source, applies, rules
+from components.http_cache import CONSOLE, PRIVATE, Kept, Rule, Source, applies, edge_rules, rules
 from stacks.aws import CdnSettings
 
 PATHS = st.one_of(
@@ -35,9 +35,33 @@ def test_no_answer_that_may_be_somebodys_is_kept(path: str, source: Source) -> N
     rule = rule_for(path, source)
     if rule.source is Source.API and path not in ("/api/version", "/v1/models"):
         assert rule.kept is Kept.NEVER
-        assert rule.cache_control == "private, no-store"
+        assert rule.cache_control == PRIVATE
     if rule.source is Source.API:
         assert rule.kept is not Kept.ALWAYS
+
+
+@given(path=PATHS)
+def test_the_edge_says_of_a_path_what_the_rules_of_its_host_say(path: str) -> None:
+    edge, host = (
+        next(rule for rule in table if applies(rule, path))
+        for table in (edge_rules(CdnSettings()), rules(CdnSettings(), Source.API))
+    )
+    if not path.startswith(CONSOLE):
+        assert edge == host
+
+
+@given(path=st.text("abc/.-", max_size=20).map(lambda text: f"/{text}"))
+def test_the_console_is_told_the_same_below_its_path_at_the_edge_and_at_the_root_of_its_own_name(
+    path: str,
+) -> None:
+    below = next(rule for rule in edge_rules(None) if applies(rule, CONSOLE + path.removeprefix("/")))
+    assert below.cache_control == rule_for(path).cache_control
+
+
+def test_without_a_cdn_nothing_of_the_api_is_public() -> None:
+    assert {rule.kept for rule in edge_rules(None) if rule.paths and rule.source is Source.API} == {
+        Kept.NEVER
+    }
 
 
 def test_a_stack_says_what_is_public() -> None:
