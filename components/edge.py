@@ -1,11 +1,13 @@
 """The edge: nginx with TLS, HTTP/2 and HTTP/3, in front of the gateways."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pulumi
 
 from components.certificates import ServerCertificate
+from components.http_cache import API, CONSOLE, PRIVATE, Kept, Rule, edge_rules
 from components.rendering import render
 from components.service import Exposure, Limits, Peer, Placed, Port, Probe, Service, Stop, Target
 from stacks.aws import CdnSettings
@@ -41,6 +43,8 @@ class EdgeArgs:
     """Or the secret of the cluster in which an authority there keeps it."""
     cdn: CdnSettings | None = None
     """The CDN that connects to ``CDN_PORT``, if there is one."""
+    console_host: str | None = None
+    """A host name of the console's own, where the CDN has its files from the edge."""
     leave_s: int = 0
     """On a cluster, how long a stopping edge still accepts connections, seconds: till none are sent to it."""
 
@@ -70,6 +74,12 @@ def describe(args: EdgeArgs) -> Service:
                 "nginx/nginx.conf.j2",
                 edge=variables,
                 gateways=[f"{address}:{args.gateway_port}" for address in args.gateways],
+                private=PRIVATE,
+                kept=[
+                    (pattern, rule.cache_control) for rule in edge_rules(args.cdn) for pattern in kept(rule)
+                ],
+                own_host=_own_host(args.console_host) if args.console_host else None,
+                errors=[error.variables for error in errors(args)],
             )
         },
         secrets={"tls.crt": own.certificate, "tls.key": own.key} if own else {},
@@ -98,13 +108,79 @@ def describe(args: EdgeArgs) -> Service:
     )
 
 
-def _cdn(settings: CdnSettings) -> dict[str, object]:
+@dataclass(frozen=True)
+class Failure:
+    """An error that the edge answers with by itself."""
+
+    status: int
+    message: str
+    kind: str = "api_error"
+    """What OpenAI's clients tell it by, as the gateway has it."""
+    code: str | None = None
+
+    @property
+    def variables(self) -> dict[str, object]:
+        """What the templates have of it."""
+        return {
+            "status": self.status,
+            "message": self.message,
+            "kind": self.kind,
+            "code": json.dumps(self.code),
+        }
+
+
+def errors(args: EdgeArgs) -> tuple[Failure, ...]:
+    """Return the errors that the edge answers with by itself."""
+    bad, client = "invalid_request_error", args.settings.client
+    too_much = (
+        f"too many requests: one address may send {client.rate_per_address} a second and have "
+        f"{client.requests_per_address} under way, one key {client.requests_per_key}"
+    )
+    return (
+        Failure(400, "bad request", bad),
+        Failure(404, "not found", "not_found_error"),
+        Failure(405, "method not allowed", bad),
+        Failure(408, "request timed out", bad),
+        Failure(413, f"request body too large: the limit is {args.max_body_bytes} bytes", bad),
+        Failure(414, f"request line too long: the limit is {args.max_header_bytes} bytes", bad),
+        Failure(429, too_much, "requests", "rate_limit_exceeded"),
+        Failure(431, f"request header too large: the limit is {args.max_header_bytes} bytes", bad),
+        Failure(500, "internal error"),
+        Failure(501, "not implemented"),
+        Failure(502, "no gateway is reachable: try again"),
+        Failure(503, "service unavailable: try again"),
+        Failure(504, "the gateway did not answer in time"),
+        Failure(505, "HTTP version not supported", bad),
+    )
+
+
+def kept(rule: Rule) -> Iterator[str]:
+    """Yield what a request and its answer look like that ``rule`` lets be kept.
+
+    A regular expression of status, method, path, the path as it was written, and what tells who asks.
+    """
+    if rule.passes_through:
+        return
+    for path in rule.paths:
+        plain = path.removesuffix("*").replace(".", r"\.")
+        if rule.kept is Kept.ANONYMOUS:
+            yield f"^200 GET {plain} {plain} $"
+        else:
+            yield f"^(?:200|206|304) (?:GET|HEAD) {plain}"
+
+
+def _own_host(host: str) -> dict[str, object]:
+    """Return the console's own host name as the templates have it."""
+    others = [path[:-1] if path.endswith("*") else f"{path}$" for path in (*API, f"{CONSOLE}*")]
     return {
-        "port": CDN_PORT,
-        "keepalive_timeout_s": settings.origin_keepalive_timeout_s,
-        "public_paths": settings.public_paths,
-        "public_max_age_s": settings.public_max_age_s,
+        "name": host.replace(".", r"\."),
+        "others": "|".join(others),
+        "console": CONSOLE.removesuffix("/"),
     }
+
+
+def _cdn(settings: CdnSettings) -> dict[str, object]:
+    return {"port": CDN_PORT, "keepalive_timeout_s": settings.origin_keepalive_timeout_s}
 
 
 class Edge(pulumi.ComponentResource):

@@ -39,6 +39,7 @@ class Platform(pulumi.ComponentResource):
         )
         self._target = target = ground.target
         cdn = settings.aws.cdn if settings.aws else None
+        console = names.console(settings.aws.dns.zone) if settings.aws and cdn else None
 
         at_database, database_ready = self._database(ground.database)
         at_cache, cache_ready = self._cache(ground.cache)
@@ -73,7 +74,7 @@ class Platform(pulumi.ComponentResource):
                 api_key=self._credentials.api_key,
                 node_memory=settings.node_memory,
                 public_paths=cdn.public_paths if cdn else (),
-                console=f"https://{names.console(settings.aws.dns.zone)}" if settings.aws and cdn else None,
+                console=f"https://{console}" if console else None,
             ),
             target,
             after_migrations=[*database_ready, *cache_ready],
@@ -93,6 +94,8 @@ class Platform(pulumi.ComponentResource):
                 certificate=ground.certificate or certificates.issue(edge.NAME, settings.edge.names),
                 leave_s=0 if self._one_machine else settings.edge.drain_delay_s,
                 cdn=cdn,
+                # CloudFront has the console's files from a bucket.
+                console_host=console if cdn and cdn.provider == "cloudflare" else None,
             ),
             target,
             after=gateways.placed.replicas,

@@ -73,6 +73,18 @@ class CompressionSettings(Block):
     """Brotli's level on the fly (report); files are compressed ahead at 11."""
 
 
+class ClientSettings(Block):
+    """What one client may take of an edge; what a key may ask for in a minute is the gateway's to count."""
+
+    requests_per_address: Annotated[int, Field(ge=1, le=65_000)] = 2048
+    """Requests and WebSockets of one address at a time; more get 429. An eighth of the connections of an edge
+    with default settings, and room for an office behind one address."""
+    requests_per_key: Annotated[int, Field(ge=1, le=65_000)] = 2048
+    """Requests that show one API key at a time, from however many addresses; more get 429."""
+    rate_per_address: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    """Requests of one address a second, and at once; more get 429. What a core of the edge carries."""
+
+
 class EdgeSettings(Block):
     """nginx: TLS, HTTP/2 and HTTP/3, compression, limits."""
 
@@ -122,6 +134,8 @@ class EdgeSettings(Block):
     retry_window_s: Seconds = 600
     """How long after its arrival a request may still be passed to another gateway, seconds: as long as a
     model may think before its first token."""
+    client: ClientSettings = ClientSettings()
+    """What one client may take."""
     trusted_proxies: tuple[IPv4Network, ...] = ()
     """Address ranges whose X-Forwarded-For is believed: those of a CDN or load balancer in front."""
     compression: CompressionSettings = CompressionSettings()

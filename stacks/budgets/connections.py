@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from stacks import capacity, hardware
 from stacks.settings import Settings
 
-EDGE_OWN_FILES = 512
-"""Files and sockets that an nginx worker has open besides its connections."""
+EDGE_FILES = 2
+"""Files that an nginx worker may have open for each of its connections: a body may wait in one."""
 OWN_FILES = 64
 """The same of PgBouncer and Redis: log, listeners, pipes."""
 CACHE_CONNECTIONS = 16
@@ -72,14 +72,14 @@ def connections(s: Settings) -> Iterator[str]:
 
 
 def open_files(s: Settings) -> Iterator[str]:
-    """In Docker, a container may open a file for each of its connections."""
+    """In Docker, a container may open the files that its connections need."""
     if s.target != "docker":
         return  # a cluster's container may open 1,048,576, more than any setting can ask for
-    wanted = s.edge.worker_connections + EDGE_OWN_FILES
+    wanted = s.edge.worker_connections * EDGE_FILES
     if wanted > s.docker.open_files:
         yield (
-            f"edge.workerConnections ({s.edge.worker_connections}) + {EDGE_OWN_FILES} of nginx's own = "
-            f"{wanted} is more than docker.openFiles ({s.docker.open_files}): raise that"
+            f"edge.workerConnections ({s.edge.worker_connections}) × {EDGE_FILES} files, a connection and a "
+            f"body that waits, = {wanted} is more than docker.openFiles ({s.docker.open_files}): raise that"
         )
     servers = s.pool.default_pool_size + s.pool.reserve_pool_size
     wanted = s.pool.max_client_conn + servers + OWN_FILES

@@ -122,11 +122,11 @@ def test_postgresqls_buffers_leave_half_of_its_memory(buffers: int, limit: int) 
 
 
 @given(connections=st.integers(64, 65_000), files=st.integers(1024, 1_048_576))
-@example(connections=1024 - links.EDGE_OWN_FILES, files=1024)
+@example(connections=1024 // links.EDGE_FILES, files=1024)
 def test_an_nginx_worker_may_open_all_its_connections(connections: int, files: int) -> None:
     found = problems(edge={"worker_connections": connections}, docker={"open_files": files})
     too_many = about(found, f"edge.workerConnections ({connections})", f"docker.openFiles ({files})")
-    assert bool(too_many) == (connections + links.EDGE_OWN_FILES > files)
+    assert bool(too_many) == (connections * links.EDGE_FILES > files)
 
 
 @given(prefix=st.integers(8, 30))
