@@ -122,7 +122,7 @@ class Column:
     title: str
     digits: int = 0
     most: float | None = None
-    """The most that the gateway may have in any round."""
+    """The most that what is judged may have in any round."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,8 @@ class Counted:
     workload: str
     title: str
     columns: Sequence[Column]
+    judged: Sequence[str] = (GATEWAY,)
+    """The targets that aims are for."""
     rows: dict[tuple[str, str], list[Sequence[float]]] = field(default_factory=dict)
     """By case and target."""
 
@@ -160,7 +162,7 @@ def counted_table(counted: Counted) -> str:
         aims = [
             f"{column.title} ≤ {column.most:g}: {'met' if max(values) <= column.most else 'missed'}"
             for column, values in by_column
-            if column.most is not None and target == GATEWAY
+            if column.most is not None and target in counted.judged
         ]
         lines.append(f"| {case} | {target} | {' | '.join(cells)} | {', '.join(aims)} |")
     return "\n".join(lines) + "\n"

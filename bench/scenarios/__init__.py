@@ -3,7 +3,17 @@
 from collections.abc import Callable, Mapping
 
 from bench.report import Counted
-from bench.scenarios import conversations, faults, flights, leaving, loads, ollama, sockets
+from bench.scenarios import (
+    conversations,
+    edges,
+    faults,
+    flights,
+    leaving,
+    loads,
+    ollama,
+    packed,
+    sockets,
+)
 from bench.stage import Stage
 
 SCENARIOS: Mapping[str, Callable[[Stage, int], Counted]] = {
@@ -14,5 +24,7 @@ SCENARIOS: Mapping[str, Callable[[Stage, int], Counted]] = {
     "w9": faults.count,
     "w10": leaving.count,
     "ollama": ollama.count,
+    "edge": edges.count,
+    "packed": packed.count,
 }
 """By the name of their workload: each takes the number of rounds."""
