@@ -75,6 +75,7 @@ def edge_before(
     text = plain_config(service)["nginx.conf"]
     text = text.replace(f"listen {edge.PORT} ", f"listen 127.0.0.1:{port} ")
     text = text.replace(STATUS_PORT, f"127.0.0.1:{free_port()}")
+    text = text.replace(f"listen {edge.METRICS_PORT};", f"listen 127.0.0.1:{free_port()};")
     container = client.containers.create(
         build("edge"),
         name=f"{mark}-edge-{port}",
