@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from stacks import capacity, hardware, models
 from stacks.settings import Settings
 
+EDGE_REQUEST_KIB = 56
+"""What nginx holds for a request or WebSocket, its two connections together: measured, docs/edge.md."""
+
 
 def memory(s: Settings) -> Iterator[str]:
     """What a process may use lies under what its container, or its instance, has."""
@@ -13,6 +16,14 @@ def memory(s: Settings) -> Iterator[str]:
         yield (
             f"gateway.goMemoryLimitMib ({s.gateway.go_memory_limit_mib}) must be less than "
             f"gateway.resources.memoryMib ({limit}): the Go runtime must collect before the kernel kills"
+        )
+    edge = s.edge
+    wanted = edge.worker_processes * edge.worker_connections // 2 * EDGE_REQUEST_KIB // 1024
+    if wanted > edge.resources.memory_mib:
+        yield (
+            f"edge.workerProcesses ({edge.worker_processes}) × edge.workerConnections "
+            f"({edge.worker_connections}) / 2 requests × {EDGE_REQUEST_KIB} KiB = {wanted} MiB is more than "
+            f"edge.resources.memoryMib ({edge.resources.memory_mib}): raise that, or lower one of the two"
         )
     steps = s.gateway.memory
     if not steps.warn_percent < steps.shed_percent < steps.refuse_percent:
