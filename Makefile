@@ -13,13 +13,14 @@ ROUNDS ?= 5
 TRACE ?=
 STARTUP ?=
 OUT ?=
+ARCHIVE ?=
 TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops bench images cloud gateway kubernetes rehearsal second_opinion e2e)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs backup restore test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +29,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost dashboards preflight status logs smoke outputs: .venv/compiled
+down cost dashboards preflight status logs smoke outputs backup: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -64,6 +65,12 @@ smoke: ## one completion over HTTP/3: protocol, node, time to first token
 
 outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
 	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets) $(if $(SIMULATE),--simulate)
+
+backup: ## write database, models, state and encrypted secrets of a stack on this machine to an archive; OUT=file
+	@$(OPS) backup --stack $(STACK) $(if $(OUT),--out $(OUT))
+
+restore: setup ## bring a stack on this machine up as an archive has it: ARCHIVE=file
+	@$(OPS) restore --stack $(STACK) $(if $(ARCHIVE),--archive $(ARCHIVE))
 
 test: setup control-plane scalers ## run the tests in two processes, fast tiers first
 	@.venv/bin/pytest -n 2 --no-loadscope-reorder $(TIERS)

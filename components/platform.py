@@ -25,12 +25,13 @@ class Platform(pulumi.ComponentResource):
     def __init__(
         self, name: str, settings: Settings, version: str, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """Build the platform that ``settings`` describe; ``version`` is stamped on its images."""
+        """Build the platform that ``settings`` describe; ``version`` is stamped on images and state."""
         # Policies see a component's inputs: so they can hold the stack to its budgets.
         super().__init__("ollamamax:index:Platform", name, {"budget": budgets.figures(settings)}, opts)
         self._stack = pulumi.get_stack()
         self._child = child = pulumi.ResourceOptions(parent=self)
         self._settings = settings
+        self._version = version
         self._credentials = Credentials("credentials", child)
         self._certificates = certificates = Certificates("certificates", self._stack, child)
         self._ground = ground = lay(
@@ -149,6 +150,7 @@ class Platform(pulumi.ComponentResource):
         """The stack's outputs, by name."""
         return {
             "url": self.url,
+            "version": self._version,
             # Where every machine trusts who has signed the edge's certificate, clients need none.
             **({} if self._ground.certificate else {"caCertificate": self.ca_certificate}),
             "apiKey": self.api_key,

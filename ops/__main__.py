@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,9 @@ StackName = Annotated[str, typer.Option("--stack", "-s", help="The stack: stacks
 Simulate = Annotated[
     bool, typer.Option("--simulate", help="Work in a simulated cloud or cluster, not the real one.")
 ]
+MEBIBYTE = 1 << 20
+PATIENCE_S = 5
+"""How long nothing may be said, seconds, while much is read."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON document and nothing else.")]
 
 
@@ -47,6 +51,45 @@ def up(stack: StackName = "local", simulate: Simulate = False) -> None:
             f"{_elapsed(started)} ready: `{platform.way_in}` forwards the edge to this machine, TCP only"
         )
         return
+    _prove(platform, started)
+
+
+@app.command()
+def backup(
+    stack: StackName = "local",
+    out: Annotated[
+        Path | None, typer.Option(help="The archive; without it one named after the time, in backups/.")
+    ] = None,
+) -> None:
+    """Write a stack's database, models, and state with its encrypted secrets into an archive."""
+    from ops import backup as way_out
+
+    told = _Told(time.monotonic())
+    file = way_out.backup(Stack(stack), out, told.say, told.seen)
+    told.say(f"{file}: {file.stat().st_size / MEBIBYTE:.1f} MiB")
+    typer.echo(
+        "Keep it on another machine, and .state/passphrase in another place than it: the secrets in it are "
+        "encrypted with that, which it does not hold."
+    )
+
+
+@app.command()
+def restore(
+    archive: Annotated[Path, typer.Option(help="What make backup wrote.")], stack: StackName = "local"
+) -> None:
+    """Bring a stack, of which nothing may be there, up as an archive has it, and prove it."""
+    from ops import restore as way_back
+
+    started = time.monotonic()
+    told = _Told(started)
+    platform = Stack(stack)
+    found = way_back.restore(platform, archive, told.say, told.seen)
+    told.say(f"stack {stack} is as it was at {found.taken_at:%Y-%m-%d %H:%M:%S} UTC")
+    _prove(platform, started)
+
+
+def _prove(platform: Stack, started: float) -> None:
+    """Ask for one completion over HTTP/3, and say where the platform is."""
     from ops import smoke as smoke_test
 
     typer.echo(f"{_elapsed(started)} asking for one completion")
@@ -186,6 +229,24 @@ def _costs(settings: Settings) -> str:
     from ops import cost as estimate
 
     return estimate.table(settings)
+
+
+@dataclass
+class _Told:
+    """Says what is done, and while that takes long, how much has been read."""
+
+    started: float
+    read: int = 0
+    at: float = 0
+
+    def say(self, text: str) -> None:
+        typer.echo(f"{_elapsed(self.started)} {text}")
+        self.at = time.monotonic()
+
+    def seen(self, size: int) -> None:
+        self.read += size
+        if time.monotonic() - self.at > PATIENCE_S:
+            self.say(f"{self.read / MEBIBYTE:.0f} MiB read")
 
 
 def _elapsed(started: float) -> str:

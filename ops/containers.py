@@ -20,7 +20,7 @@ def show(stack: Stack) -> None:
     Raises:
         StackError: if there are none, or Docker cannot tell.
     """
-    found = _containers(stack)
+    found = find(stack)
     if not found:
         raise StackError(f"stack {stack.name} has no containers: make up STACK={stack.name} brings it up")
     table = Table(box=None)
@@ -47,7 +47,7 @@ def follow_logs(stack: Stack, service: str, tail: int) -> None:
     Raises:
         StackError: if there are none, or Docker cannot tell.
     """
-    found = _containers(stack, service)
+    found = find(stack, service)
     if not found:
         raise StackError(
             f"stack {stack.name} has no containers" + (f" of service {service}" if service else "")
@@ -65,7 +65,7 @@ def follow_logs(stack: Stack, service: str, tail: int) -> None:
         follower.wait()
 
 
-def _containers(stack: Stack, service: str = "") -> list[Container]:
+def find(stack: Stack, service: str = "") -> list[Container]:
     """Return the containers of a stack, or of one of its services.
 
     Raises:
@@ -74,13 +74,22 @@ def _containers(stack: Stack, service: str = "") -> list[Container]:
     if not stack.on_machine:
         raise StackError(f"stack {stack.name} runs on a cluster, not on this machine: ask kubectl")
     labels = [f"ollamamax.stack={stack.name}"] + ([f"ollamamax.service={service}"] if service else [])
-    try:
-        client = docker.from_env()
-    except DockerException as error:
-        where = os.environ.get("DOCKER_HOST", "its usual socket")
-        raise StackError(f"no Docker daemon answers at {where}: start it (make setup does)") from error
+    client = daemon()
     try:
         # One that goes meanwhile is no error.
         return client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
     except DockerException as error:
         raise StackError(f"Docker does not list the containers: {error}") from error
+
+
+def daemon() -> docker.DockerClient:
+    """Return the Docker daemon of this machine.
+
+    Raises:
+        StackError: if none answers.
+    """
+    try:
+        return docker.from_env()
+    except DockerException as error:
+        where = os.environ.get("DOCKER_HOST", "its usual socket")
+        raise StackError(f"no Docker daemon answers at {where}: start it (make setup does)") from error

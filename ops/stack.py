@@ -182,14 +182,18 @@ class Stack:
         passphrase = self.state / "passphrase"
         if not passphrase.exists() and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
             _write_private(passphrase, secrets.token_urlsafe(32))
-        salt = self._salt(self.config_file)
+        salt = _salt_in(self.config_file.read_text() if self.config_file.exists() else "")
         if self.shared:
             salt = [f"secretsprovider: {self._secrets_provider}"]
         elif self.cli and not self._checkpoint.exists():
             salt = self._initialise()
+        self._write_settings(salt)
+        _write_private(self._policy_file, json.dumps(self._policy_levels()))
+
+    def _write_settings(self, salt: list[str]) -> None:
+        """Write the stack file that engines read."""
         text = self.settings_file.read_text().rstrip("\n")
         _write_private(self.config_file, "\n".join([text, *salt, ""]))
-        _write_private(self._policy_file, json.dumps(self._policy_levels()))
 
     def create(self) -> None:
         """Make the stack in its shared state, where it is not there yet."""
@@ -235,6 +239,24 @@ class Stack:
         done = self._run(words, capture=True)
         outputs: dict[str, Any] = json.loads(done)
         return outputs
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has a state on this machine, be it an empty one."""
+        return self._checkpoint.exists()
+
+    def export(self) -> dict[str, Any]:
+        """Return the stack's state, its secrets encrypted, as the engines export it."""
+        exported: dict[str, Any] = json.loads(self._run([*self._state_word, "export"], capture=True))
+        return exported
+
+    def load(self, state: dict[str, Any], settings: str) -> None:
+        """Replace the stack's state by an exported one, and take the salt over from its ``settings``."""
+        with tempfile.NamedTemporaryFile("w", dir=self.state) as file:
+            json.dump(state, file)
+            file.flush()
+            self._run([*self._state_word, "import", "--file", file.name], capture=True)
+        self._write_settings(_salt_in(settings))
 
     def _setting(self, *path: str) -> Any:  # noqa: ANN401 - whatever the stack file holds
         """Return what the stack file says at ``path``; None where it leaves the default."""
@@ -287,11 +309,10 @@ class Stack:
     def _checkpoint(self) -> Path:
         return self.state / ".pulumi" / "stacks" / self.project / f"{self.name}.json"
 
-    @staticmethod
-    def _salt(config: Path) -> list[str]:
-        """Return the line with the salt in a stack file that an engine has written, if it has."""
-        lines = config.read_text().splitlines() if config.exists() else []
-        return [line for line in lines if line.startswith("encryptionsalt:")]
+    @property
+    def _state_word(self) -> list[str]:
+        """What the CLI has before its words for states."""
+        return ["stack"] if self.cli else []
 
     def _initialise(self) -> list[str]:
         """Create the stack with the Pulumi CLI and return the line with its salt.
@@ -301,7 +322,7 @@ class Stack:
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(self.folder / "Pulumi.yaml", folder)
             self._run(["stack", "init", self.name, "--cwd", folder], capture=True)
-            return self._salt(Path(folder) / self.settings_file.relative_to(self.root))
+            return _salt_in((Path(folder) / self.settings_file.relative_to(self.root)).read_text())
 
     def _run(self, words: list[str], *, capture: bool = False) -> str:
         """Run the engine with ``words`` and return what it printed, if captured.
@@ -311,8 +332,8 @@ class Stack:
         """
         program = [self.cli, "--non-interactive"] if self.cli else [sys.executable, "-m", "engine"]
         stack = [] if words[:2] in (["stack", "init"], ["stack", "select"]) else ["--stack", self.name]
-        changing = words[0] in {"up", "destroy"}
-        config = ["--config-file", str(self.config_file)] if changing or words[0] == "preview" else []
+        reads_settings = words[0] in {"up", "destroy", "preview", "import"}
+        config = ["--config-file", str(self.config_file)] if reads_settings else []
         env = {
             **os.environ,
             "PATH": search_path(),
@@ -368,6 +389,11 @@ def _lack_of_credentials() -> str:
         return "" if botocore.session.get_session().get_credentials() else "there are no credentials for it"
     except BotoCoreError as error:
         return str(error).rstrip(".")
+
+
+def _salt_in(settings: str) -> list[str]:
+    """Return the line with the salt in a stack file that an engine has written, if it has."""
+    return [line for line in settings.splitlines() if line.startswith("encryptionsalt:")]
 
 
 def _write_private(path: Path, text: str) -> None:
