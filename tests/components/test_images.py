@@ -1,14 +1,17 @@
 """Where the images come from."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pulumi
+import pytest
 
 from components.images import BuiltImages, Registry
 from tests.components.conftest import IMAGE, Graph, record_of
 
 DIGEST = "registry.example.org/team/ollamamax-edge@sha256:0123"
+DOCKERFILES = sorted((Path(__file__).parents[2] / "docker").glob("*/Dockerfile"))
 REGISTRY = Registry("registry.example.org/team")
 
 
@@ -78,3 +81,10 @@ def test_another_stage_of_a_dockerfile_is_another_image() -> None:
     assert cuda.inputs["build"]["context"] == last.inputs["build"]["context"] == "docker/ollama"
     assert cuda.inputs["build"]["target"] == "cuda"
     assert "target" not in last.inputs["build"]
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.parent.name)
+def test_an_image_says_of_which_version_it_is(file: Path) -> None:
+    *_, last = re.split(r"^FROM ", file.read_text(), flags=re.MULTILINE)
+    assert "\nARG VERSION=dev\n" in last
+    assert last.endswith("\nLABEL org.opencontainers.image.version=${VERSION}\n")

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import tomllib
 import shutil
 from importlib.metadata import version
 from ipaddress import IPv4Network
@@ -395,8 +396,10 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_the_program_exports_what_a_client_needs(exported: dict[str, Any]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert exported == {
         "url": ("https://localhost:8543", False),
+        "version": (project["version"], False),
         "caCertificate": ("CERTIFICATE ca", False),
         "apiKey": ("omx-SECRET-api-key", True),
         "dashboards": (

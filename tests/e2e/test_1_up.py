@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tomllib
 
 from tests.e2e.conftest import LABEL, STACK, Platform, docker
 
@@ -38,6 +39,15 @@ def test_up_again_changes_nothing(platform: Platform) -> None:
     assert again.status == 0, again.text
     assert re.search(r"Resources:\n +\d+ unchanged\n", again.text), again.text
     assert {one["Id"] for one in containers()} == before
+
+
+def test_images_and_state_say_of_which_version_they_are(platform: Platform) -> None:
+    project = tomllib.loads((platform.checkout.root / "pyproject.toml").read_text())["project"]
+    assert platform.checkout.outputs()["version"] == project["version"]
+    images = sorted({str(one["Image"]) for one in containers()})
+    label = '{{index .Config.Labels "org.opencontainers.image.version"}}'
+    said = docker("inspect", "--format", label, *images).split()
+    assert said == [project["version"]] * len(images)
 
 
 def test_every_container_is_healthy_or_has_ended_well(platform: Platform) -> None:
