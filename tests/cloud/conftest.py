@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+PASSPHRASE = "of the tests"
 SHOWN = {"create", "update", "replace", "delete", "create-replacement", "delete-replaced"}
 
 
@@ -71,7 +72,7 @@ class Simulated:
             env={
                 **os.environ,
                 "PULUMI_BACKEND_URL": f"file://{self.folder}",
-                "PULUMI_CONFIG_PASSPHRASE": "of the tests",
+                "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             },
             capture_output=True,
             text=True,

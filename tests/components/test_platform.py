@@ -3,8 +3,8 @@
 import json
 import re
 import runpy
-import tomllib
 import shutil
+import tomllib
 from importlib.metadata import version
 from ipaddress import IPv4Network
 from pathlib import Path

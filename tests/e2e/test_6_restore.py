@@ -163,9 +163,7 @@ def test_what_is_destroyed_is_restored_as_it_was(
     before_end_s = (ended - back[-1]).total_seconds()
     drill = f"{rows_of_usage} rows of usage, {mib:.1f} MiB; backup {backup_s:.1f} s"
     with capsys.disabled():
-        print(
-            f"\nrestore drill: {drill}; recovery point {before_end_s:.2f} s before its end; recovery time {restore_s:.0f} s"
-        )
+        print(f"\nrestore drill: {drill}, up to {before_end_s:.2f} s before its end; in {restore_s:.0f} s")
     assert "unchanged\n" in platform.checkout.make("up").text, "the state is that of what runs"
 
 

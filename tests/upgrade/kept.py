@@ -1,4 +1,4 @@
-"""What each release has kept of itself: a checkpoint of its stack `test`, and a dump of its database."""
+"""What each release has kept of itself: states of two of its stacks, and a dump of a database."""
 
 import json
 import tomllib
@@ -8,9 +8,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
-STACK = "test"
-PASSPHRASE = "of the tests"
-"""What the checkpoints' secrets are encrypted with: those of a stack that is gone."""
+MACHINE, CLOUD = "test", "prod"
+"""The stacks: one that was up on a machine, one that was up in a simulated cloud."""
 
 
 @dataclass(frozen=True)
@@ -19,20 +18,20 @@ class Kept:
 
     version: str
 
-    @property
-    def checkpoint(self) -> Path:
-        """The stack's state, as the engines export it."""
-        return FOLDER / self.version / "checkpoint.json"
+    def checkpoint(self, stack: str) -> Path:
+        """The state of a stack, as the engines export it; its secrets are those of one that is gone."""
+        return FOLDER / self.version / f"{stack}.json"
 
     @property
     def database(self) -> Path:
         """Schema and data, as SQL."""
         return FOLDER / self.version / "database.sql"
 
-    @property
-    def resources(self) -> list[dict[str, Any]]:
-        """The resources of the state."""
-        found: list[dict[str, Any]] = json.loads(self.checkpoint.read_text())["deployment"]["resources"]
+    def resources(self, stack: str) -> list[dict[str, Any]]:
+        """Return the resources in a stack's state."""
+        found: list[dict[str, Any]] = json.loads(self.checkpoint(stack).read_text())["deployment"][
+            "resources"
+        ]
         return found
 
 

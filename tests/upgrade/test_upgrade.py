@@ -15,23 +15,25 @@ from docker.models.containers import Container
 
 from components.service import Service
 from tests.cloud.conftest import Simulated, steps
+from tests.cloud.test_preview import PRECIOUS
 from tests.containers import serving
 from tests.gateway.conftest import client
 from tests.identity import Identity
 from tests.templates.conftest import identity, services
 from tests.templates.rendered import run_in, wait_until_healthy
-from tests.upgrade.kept import STACK, Kept, all_kept, current
+from tests.upgrade.kept import CLOUD, MACHINE, Kept, all_kept, current
 
 __all__ = ["client", "identity", "services"]
 
 KEPT = all_kept()
-LASTING = (
-    "docker:index/volume:Volume",
+SECRETS = (
     "random:index/randomPassword:RandomPassword",
     "tls:index/privateKey:PrivateKey",
     "tls:index/selfSignedCert:SelfSignedCert",
 )
-"""What no release may replace or delete: data, passwords, keys, and the authority that clients trust."""
+LASTING = {MACHINE: ("docker:index/volume:Volume", *SECRETS), CLOUD: (*PRECIOUS, *SECRETS)}
+"""What no release may replace or delete: data and what it stands on, passwords, keys, and the authority that
+clients trust."""
 DERIVED = re.compile(r"-files$")
 """Volumes that hold no data: what is in them is made of the settings."""
 TABLES = """
@@ -50,21 +52,22 @@ def test_this_release_is_kept() -> None:
 
 
 @every_release
-def test_what_lasts_is_neither_replaced_nor_deleted(kept: Kept, tmp_path: Path) -> None:
-    stack = Simulated(STACK, tmp_path)
+@pytest.mark.parametrize("name", [MACHINE, CLOUD])
+def test_what_lasts_is_neither_replaced_nor_deleted(kept: Kept, name: str, tmp_path: Path) -> None:
+    stack = Simulated(name, tmp_path)
     stack.write(lambda settings: None)
-    imported = stack.engine("import", "--file", str(kept.checkpoint), simulate=False)
+    imported = stack.engine("import", "--file", str(kept.checkpoint(name)), simulate=False)
     assert imported.returncode == 0, imported.stderr
     preview = stack.engine("preview", "--json", simulate=False)
     assert preview.returncode == 0, preview.stdout[-3000:] + preview.stderr[-3000:]
-    changed = {(step.type, step.name): step.op for step in steps(json.loads(preview.stdout))}
+    ops = {(step.type, step.name): step.op for step in steps(json.loads(preview.stdout))}
     lasting = [
-        (one["type"], name)
-        for one in kept.resources
-        if one["type"] in LASTING and not DERIVED.search(name := one["urn"].rpartition("::")[2])
+        (one["type"], called)
+        for one in kept.resources(name)
+        if one["type"] in LASTING[name] and not DERIVED.search(called := one["urn"].rpartition("::")[2])
     ]
-    assert {kind for kind, _ in lasting} == set(LASTING)
-    assert {one: changed[one] for one in lasting if one in changed} == {}
+    assert {kind for kind, _ in lasting} == set(LASTING[name])
+    assert {one: ops[one] for one in lasting if ops.get(one, "update") != "update"} == {}
 
 
 @pytest.fixture
