@@ -34,10 +34,7 @@ def backup(stack: Stack, file: Path | None, say: Say, seen: archive.Seen) -> Pat
         StackError: if the stack is not up on this machine, or the archive cannot be written.
     """
     check_place(stack)
-    running = {name: one for one in containers.find(stack) if (name := one.name) and one.status == "running"}
-    database = running.get(f"ollamamax-{stack.name}-postgres-1")
-    if not database:
-        raise StackError(f"the database of stack {stack.name} is not up: make up STACK={stack.name}")
+    database = database_of(stack)
     state = stack.export()
     resources = state["deployment"]["resources"]
     taken_at = datetime.now(UTC)
@@ -59,7 +56,8 @@ def backup(stack: Stack, file: Path | None, say: Say, seen: archive.Seen) -> Pat
             postgresql=postgresql,
             schema_version=schema,
             images={
-                one.labels["ollamamax.service"]: one.attrs["Config"]["Image"] for one in running.values()
+                one.labels["ollamamax.service"]: one.attrs["Config"]["Image"]
+                for one in containers.find(stack)
             },
             volumes=list(kept),
             digests=draft.digests,
@@ -77,6 +75,18 @@ def check_place(stack: Stack) -> None:
             f"stack {stack.name} keeps its data on {where}, not here: docs/backup.md says how that is "
             "backed up"
         )
+
+
+def database_of(stack: Stack) -> Container:
+    """Return the container of the stack's database.
+
+    Raises:
+        StackError: if it does not run.
+    """
+    for one in containers.find(stack, "postgres"):
+        if one.name == f"ollamamax-{stack.name}-postgres-1" and one.status == "running":
+            return one
+    raise StackError(f"the database of stack {stack.name} is not up: make up STACK={stack.name}")
 
 
 def model_volumes(resources: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -63,7 +63,7 @@ def _check(stack: Stack, manifest: Manifest) -> None:
     if manifest.stack != stack.name:
         raise StackError(f"the archive is of stack {manifest.stack}: make restore STACK={manifest.stack}")
     here = tomllib.loads((stack.root / "pyproject.toml").read_text())["project"]["version"]
-    if _numbers(manifest.version) > _numbers(here):
+    if numbers(manifest.version) > numbers(here):
         raise StackError(
             f"the archive is of version {manifest.version}, and this is {here}: check out {manifest.version}"
         )
@@ -143,5 +143,6 @@ def _add_models(tar: tarfile.TarFile, found: Archive, name: str) -> None:
         tar.addfile(found.tar.getmember(f"{BLOBS}/{blob}"), found.open(f"{BLOBS}/{blob}"))
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a version as it compares with others."""
     return tuple(map(int, version.split(".")))
