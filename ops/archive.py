@@ -125,19 +125,19 @@ def writing(file: Path, seen: Seen) -> Iterator[Draft]:
     partial = file.with_name(f".{file.name}.partial")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
-        with os.fdopen(descriptor, "wb") as out:
-            with tarfile.open(fileobj=out, mode="w") as tar:
-                yield Draft(tar, seen)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(file)
+        with contextlib.ExitStack() as stack:
+            stack.callback(partial.unlink, missing_ok=True)
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
+            with os.fdopen(descriptor, "wb") as out:
+                with tarfile.open(fileobj=out, mode="w") as tar:
+                    yield Draft(tar, seen)
+                out.flush()
+                os.fsync(out.fileno())
+            partial.replace(file)
     except OSError as error:
         raise StackError(
             f"cannot write {file}: {error.strerror}; nothing is left of it: name another place (OUT=)"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """``make restore``: a stack as an archive has it, or nothing of it."""
 
 import contextlib
+import copy
 import json
 import os
 import tarfile
@@ -123,10 +124,11 @@ def _make(volume: dict[str, Any]) -> None:
 
 def _add_database(tar: tarfile.TarFile, found: Archive) -> None:
     """Put the dump where the server finds it."""
-    folder, dump = tarfile.TarInfo("."), found.tar.getmember(DUMP)
-    folder.type, folder.mode, folder.uid = tarfile.DIRTYPE, 0o700, USER
+    folder, dump = tarfile.TarInfo("."), _renamed(found.tar.getmember(DUMP), WAITING)
+    folder.type, folder.mode = tarfile.DIRTYPE, 0o700
+    folder.uid = dump.uid = USER
     tar.addfile(folder)
-    tar.addfile(dump.replace(name=WAITING, uid=USER), found.open(DUMP))
+    tar.addfile(dump, found.open(DUMP))
 
 
 def _add_models(tar: tarfile.TarFile, found: Archive, name: str) -> None:
@@ -137,10 +139,17 @@ def _add_models(tar: tarfile.TarFile, found: Archive, name: str) -> None:
             continue
         if entry.name.startswith(f"{name}/manifests/") and entry.isfile():
             wanted |= dict.fromkeys(blobs_of(found.open(entry.name).read()))
-        inside = normpath(f"./{entry.name.removeprefix(name)}")
-        tar.addfile(entry.replace(name=inside), found.open(entry.name) if entry.isfile() else None)
+        inside = _renamed(entry, normpath(f"./{entry.name.removeprefix(name)}"))
+        tar.addfile(inside, found.open(entry.name) if entry.isfile() else None)
     for blob in wanted:
         tar.addfile(found.tar.getmember(f"{BLOBS}/{blob}"), found.open(f"{BLOBS}/{blob}"))
+
+
+def _renamed(entry: tarfile.TarInfo, name: str) -> tarfile.TarInfo:
+    """Return an entry under another name."""
+    other = copy.copy(entry)
+    other.name = name
+    return other
 
 
 def numbers(version: str) -> tuple[int, ...]:
