@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from posixpath import normpath
-from typing import Any
+from typing import Any, BinaryIO
 
 from docker.models.containers import Container
 
@@ -137,7 +137,7 @@ def _add_dump(draft: archive.Draft, database: Container, beside: Path) -> None:
         draft.add(entry, dump)
 
 
-def _ask(database: Container, command: list[str], out: "tempfile._TemporaryFileWrapper[bytes]") -> None:
+def _ask(database: Container, command: list[str], out: BinaryIO) -> None:
     """Run one of PostgreSQL's own programs beside the server."""
     done = subprocess.run(  # noqa: S603 - our own words
         ["docker", "exec", str(database.id), *command],  # noqa: S607 - Docker's own client, wherever it is

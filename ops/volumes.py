@@ -5,6 +5,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from ops.stack import StackError
 
@@ -56,9 +57,7 @@ def _container(volume: str, mode: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _ended_well(
-    process: subprocess.Popen[bytes], failed: str, said: "tempfile._TemporaryFileWrapper[bytes]"
-) -> Iterator[None]:
+def _ended_well(process: subprocess.Popen[bytes], failed: str, said: BinaryIO) -> Iterator[None]:
     """Wait for the container's end; what it said of a failure goes before what that broke here."""
     broken: Exception | None = None
     try:
