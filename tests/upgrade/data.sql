@@ -21,4 +21,4 @@ INSERT INTO node_models (node, model) VALUES ('worker-9', 'other:1b');
 INSERT INTO metrics (gateway, sampled_at, requests, failures, retries, prompt_tokens, completion_tokens) VALUES
     ('gateway-9', '2026-01-01 00:00', 1, 2, 3, 4, 5);
 INSERT INTO model_aliases (name, targets, fallbacks, source, updated_at, updated_by) VALUES
-    ('chat:latest', '[{"model": "tiny:latest", "weight": 9, "variant": "old"}]', '{"other:1b"}', 'api', '2026-01-01', 'a person');
+    ('talk:latest', '[{"model": "tiny:latest", "weight": 9, "variant": "old"}]', '{"other:1b"}', 'api', '2026-01-01', 'a person');

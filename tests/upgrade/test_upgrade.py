@@ -4,8 +4,7 @@ import json
 import re
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,14 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from components.service import Service
+from components.service import CONFIG_DIR, Service
 from tests.cloud.conftest import Simulated, steps
 from tests.cloud.test_preview import PRECIOUS
-from tests.containers import serving
+from tests.containers import build, running, secrets, serving
 from tests.gateway.conftest import client
 from tests.identity import Identity
 from tests.templates.conftest import identity, services
-from tests.templates.rendered import run_in, wait_until_healthy
+from tests.templates.rendered import archive, output_of, plain_config, run_in, wait_until_healthy
 from tests.upgrade.kept import CLOUD, MACHINE, Kept, all_kept, current
 
 __all__ = ["client", "identity", "services"]
@@ -87,21 +86,28 @@ def database(
         network.remove()
 
 
+@pytest.fixture
+def migrate(
+    database: Container, client: docker.DockerClient, services: Mapping[str, Service], identity: Identity
+) -> Callable[..., None]:
+    """Return a function that runs this checkout's migrations."""
+    service = services["migrations"]
+    files = archive(plain_config(service), secrets(service, identity) | {"api-key": "omx-" + "k" * 32})
+    (network,) = client.networks.list(names=[str(database.name).removesuffix("-postgres")])
+
+    def run_job(*words: str) -> None:
+        options: dict[str, Any] = {"command": ["migrate", *words], "volumes": [CONFIG_DIR]}
+        with running(client, network, service.name, build(service.image), files, **options) as job:
+            status = subprocess.run(["docker", "wait", str(job.id)], capture_output=True, check=True).stdout
+            assert int(status) == 0, output_of(job)
+
+    return run_job
+
+
 @every_release
 def test_the_database_goes_forward_and_back_without_a_loss(
-    kept: Kept,
-    database: Container,
-    client: docker.DockerClient,
-    services: Mapping[str, Service],
-    identity: Identity,
+    kept: Kept, database: Container, migrate: Callable[..., None]
 ) -> None:
-    def migrate(*words: str) -> None:
-        job = replace(services["migrations"], command=("migrate", *words))
-        network = client.networks.list(names=[str(database.name).removesuffix("-postgres")])[0]
-        with serving(client, network, job, identity) as container:
-            status = run("wait", str(container.id))
-            assert status == "0", container.logs().decode()
-
     load(database, kept.database.read_text())
     version = sql(database, "SELECT version FROM schema_version")
     schema, before = schema_of(database), rows_of(database)
@@ -128,11 +134,6 @@ def load(database: Container, text: str) -> None:
         input=text, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-
-
-def run(*words: str) -> str:
-    """Run a docker command and return what it printed."""
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def sql(database: Container, statement: str) -> str:
