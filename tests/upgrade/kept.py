@@ -23,6 +23,11 @@ class Kept:
         return FOLDER / self.version / f"{stack}.json"
 
     @property
+    def stacks(self) -> list[str]:
+        """The stacks whose states are kept."""
+        return sorted(file.stem for file in (FOLDER / self.version).glob("*.json"))
+
+    @property
     def database(self) -> Path:
         """Schema and data, as SQL."""
         return FOLDER / self.version / "database.sql"

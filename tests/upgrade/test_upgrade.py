@@ -50,8 +50,7 @@ def test_this_release_is_kept() -> None:
     assert current() in [kept.version for kept in KEPT], f"tests/upgrade/{current()} is missing: {made_by}"
 
 
-@every_release
-@pytest.mark.parametrize("name", [MACHINE, CLOUD])
+@pytest.mark.parametrize(("kept", "name"), [(one, stack) for one in KEPT for stack in one.stacks])
 def test_what_lasts_is_neither_replaced_nor_deleted(kept: Kept, name: str, tmp_path: Path) -> None:
     stack = Simulated(name, tmp_path)
     stack.write(lambda settings: None)
