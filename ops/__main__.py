@@ -83,6 +83,7 @@ def restore(
     started = time.monotonic()
     told = _Told(started)
     platform = Stack(stack)
+    platform.settings()
     found = way_back.restore(platform, archive, told.say, told.seen)
     told.say(f"stack {stack} is as it was at {found.taken_at:%Y-%m-%d %H:%M:%S} UTC")
     _prove(platform, started)

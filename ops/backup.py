@@ -91,7 +91,8 @@ def database_of(stack: Stack) -> Container:
 
 def model_volumes(resources: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the volumes with models among the resources of a state: name in the program → outputs."""
-    return {name: outputs for name, outputs in named_volumes(resources).items() if name.endswith(OF_MODELS)}
+    found = sorted(named_volumes(resources).items())
+    return {name: outputs for name, outputs in found if name.endswith(OF_MODELS)}
 
 
 def named_volumes(resources: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -46,7 +46,7 @@ def restore(stack: Stack, file: Path, say: Say, seen: archive.Seen) -> Manifest:
         say("state and secrets")
         settings = found.text(SETTINGS)
         stack.load(state, settings)
-        if settings != stack.config_file.read_text():
+        if _plain(settings) != _plain(stack.settings_file.read_text()):
             say(f"stacks/{stack.settings_file.name} is not as it was then: what it says now holds")
         with _taken_back_where_it_fails(stack, say):
             for name in kept:
@@ -143,6 +143,11 @@ def _add_models(tar: tarfile.TarFile, found: Archive, name: str) -> None:
         tar.addfile(inside, found.open(entry.name) if entry.isfile() else None)
     for blob in wanted:
         tar.addfile(found.tar.getmember(f"{BLOBS}/{blob}"), found.open(f"{BLOBS}/{blob}"))
+
+
+def _plain(settings: str) -> list[str]:
+    """Return the lines of a stack file, without the salt that an engine writes into it."""
+    return [line for line in settings.splitlines() if line and not line.startswith("encryptionsalt:")]
 
 
 def _renamed(entry: tarfile.TarInfo, name: str) -> tarfile.TarInfo:

@@ -128,12 +128,16 @@ def test_what_is_destroyed_with_its_state_comes_back_as_it_was(stack: Stack, tmp
     shutil.rmtree(stack.state)
     stack.state.mkdir()
     shutil.copy(passphrase, stack.state)
+    said.clear()
     assert restore.restore(stack, file, said.append, nothing).schema_version == 6
+    assert not any("is not as it was then" in text for text in said)
     assert picture(stack) == before
 
     stack.destroy(data=True)
+    stack.settings_file.write_text(SETTINGS.replace("3000", "4000"))
     (stack.root / "__main__.py").write_text(f"{PROGRAM}\nraise pulumi.RunError('not today')\n")
     with pytest.raises(StackError, match=f"^up of stack {NAME} failed"):
         restore.restore(stack, file, said.append, nothing)
+    assert f"stacks/Pulumi.{NAME}.yaml is not as it was then: what it says now holds" in said
     assert said[-1] == "it failed: taking back what was restored so far"
     assert left() == []
