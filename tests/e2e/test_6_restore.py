@@ -17,8 +17,8 @@ from pathlib import Path
 import niquests
 import pytest
 
-from tests.e2e.conftest import STACK, Platform, docker, left_behind
-from tests.e2e.test_5_changes import refused, sql
+from tests.e2e.conftest import STACK, Platform, docker, left_behind, sql
+from tests.e2e.test_5_changes import refused
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.long
@@ -109,7 +109,7 @@ def key(platform: Platform) -> str:
     said = docker(
         "exec", f"ollamamax-{STACK}-gateway-1", "/ollama-distributed", "keys", "create", "--name", "laptop"
     )
-    secret = next(word for word in said.split() if word.startswith("omx-"))
+    secret = next(word for word in said.split() if word.startswith("omx_"))
     eventually(lambda: ask(platform, secret, "mine") == 200, 30, "the key and the model are known")
     return secret
 
