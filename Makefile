@@ -8,6 +8,7 @@ JSON ?=
 EXPORT ?=
 WORKLOADS ?=
 SCENARIO ?=
+SECONDS ?=
 FULL ?=
 ROUNDS ?= 5
 TRACE ?=
@@ -20,7 +21,7 @@ OPS = .venv/bin/python -m ops
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs backup restore test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs backup restore load test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +72,9 @@ backup: ## write database, models, state and encrypted secrets of a stack on thi
 
 restore: setup ## bring a stack on this machine up as an archive has it: ARCHIVE=file
 	@$(OPS) restore --stack $(STACK) $(if $(ARCHIVE),--archive $(ARCHIVE))
+
+load: .venv/compiled ## put load on a stack that is up and judge it: SCENARIO=report, SECONDS=60 instead of its own length
+	@$(OPS) load --stack $(STACK) --scenario "$(SCENARIO)" $(if $(SECONDS),--seconds $(SECONDS))
 
 test: setup control-plane scalers ## run the tests in two processes, fast tiers first
 	@.venv/bin/pytest -n 2 --no-loadscope-reorder $(TIERS)

@@ -173,6 +173,20 @@ def smoke(stack: StackName = "local") -> None:
 
 
 @app.command()
+def load(
+    stack: StackName = "local",
+    scenario: Annotated[str, typer.Option(help="What is played: a name; without one they are listed.")] = "",
+    seconds: Annotated[
+        int | None, typer.Option(min=1, help="How long, instead of the scenario's own.")
+    ] = None,
+) -> None:
+    """Put load on a stack that is up; fail where it misses its numbers, or is worse than a release before."""
+    from ops import load as gate
+
+    gate.load(Stack(stack), scenario, seconds)
+
+
+@app.command()
 def cost(stack: StackName = "local", as_json: AsJson = False) -> None:
     """Say what the stack costs a month: at least, as expected, at most."""
     from ops import cost as estimate

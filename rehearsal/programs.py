@@ -79,6 +79,8 @@ class Module:
 
 
 CERT_MANAGER = Module("cert-manager", "github.com/cert-manager/cert-manager", "v1.21.2", ("deploy/crds",))
+K6 = Module("k6", "go.k6.io/k6", "v1.8.1", programs={"k6": "."})
+"""Puts load on a stack (``make load``)."""
 KARPENTER = Module(
     "karpenter", "sigs.k8s.io/karpenter", "v1.9.0",
     ("pkg/apis/crds", "kwok/apis/crds"), {"karpenter": "./kwok"},
