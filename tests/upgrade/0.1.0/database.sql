@@ -2,7 +2,7 @@
 -- PostgreSQL database dump
 --
 
-\restrict bppj54644vx8o9HEiKdXjePYdH05wJrcfDrqmNSeA0uAhg96KHs3rFf6C04OkLi
+\restrict xYkrFKhFI3As0ZgGRrhNLbDvTcNztqQ3Xj9ibz58fitUTLEANguaQxtpTtNX9VP
 
 -- Dumped from database version 17.12 (Debian 17.12-0+deb13u1)
 -- Dumped by pg_dump version 17.12 (Debian 17.12-0+deb13u1)
@@ -267,6 +267,150 @@ CREATE TABLE public.usage_20260103 (
 ALTER TABLE public.usage_20260103 OWNER TO postgres;
 
 --
+-- Name: usage_20261126; Type: TABLE; Schema: public; Owner: ollamamax
+--
+
+CREATE TABLE public.usage_20261126 (
+    day date NOT NULL,
+    key_id bigint NOT NULL,
+    model text NOT NULL,
+    gateway text NOT NULL,
+    requests bigint NOT NULL,
+    failures bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL
+);
+
+
+ALTER TABLE public.usage_20261126 OWNER TO ollamamax;
+
+--
+-- Name: usage_20261127; Type: TABLE; Schema: public; Owner: ollamamax
+--
+
+CREATE TABLE public.usage_20261127 (
+    day date NOT NULL,
+    key_id bigint NOT NULL,
+    model text NOT NULL,
+    gateway text NOT NULL,
+    requests bigint NOT NULL,
+    failures bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL
+);
+
+
+ALTER TABLE public.usage_20261127 OWNER TO ollamamax;
+
+--
+-- Name: usage_20261128; Type: TABLE; Schema: public; Owner: ollamamax
+--
+
+CREATE TABLE public.usage_20261128 (
+    day date NOT NULL,
+    key_id bigint NOT NULL,
+    model text NOT NULL,
+    gateway text NOT NULL,
+    requests bigint NOT NULL,
+    failures bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL
+);
+
+
+ALTER TABLE public.usage_20261128 OWNER TO ollamamax;
+
+--
+-- Name: usage_20261129; Type: TABLE; Schema: public; Owner: ollamamax
+--
+
+CREATE TABLE public.usage_20261129 (
+    day date NOT NULL,
+    key_id bigint NOT NULL,
+    model text NOT NULL,
+    gateway text NOT NULL,
+    requests bigint NOT NULL,
+    failures bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL
+);
+
+
+ALTER TABLE public.usage_20261129 OWNER TO ollamamax;
+
+--
+-- Name: usage_20261130; Type: TABLE; Schema: public; Owner: ollamamax
+--
+
+CREATE TABLE public.usage_20261130 (
+    day date NOT NULL,
+    key_id bigint NOT NULL,
+    model text NOT NULL,
+    gateway text NOT NULL,
+    requests bigint NOT NULL,
+    failures bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL
+);
+
+
+ALTER TABLE public.usage_20261130 OWNER TO ollamamax;
+
+--
+-- Name: usage_20261201; Type: TABLE; Schema: public; Owner: ollamamax
+--
+
+CREATE TABLE public.usage_20261201 (
+    day date NOT NULL,
+    key_id bigint NOT NULL,
+    model text NOT NULL,
+    gateway text NOT NULL,
+    requests bigint NOT NULL,
+    failures bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL
+);
+
+
+ALTER TABLE public.usage_20261201 OWNER TO ollamamax;
+
+--
+-- Name: usage_20261202; Type: TABLE; Schema: public; Owner: ollamamax
+--
+
+CREATE TABLE public.usage_20261202 (
+    day date NOT NULL,
+    key_id bigint NOT NULL,
+    model text NOT NULL,
+    gateway text NOT NULL,
+    requests bigint NOT NULL,
+    failures bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL
+);
+
+
+ALTER TABLE public.usage_20261202 OWNER TO ollamamax;
+
+--
+-- Name: usage_20261203; Type: TABLE; Schema: public; Owner: ollamamax
+--
+
+CREATE TABLE public.usage_20261203 (
+    day date NOT NULL,
+    key_id bigint NOT NULL,
+    model text NOT NULL,
+    gateway text NOT NULL,
+    requests bigint NOT NULL,
+    failures bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL
+);
+
+
+ALTER TABLE public.usage_20261203 OWNER TO ollamamax;
+
+--
 -- Name: usage_batches; Type: TABLE; Schema: public; Owner: ollamamax
 --
 
@@ -301,15 +445,71 @@ ALTER TABLE ONLY public.usage ATTACH PARTITION public.usage_20260103 FOR VALUES 
 
 
 --
+-- Name: usage_20261126; Type: TABLE ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage ATTACH PARTITION public.usage_20261126 FOR VALUES FROM ('2026-11-26') TO ('2026-11-27');
+
+
+--
+-- Name: usage_20261127; Type: TABLE ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage ATTACH PARTITION public.usage_20261127 FOR VALUES FROM ('2026-11-27') TO ('2026-11-28');
+
+
+--
+-- Name: usage_20261128; Type: TABLE ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage ATTACH PARTITION public.usage_20261128 FOR VALUES FROM ('2026-11-28') TO ('2026-11-29');
+
+
+--
+-- Name: usage_20261129; Type: TABLE ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage ATTACH PARTITION public.usage_20261129 FOR VALUES FROM ('2026-11-29') TO ('2026-11-30');
+
+
+--
+-- Name: usage_20261130; Type: TABLE ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage ATTACH PARTITION public.usage_20261130 FOR VALUES FROM ('2026-11-30') TO ('2026-12-01');
+
+
+--
+-- Name: usage_20261201; Type: TABLE ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage ATTACH PARTITION public.usage_20261201 FOR VALUES FROM ('2026-12-01') TO ('2026-12-02');
+
+
+--
+-- Name: usage_20261202; Type: TABLE ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage ATTACH PARTITION public.usage_20261202 FOR VALUES FROM ('2026-12-02') TO ('2026-12-03');
+
+
+--
+-- Name: usage_20261203; Type: TABLE ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage ATTACH PARTITION public.usage_20261203 FOR VALUES FROM ('2026-12-03') TO ('2026-12-04');
+
+
+--
 -- Data for Name: api_keys; Type: TABLE DATA; Schema: public; Owner: ollamamax
 --
 
 COPY public.api_keys (id, name, kind, digest, source, created_at, revoked_at, tenant, scopes, requests_per_minute, tokens_per_minute, tokens_per_month, priority, expires_at, created_by, last_used_at, previous_digest, previous_until) FROM stdin;
-1	stack	secret	\\xdc3d4e00da34729c173f6b72da748cb0edfb56f7319c64bda465bfae6acc4342	stack	2026-11-26 21:09:22.05797+00	\N		{admin}	\N	\N	\N	normal	\N		\N	\N	\N
-2	a person	secret	\\xdf381eb4bb572dafc91d47e4206ea60d1b1b41a8d2ca09fe53f3365fb0447eb7	user	2026-11-26 21:09:26.451148+00	\N		{admin}	\N	\N	\N	normal	\N		\N	\N	\N
-3	a laptop	ed25519	\\x24ff1173e361da5ac3cffe1bdc1543b6f3a4da9d96f85b63bffa86d88f493d85	user	2026-11-26 21:09:26.451148+00	\N		{admin}	\N	\N	\N	normal	\N		\N	\N	\N
-4	a tenant's	issued	\\x3de1282efbb6d38ce9c26479e176765800813b087897364d4978125389a4a297	api	2026-11-26 21:09:26.451148+00	\N	acme	{inference,models:read}	60	\N	1000000	high	2036-01-01 00:00:00+00	a person	2026-01-02 03:04:00+00	\\x6db7d803e74f1ffa7d8f5adc0bf95b3e15bf4c8373fffadf546227cc6c6742cb	2026-01-03 00:00:00+00
-5	gone	issued	\\x283bb9deef02e6843abfb538efa1eca70801bd8a701c3f98191e123496339247	api	2026-11-26 21:09:26.451148+00	2026-01-02 00:00:00+00	acme	{}	1	\N	1	low	\N	a person	\N	\N	\N
+1	stack	secret	\\xda6575301c3ecfafba9027cce32c81042e3e374d3b395b2ad734e4cc5691e500	stack	2026-11-26 21:47:37.229515+00	\N		{admin}	\N	\N	\N	normal	\N		2026-11-26 21:47:54.85617+00	\N	\N
+2	a person	secret	\\xdf381eb4bb572dafc91d47e4206ea60d1b1b41a8d2ca09fe53f3365fb0447eb7	user	2026-11-26 21:47:55.767508+00	\N		{admin}	\N	\N	\N	normal	\N		\N	\N	\N
+3	a laptop	ed25519	\\x24ff1173e361da5ac3cffe1bdc1543b6f3a4da9d96f85b63bffa86d88f493d85	user	2026-11-26 21:47:55.767508+00	\N		{admin}	\N	\N	\N	normal	\N		\N	\N	\N
+4	a tenant's	issued	\\x3de1282efbb6d38ce9c26479e176765800813b087897364d4978125389a4a297	api	2026-11-26 21:47:55.767508+00	\N	acme	{inference,models:read}	60	\N	1000000	high	2036-01-01 00:00:00+00	a person	2026-01-02 03:04:00+00	\\x6db7d803e74f1ffa7d8f5adc0bf95b3e15bf4c8373fffadf546227cc6c6742cb	2026-01-03 00:00:00+00
+5	gone	issued	\\x283bb9deef02e6843abfb538efa1eca70801bd8a701c3f98191e123496339247	api	2026-11-26 21:47:55.767508+00	2026-01-02 00:00:00+00	acme	{}	1	\N	1	low	\N	a person	\N	\N	\N
 \.
 
 
@@ -327,8 +527,6 @@ gateway-9	2026-01-01 00:00:00+00	1	2	3	4	5
 --
 
 COPY public.model_aliases (name, targets, fallbacks, source, updated_at, updated_by) FROM stdin;
-chat:latest	[{"model": "tiny", "weight": 9, "variant": "old"}, {"model": "new", "weight": 1, "variant": "new:latest"}]	{small}	stack	2026-11-26 21:09:22.068494+00	stack
-tiny:latest	[{"model": "tiny:latest", "weight": 1, "variant": "tiny:latest"}]	{small,smaller}	stack	2026-11-26 21:09:22.068494+00	stack
 talk:latest	[{"model": "tiny:latest", "weight": 9, "variant": "old"}]	{other:1b}	api	2026-01-01 00:00:00+00	a person
 \.
 
@@ -338,6 +536,7 @@ talk:latest	[{"model": "tiny:latest", "weight": 9, "variant": "old"}]	{other:1b}
 --
 
 COPY public.models (id, digest, size_bytes, modified_at, active) FROM stdin;
+tiny:latest	cfafdc6916f3ce241c2a9a639c673a424a52d91b23761bc7d93c2032d4270914	535603	2026-11-26 21:47:38.245837+00	t
 other:1b	sha256:other	1000000000000	2026-01-01 00:00:00+00	f
 \.
 
@@ -347,6 +546,8 @@ other:1b	sha256:other	1000000000000	2026-01-01 00:00:00+00	f
 --
 
 COPY public.node_models (node, model) FROM stdin;
+worker-1	tiny:latest
+worker-2	tiny:latest
 worker-9	other:1b
 \.
 
@@ -357,6 +558,8 @@ worker-9	other:1b
 
 COPY public.nodes (name, address, healthy, active, last_seen, drained, pinned) FROM stdin;
 worker-9	10.0.0.9:11434	f	f	2026-01-02 00:00:00+00	t	{tiny:latest,other:1b}
+worker-1	172.16.85.137:11434	t	t	2026-11-26 21:48:04.854224+00	f	{}
+worker-2	172.16.85.138:11434	t	t	2026-11-26 21:48:04.854224+00	f	{}
 \.
 
 
@@ -442,11 +645,79 @@ COPY public.usage_20260103 (day, key_id, model, gateway, requests, failures, pro
 
 
 --
+-- Data for Name: usage_20261126; Type: TABLE DATA; Schema: public; Owner: ollamamax
+--
+
+COPY public.usage_20261126 (day, key_id, model, gateway, requests, failures, prompt_tokens, completion_tokens) FROM stdin;
+2026-11-26	1		gateway-2	1	0	0	0
+2026-11-26	1	tiny:latest	gateway-1	1	0	60	48
+\.
+
+
+--
+-- Data for Name: usage_20261127; Type: TABLE DATA; Schema: public; Owner: ollamamax
+--
+
+COPY public.usage_20261127 (day, key_id, model, gateway, requests, failures, prompt_tokens, completion_tokens) FROM stdin;
+\.
+
+
+--
+-- Data for Name: usage_20261128; Type: TABLE DATA; Schema: public; Owner: ollamamax
+--
+
+COPY public.usage_20261128 (day, key_id, model, gateway, requests, failures, prompt_tokens, completion_tokens) FROM stdin;
+\.
+
+
+--
+-- Data for Name: usage_20261129; Type: TABLE DATA; Schema: public; Owner: ollamamax
+--
+
+COPY public.usage_20261129 (day, key_id, model, gateway, requests, failures, prompt_tokens, completion_tokens) FROM stdin;
+\.
+
+
+--
+-- Data for Name: usage_20261130; Type: TABLE DATA; Schema: public; Owner: ollamamax
+--
+
+COPY public.usage_20261130 (day, key_id, model, gateway, requests, failures, prompt_tokens, completion_tokens) FROM stdin;
+\.
+
+
+--
+-- Data for Name: usage_20261201; Type: TABLE DATA; Schema: public; Owner: ollamamax
+--
+
+COPY public.usage_20261201 (day, key_id, model, gateway, requests, failures, prompt_tokens, completion_tokens) FROM stdin;
+\.
+
+
+--
+-- Data for Name: usage_20261202; Type: TABLE DATA; Schema: public; Owner: ollamamax
+--
+
+COPY public.usage_20261202 (day, key_id, model, gateway, requests, failures, prompt_tokens, completion_tokens) FROM stdin;
+\.
+
+
+--
+-- Data for Name: usage_20261203; Type: TABLE DATA; Schema: public; Owner: ollamamax
+--
+
+COPY public.usage_20261203 (day, key_id, model, gateway, requests, failures, prompt_tokens, completion_tokens) FROM stdin;
+\.
+
+
+--
 -- Data for Name: usage_batches; Type: TABLE DATA; Schema: public; Owner: ollamamax
 --
 
 COPY public.usage_batches (gateway, batch, written_at) FROM stdin;
+gateway-2	QWDBTUP6UNKA4QV6QT454B6NF5	2026-11-26 21:47:54.85617+00
 gateway-9	a batch	2026-01-03 00:00:00+00
+gateway-1	NYDB5UEQO45NCKEGNRLI5ADLBK	2026-11-26 21:47:59.983212+00
 \.
 
 
@@ -554,6 +825,70 @@ ALTER TABLE ONLY public.usage_20260103
 
 
 --
+-- Name: usage_20261126 usage_20261126_pkey; Type: CONSTRAINT; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage_20261126
+    ADD CONSTRAINT usage_20261126_pkey PRIMARY KEY (day, key_id, model, gateway);
+
+
+--
+-- Name: usage_20261127 usage_20261127_pkey; Type: CONSTRAINT; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage_20261127
+    ADD CONSTRAINT usage_20261127_pkey PRIMARY KEY (day, key_id, model, gateway);
+
+
+--
+-- Name: usage_20261128 usage_20261128_pkey; Type: CONSTRAINT; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage_20261128
+    ADD CONSTRAINT usage_20261128_pkey PRIMARY KEY (day, key_id, model, gateway);
+
+
+--
+-- Name: usage_20261129 usage_20261129_pkey; Type: CONSTRAINT; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage_20261129
+    ADD CONSTRAINT usage_20261129_pkey PRIMARY KEY (day, key_id, model, gateway);
+
+
+--
+-- Name: usage_20261130 usage_20261130_pkey; Type: CONSTRAINT; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage_20261130
+    ADD CONSTRAINT usage_20261130_pkey PRIMARY KEY (day, key_id, model, gateway);
+
+
+--
+-- Name: usage_20261201 usage_20261201_pkey; Type: CONSTRAINT; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage_20261201
+    ADD CONSTRAINT usage_20261201_pkey PRIMARY KEY (day, key_id, model, gateway);
+
+
+--
+-- Name: usage_20261202 usage_20261202_pkey; Type: CONSTRAINT; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage_20261202
+    ADD CONSTRAINT usage_20261202_pkey PRIMARY KEY (day, key_id, model, gateway);
+
+
+--
+-- Name: usage_20261203 usage_20261203_pkey; Type: CONSTRAINT; Schema: public; Owner: ollamamax
+--
+
+ALTER TABLE ONLY public.usage_20261203
+    ADD CONSTRAINT usage_20261203_pkey PRIMARY KEY (day, key_id, model, gateway);
+
+
+--
 -- Name: usage_batches usage_batches_pkey; Type: CONSTRAINT; Schema: public; Owner: ollamamax
 --
 
@@ -604,6 +939,62 @@ ALTER INDEX public.usage_pkey ATTACH PARTITION public.usage_20260103_pkey;
 
 
 --
+-- Name: usage_20261126_pkey; Type: INDEX ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER INDEX public.usage_pkey ATTACH PARTITION public.usage_20261126_pkey;
+
+
+--
+-- Name: usage_20261127_pkey; Type: INDEX ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER INDEX public.usage_pkey ATTACH PARTITION public.usage_20261127_pkey;
+
+
+--
+-- Name: usage_20261128_pkey; Type: INDEX ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER INDEX public.usage_pkey ATTACH PARTITION public.usage_20261128_pkey;
+
+
+--
+-- Name: usage_20261129_pkey; Type: INDEX ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER INDEX public.usage_pkey ATTACH PARTITION public.usage_20261129_pkey;
+
+
+--
+-- Name: usage_20261130_pkey; Type: INDEX ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER INDEX public.usage_pkey ATTACH PARTITION public.usage_20261130_pkey;
+
+
+--
+-- Name: usage_20261201_pkey; Type: INDEX ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER INDEX public.usage_pkey ATTACH PARTITION public.usage_20261201_pkey;
+
+
+--
+-- Name: usage_20261202_pkey; Type: INDEX ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER INDEX public.usage_pkey ATTACH PARTITION public.usage_20261202_pkey;
+
+
+--
+-- Name: usage_20261203_pkey; Type: INDEX ATTACH; Schema: public; Owner: ollamamax
+--
+
+ALTER INDEX public.usage_pkey ATTACH PARTITION public.usage_20261203_pkey;
+
+
+--
 -- Name: node_models node_models_model_fkey; Type: FK CONSTRAINT; Schema: public; Owner: ollamamax
 --
 
@@ -623,5 +1014,4 @@ ALTER TABLE ONLY public.node_models
 -- PostgreSQL database dump complete
 --
 
-\unrestrict bppj54644vx8o9HEiKdXjePYdH05wJrcfDrqmNSeA0uAhg96KHs3rFf6C04OkLi
-
+\unrestrict xYkrFKhFI3As0ZgGRrhNLbDvTcNztqQ3Xj9ibz58fitUTLEANguaQxtpTtNX9VP
