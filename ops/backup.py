@@ -35,7 +35,7 @@ def backup(stack: Stack, file: Path | None, say: Say, seen: archive.Seen) -> Pat
     """
     check_place(stack)
     database = database_of(stack)
-    state = stack.export()
+    state = stack.exported()
     resources = state["deployment"]["resources"]
     taken_at = datetime.now(UTC)
     file = file or stack.root / "backups" / f"ollamamax-{stack.name}-{taken_at:%Y%m%dT%H%M%SZ}.tar"

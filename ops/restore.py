@@ -91,7 +91,7 @@ def _left(stack: Stack) -> str:
         }
     except DockerException as error:
         raise StackError(f"Docker does not list what the stack has: {error}") from error
-    resources = stack.export()["deployment"].get("resources") or [] if stack.exists else []
+    resources = stack.exported()["deployment"].get("resources") or [] if stack.exists else []
     there["resources in its state"] = sum(bool(one["custom"]) for one in resources)
     return ", ".join(f"{what}: {count}" for what, count in there.items() if count)
 

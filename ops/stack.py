@@ -245,7 +245,7 @@ class Stack:
         """Whether it has a state on this machine, be it an empty one."""
         return self._checkpoint.exists()
 
-    def export(self) -> dict[str, Any]:
+    def exported(self) -> dict[str, Any]:
         """Return the stack's state, its secrets encrypted, as the engines export it."""
         exported: dict[str, Any] = json.loads(self._run([*self._state_word, "export"], capture=True))
         return exported

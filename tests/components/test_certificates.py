@@ -2,7 +2,7 @@
 
 from tests.components.conftest import SECRET, Graph, Plan
 
-SERVERS = ["edge", "pgbouncer", "postgres", "prometheus", "redis"]
+SERVERS = ["alertmanager", "edge", "pgbouncer", "postgres", "prometheus", "redis"]
 REQUEST = "tls:index/certRequest:CertRequest"
 SIGNED = "tls:index/locallySignedCert:LocallySignedCert"
 

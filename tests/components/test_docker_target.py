@@ -12,7 +12,9 @@ from tests.components.conftest import CARRIER, CONTAINER, IMAGE, JOBS, NETWORK, 
 def test_a_container_takes_its_files_from_a_volume_that_it_cannot_write(local: Graph) -> None:
     carried = {one.name.removesuffix(CARRIER) for one in local.carriers}
     assert sorted(carried) == [
-        "autoscaler", "edge", "gateway", "migrations", "pgbouncer", "postgres", "prometheus", "redis",
+        "alertmanager", "autoscaler", "edge",
+        "exporter-pgbouncer", "exporter-postgres", "exporter-probe", "exporter-redis",
+        "gateway", "migrations", "pgbouncer", "postgres", "prometheus", "redis",
     ]  # fmt: skip
     for one in local.containers:
         service = one.name.rpartition("-")[0]
@@ -51,7 +53,7 @@ def test_a_changed_file_replaces_the_containers_that_read_it(local: Graph, plan:
         for one in local.containers
         if one.labels.get("ollamamax.files") != after.container(one.name).labels.get("ollamamax.files")
     }
-    assert changed == {"gateway-1", "gateway-2", "migrations-1", "redis-1"}
+    assert changed == {"exporter-redis-1", "gateway-1", "gateway-2", "migrations-1", "redis-1"}
 
 
 def test_the_label_that_changes_with_the_files_tells_nothing_about_them(local: Graph) -> None:
@@ -63,7 +65,8 @@ def test_the_label_that_changes_with_the_files_tells_nothing_about_them(local: G
 def test_every_image_is_built_once_and_tagged_with_its_content(local: Graph) -> None:
     images = {one.name: one.inputs for one in local.of_type(IMAGE)}
     assert sorted(images) == [
-        "autoscaler", "edge", "gateway", "ollama", "pgbouncer", "postgres", "prometheus", "redis",
+        "alertmanager", "autoscaler", "edge", "exporters", "gateway", "ollama", "pgbouncer", "postgres",
+        "prometheus", "redis",
     ]  # fmt: skip
     for name, inputs in images.items():
         assert re.fullmatch(f"ollamamax-{name}:[0-9a-f]{{12}}", inputs["imageName"])

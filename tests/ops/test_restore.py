@@ -100,13 +100,13 @@ def test_both_engines_are_asked_for_states_in_their_own_words(
 ) -> None:
     monkeypatch.setenv("ANSWER", "{}")
     with_cli.stack.prepare()
-    with_cli.stack.export()
+    with_cli.stack.exported()
     assert with_cli.words[:3] == ["--non-interactive", "stack", "export"]
     with_cli.stack.load({"deployment": {}}, f"{SETTINGS}encryptionsalt: v1:of-the-archive\n")
     assert with_cli.words[:4] == ["--non-interactive", "stack", "import", "--file"]
     assert "--config-file" not in with_cli.words
     (with_cli.root.parent / "bin" / "pulumi").unlink()
-    embedded.stack.export()
+    embedded.stack.exported()
     assert embedded.words[0] == "export"
     embedded.stack.load({"deployment": {}}, f"{SETTINGS}encryptionsalt: v1:of-the-archive\n")
     assert embedded.words[:2] == ["import", "--file"]
