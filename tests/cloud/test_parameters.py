@@ -1,6 +1,5 @@
 """The tuned parameters of the performance report, as they reach what runs in each cloud stack."""
 
-import json
 import re
 from typing import Any
 
@@ -174,10 +173,12 @@ def test_the_database_takes_what_the_pools_may_open(deployed: Deployed) -> None:
 
 
 def test_the_cdn_caches_what_is_public_and_nothing_else(prod: Simulated) -> None:
-    (cache,) = (
-        value for (kind, name), value in Deployed(prod).inputs.items() if (kind, name) == ("Ruleset", "cache")
+    deployed = Deployed(prod)
+    usual, *kept = deployed.inputs["Ruleset", "cache"]["rules"]
+    assert usual["actionParameters"] == {"cache": False}
+    assert [one["actionParameters"]["edgeTtl"]["mode"] for one in kept] == ["bypass_by_default"] * 2, (
+        "what the edge does not allow is not kept"
     )
-    text = json.dumps(cache)
-    assert "31536000" in text
-    assert "300" in text
-    assert '"cache": false' in text
+    allowed = deployed.file("edge", "nginx.conf")
+    assert "max-age=31536000, immutable" in allowed
+    assert "s-maxage=300" in allowed
