@@ -22,6 +22,8 @@ PORT = 9090
 READY_S = 60
 ANSWER_S = 10
 NAME = "prometheus"
+JOBS = ("gateway", "autoscaler", "prometheus")
+"""Those that something answers here."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class Prometheus:
         """Return its configuration with the paths and addresses that things have here."""
         document = yaml.safe_load(content.decode().replace(pods.MOUNTED, str(self.folder)))
         here = {f"127.0.0.1:{PORT}": self._address}
+        document.pop("alerting", None)
+        document["scrape_configs"] = [one for one in document["scrape_configs"] if one["job_name"] in JOBS]
         for job in document["scrape_configs"]:
             groups = job.setdefault("static_configs", [])
             for group in groups:

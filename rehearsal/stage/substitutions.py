@@ -115,6 +115,12 @@ ROWS: tuple[Row, ...] = (
         "no container runs; addresses and paths in its configuration are changed to match",
     ),
     Row(
+        "whom else Prometheus asks and tells",
+        "the edge, exporters and Alertmanager",
+        "nobody",
+        "no container runs; what it is told by them moves no replica",
+    ),
+    Row(
         "the gateways' metrics",
         "each gateway",
         "the traffic model, one target for all",
