@@ -15,6 +15,8 @@ from typing import Any
 from tests.engine.cloud import Cloud
 
 LIBRARY = Path(__file__).with_name("fake.py")
+LIMIT_S = 180
+"""How long a command may take, seconds: a hundred objects, with a rehearsal beside it on two cores."""
 os.environ["GRPC_VERBOSITY"] = "NONE"  # as engine/__main__.py has it; read when grpc is first imported
 _SERVER = multiprocessing.get_context(
     "forkserver"
@@ -74,8 +76,8 @@ class Running:
 
     def wait(self) -> Result:
         """Wait for the end."""
-        self.process.join(60)
-        assert self.process.exitcode is not None, "still running after a minute: " + self._out.read_text()
+        self.process.join(LIMIT_S)
+        assert self.process.exitcode is not None, f"still running after {LIMIT_S} s: {self._out.read_text()}"
         return Result(self.process.exitcode, self._out.read_text(), self._err.read_text())
 
 

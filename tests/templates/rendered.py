@@ -23,7 +23,10 @@ NO_CERTIFICATE = ServerCertificate("", "")  # type: ignore[arg-type]
 
 Files = Mapping[str, str]
 Starter = Callable[..., AbstractContextManager[Container]]
-"""Runs a service's image with its files; ``command`` replaces the service's own."""
+"""Runs a service's image with its files.
+
+``command`` replaces the service's own; ``beside`` is a container whose network it shares.
+"""
 
 
 def edge_service(settings: EdgeSettings) -> Service:

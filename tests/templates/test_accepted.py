@@ -34,7 +34,7 @@ MAIL = {
     "name",
     [
         *("alertmanager", "autoscaler", "edge", "postgres", "pgbouncer", "redis", "prometheus"),
-        *("exporter-machine", "exporter-pgbouncer", "exporter-postgres", "exporter-probe", "exporter-redis"),
+        *("exporter-machine", "exporter-postgres", "exporter-probe", "exporter-redis"),
     ],
 )
 def test_a_service_becomes_healthy_with_its_files(
@@ -42,6 +42,15 @@ def test_a_service_becomes_healthy_with_its_files(
 ) -> None:
     with started(services[name]) as container:
         wait_until_healthy(container, services[name])
+
+
+def test_the_exporter_of_pgbouncer_becomes_healthy_where_there_is_one(
+    services: Mapping[str, Service], started: Starter
+) -> None:
+    """Unlike the others it ends when what it asks is not there at its start; the target starts it again."""
+    exporter = services["exporter-pgbouncer"]
+    with started(services["pgbouncer"]) as pool, started(exporter, beside=pool) as container:
+        wait_until_healthy(container, exporter)
 
 
 @pytest.mark.parametrize(
