@@ -15,7 +15,7 @@ TRACE ?=
 STARTUP ?=
 OUT ?=
 ARCHIVE ?=
-TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops bench images cloud upgrade gateway kubernetes rehearsal second_opinion e2e)
+TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops bench images cloud upgrade gateway e2e kubernetes rehearsal second_opinion)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2

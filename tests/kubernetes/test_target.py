@@ -29,9 +29,10 @@ DISKS = {
     "disk-1": "ReadWriteOnce",
     "disk-2": "ReadWriteOnce",
     "disk-3": "ReadWriteOnce",
-    "disk-4": "ReadWriteMany",
+    "disk-4": "ReadWriteOnce",
+    "disk-5": "ReadWriteMany",
 }
-"""Of PostgreSQL, Prometheus, the job that fetches the models, and the models."""
+"""Of PostgreSQL, Prometheus, Alertmanager, the job that fetches the models, and the models."""
 PROGRAM = """
 import sys
 
@@ -135,9 +136,10 @@ def revisions(stack: Stack) -> dict[str, int]:
 
 
 def test_everything_is_there_and_ready(applied: Stack) -> None:
+    exporters = {f"exporter-{of}" for of in ("pgbouncer", "postgres", "probe", "redis")}
     deployments = {"autoscaler", "edge", "gateway", "pgbouncer", "redis", "worker-chat"}
-    assert names(applied, APPS, "deployments") == deployments
-    assert names(applied, APPS, "statefulsets") == {"postgres", "prometheus"}
+    assert names(applied, APPS, "deployments") == deployments | exporters
+    assert names(applied, APPS, "statefulsets") == {"alertmanager", "postgres", "prometheus"}
     for kind in ("deployments", "statefulsets"):
         for each in items(applied, f"{APPS}/{kind}"):
             assert each["status"]["readyReplicas"] >= 1, each["metadata"]["name"]
