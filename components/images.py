@@ -11,6 +11,8 @@ import pulumi_docker as docker
 from components import naming
 
 SOURCES = Path("docker")
+PARTS = {"edge": {"CONSOLE": "console"}}
+"""Image → the images that it takes files from, by the build argument that names them; never pushed."""
 
 
 class Images(Protocol):
@@ -57,33 +59,41 @@ class BuiltImages:
     def reference(self, image: str) -> pulumi.Output[str]:
         """Return the image's name with its digest where it was pushed, or with its tag."""
         if image not in self._built:
-            self._built[image] = self._build(image)
+            self._built[image] = self._build(image, self._registry)
         built = self._built[image]
         return built.repo_digest if self._registry else built.image_name
 
-    def _build(self, image: str) -> docker.Image:
-        folder, _, stage = image.partition(":")
-        context, label = SOURCES / folder, image.replace(":", "-")
-        build_args = {"VERSION": self._version}
-        registry = self._registry
-        platform = [registry.platform] if registry else []
-        tag = naming.content_hash(
-            context, *(f"{key}={value}" for key, value in build_args.items()), *platform
+    def _name(self, image: str) -> str:
+        """Return the image's name on this machine; its tag is a hash of all that goes into it."""
+        folder, _, _ = image.partition(":")
+        args = [f"{key}={value}" for key, value in self._args(image).items()]
+        platform = [self._registry.platform] if self._registry else []
+        return naming.image_name(
+            image.replace(":", "-"), naming.content_hash(SOURCES / folder, *args, *platform)
         )
-        name = naming.image_name(label, tag)
+
+    def _args(self, image: str) -> dict[str, str]:
+        parts = {key: self._name(part) for key, part in PARTS.get(image, {}).items()}
+        return {"VERSION": self._version, **parts}
+
+    def _build(self, image: str, registry: Registry | None) -> docker.Image:
+        folder, _, stage = image.partition(":")
+        context, name = SOURCES / folder, self._name(image)
+        parts = [self._build(part, None) for part in PARTS.get(image, {}).values()]
         return docker.Image(
-            label,
+            image.replace(":", "-"),
             image_name=pulumi.Output.concat(registry.prefix, "/", name) if registry else name,
             build=docker.DockerBuildArgs(
                 context=str(context),
                 dockerfile=str(context / "Dockerfile"),
-                args=build_args,
+                args=self._args(image),
                 target=stage or None,
-                platform=registry.platform if registry else None,
+                platform=self._registry.platform if self._registry else None,
             ),
             registry=_login(registry) if registry and registry.username else None,
             skip_push=registry is None,
-            opts=pulumi.ResourceOptions(parent=self._parent, depends_on=list(self._after)),
+            # A part is named by its hash, which is known before it is built.
+            opts=pulumi.ResourceOptions(parent=self._parent, depends_on=[*parts, *self._after]),
         )
 
 

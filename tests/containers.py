@@ -11,7 +11,7 @@ import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from components import naming
+from components import images, naming
 from components.service import CONFIG_DIR, USER, Service
 from engine.providers.docker_image import builder
 from tests.identity import Identity
@@ -23,11 +23,12 @@ REPOSITORY = Path(__file__).parents[1]
 def build(folder: str, *options: str) -> str:
     """Build an image of the project and return its name."""
     context = REPOSITORY / "docker" / folder
-    name = naming.image_name(folder, naming.content_hash(context, "tests"))
+    parts = [f"--build-arg={name}={build(part)}" for name, part in images.PARTS.get(folder, {}).items()]
+    name = naming.image_name(folder, naming.content_hash(context, "tests", *parts))
     if options:
         name = f"ollamamax-{folder}-{options[-1].replace('=', '-').lower()}:tests"
     done = subprocess.run(
-        [*builder(), "--quiet", *options, "--tag", name, str(context)],
+        [*builder(), "--quiet", *parts, *options, "--tag", name, str(context)],
         env={**os.environ, "DOCKER_BUILDKIT": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

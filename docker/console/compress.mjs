@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
-const WORTH = 1024; // bytes: below, the edge compresses nothing either
+const WORTH = 200; // bytes: of less the headers are the larger part
 
 for (const entry of readdirSync("dist", { recursive: true })) {
   const file = join("dist", String(entry));

@@ -10,7 +10,7 @@ import pytest
 from components.images import BuiltImages, Registry
 from tests.components.conftest import IMAGE, Graph, record_of
 
-DIGEST = "registry.example.org/team/ollamamax-edge@sha256:0123"
+DIGEST = "registry.example.org/team/ollamamax-pgbouncer@sha256:0123"
 DOCKERFILES = sorted((Path(__file__).parents[2] / "docker").glob("*/Dockerfile"))
 REGISTRY = Registry("registry.example.org/team")
 
@@ -24,37 +24,52 @@ def built(*names: str, registry: Registry | None = None) -> tuple[Graph, list[An
         for name in names:
             images.reference(name).apply(told.append)
 
-    return record_of(build, provided={"edge": {"repoDigest": DIGEST}}), told
+    return record_of(build, provided={"pgbouncer": {"repoDigest": DIGEST}}), told
 
 
 def test_an_image_is_built_once_however_often_it_is_asked_for() -> None:
-    graph, told = built("edge", "edge", "redis")
-    assert [one.name for one in graph.of_type(IMAGE)] == ["edge", "redis"]
+    graph, told = built("pgbouncer", "pgbouncer", "redis")
+    assert [one.name for one in graph.of_type(IMAGE)] == ["pgbouncer", "redis"]
     assert len(told) == 3
 
 
 def test_without_a_registry_an_image_stays_on_the_machine_and_is_named_by_its_content() -> None:
-    graph, told = built("edge")
+    graph, told = built("pgbouncer")
     (image,) = graph.of_type(IMAGE)
     assert image.inputs["skipPush"] is True
     assert not {"registry", "platform"} & {*image.inputs, *image.inputs["build"]}
     assert told == [image.inputs["imageName"]]
-    assert re.fullmatch(r"ollamamax-edge:[0-9a-f]{12}", told[0])
+    assert re.fullmatch(r"ollamamax-pgbouncer:[0-9a-f]{12}", told[0])
 
 
 def test_a_pushed_image_is_used_by_its_digest() -> None:
-    graph, told = built("edge", registry=REGISTRY)
+    graph, told = built("pgbouncer", registry=REGISTRY)
     (image,) = graph.of_type(IMAGE)
     assert image.inputs["skipPush"] is False
-    assert re.fullmatch(r"registry\.example\.org/team/ollamamax-edge:[0-9a-f]{12}", image.inputs["imageName"])
+    assert re.fullmatch(
+        r"registry\.example\.org/team/ollamamax-pgbouncer:[0-9a-f]{12}", image.inputs["imageName"]
+    )
     assert image.inputs["build"]["platform"] == "linux/amd64"
     assert "registry" not in image.inputs, "the machine's own login is used"
     assert told == [DIGEST]
 
 
+def test_a_part_of_an_image_is_built_before_it_and_named_by_it_and_never_pushed() -> None:
+    graph, _ = built("edge", registry=REGISTRY)
+    console, edge = graph.of_type(IMAGE)
+    assert (console.name, edge.name) == ("console", "edge")
+    assert edge.inputs["build"]["args"]["CONSOLE"] == console.inputs["imageName"]
+    assert re.fullmatch(r"ollamamax-console:[0-9a-f]{12}", console.inputs["imageName"])
+    assert (console.inputs["skipPush"], edge.inputs["skipPush"]) == (True, False)
+    assert console.inputs["build"]["platform"] == edge.inputs["build"]["platform"]
+    assert edge.depends_on == (console.key,)
+
+
 def test_another_platform_is_another_image() -> None:
     amd, arm = (
-        built("edge", registry=Registry("registry.example.org/team", platform=platform))[0].of_type(IMAGE)[0]
+        built("pgbouncer", registry=Registry("registry.example.org/team", platform=platform))[0].of_type(
+            IMAGE
+        )[0]
         for platform in ("linux/amd64", "linux/arm64")
     )
     assert amd.inputs["imageName"] != arm.inputs["imageName"]
@@ -64,7 +79,7 @@ def test_a_registrys_account_is_given_to_that_registry_alone() -> None:
     registry = Registry(
         "registry.example.org/team", username="pusher", password=pulumi.Output.secret("SECRET-word")
     )
-    graph, _ = built("edge", registry=registry)
+    graph, _ = built("pgbouncer", registry=registry)
     (image,) = graph.of_type(IMAGE)
     assert image.inputs["registry"] == {
         "server": "registry.example.org",

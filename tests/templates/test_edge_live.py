@@ -133,6 +133,39 @@ def test_a_cdn_may_keep_public_answers_to_nobody_in_particular_and_nothing_else(
     assert said == {what: [PUBLIC if what in public else PRIVATE] for what in said}
 
 
+def test_the_consoles_files_come_compressed_under_a_policy_and_are_kept_only_where_they_never_change(
+    gateway: str, identity: Identity, started: Starter
+) -> None:
+    described = service(gateway)
+    with started(described) as container:
+        wait_until_healthy(container, described)
+
+        def get(path: str, method: str = "GET", **headers: str) -> http.client.HTTPMessage:
+            return ask(container, identity, edge.PORT, method, path, {"Accept-Encoding": "br, gzip", **headers})
+
+        page = get("/console/")
+        assert page["Content-Type"] == "text/html"
+        assert page["Content-Encoding"] == "br"
+        assert page["Cache-Control"] == get("/console/sw.js")["Cache-Control"] == "no-cache"
+        assert "'unsafe" not in page["Content-Security-Policy"]
+        assert page["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        listed = container.exec_run(["ls", "/srv/console/assets"]).output.decode().split()
+        (script,) = (name for name in listed if name.startswith("index-") and name.endswith(".js"))
+        asset = get(f"/console/assets/{script}")
+        assert asset["Content-Type"] == "text/javascript"
+        assert asset["Content-Encoding"] == "br"
+        assert asset["Cache-Control"] == "public, max-age=31536000, immutable"
+        again = get("/console/", **{"If-None-Match": page["ETag"]})
+        assert again["Cache-Control"] == "no-cache"
+        missing = get("/console/assets/missing.js")
+        assert (missing["Content-Type"], missing["Cache-Control"]) == ("application/json", PRIVATE)
+        assert get("/console/", "POST")["Cache-Control"] == PRIVATE
+        assert get("/console")["Location"] == "/console/"
+        for path in ("/api/tags", "/consoles/", "/console/../api/tags"):
+            assert get(path)["Content-Security-Policy"] is None, path
+            assert get(path)["Cache-Control"] == PRIVATE, path
+
+
 def test_the_cdns_word_for_who_asks_is_taken_on_its_own_port_alone(
     gateway: str, identity: Identity, started: Starter
 ) -> None:
