@@ -141,14 +141,18 @@ def test_the_consoles_files_come_compressed_under_a_policy_and_are_kept_only_whe
         wait_until_healthy(container, described)
 
         def get(path: str, method: str = "GET", **headers: str) -> http.client.HTTPMessage:
-            return ask(container, identity, edge.PORT, method, path, {"Accept-Encoding": "br, gzip", **headers})
+            return ask(
+                container, identity, edge.PORT, method, path, {"Accept-Encoding": "br, gzip", **headers}
+            )
 
         page = get("/console/")
         assert page["Content-Type"] == "text/html"
         assert page["Content-Encoding"] == "br"
         assert page["Cache-Control"] == get("/console/sw.js")["Cache-Control"] == "no-cache"
         assert "'unsafe" not in page["Content-Security-Policy"]
-        assert page["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        assert page["Content-Security-Policy"].startswith(
+            "default-src 'none'; script-src 'self'; style-src 'self';"
+        )
         listed = container.exec_run(["ls", "/srv/console/assets"]).output.decode().split()
         (script,) = (name for name in listed if name.startswith("index-") and name.endswith(".js"))
         asset = get(f"/console/assets/{script}")
