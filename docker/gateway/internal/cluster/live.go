@@ -104,6 +104,8 @@ type rates struct {
 	CacheHits        float64  `json:"cache_hits"`
 	P50              *float64 `json:"overhead_p50_seconds"` // null where there were no requests
 	P99              *float64 `json:"overhead_p99_seconds"`
+	FirstTokenP50    *float64 `json:"first_token_p50_seconds"` // null where no stream began
+	FirstTokenP99    *float64 `json:"first_token_p99_seconds"`
 	InFlight         int      `json:"in_flight"`
 	MemoryBytes      uint64   `json:"memory_bytes"`
 }
@@ -128,8 +130,10 @@ func (c *Cluster) rates(now time.Time, first bool) ([]live.Thing, bool) {
 		Requests: per(before.Requests, last.Requests), Errors: per(before.Errors, last.Errors),
 		PromptTokens: per(before.PromptTokens, last.PromptTokens), CompletionTokens: per(before.CompletionTokens, last.CompletionTokens),
 		CacheHits: per(before.CacheHits, last.CacheHits),
-		P50:       known(metrics.Quantile(.5, oldest.Reading, last.Reading)), P99: known(metrics.Quantile(.99, oldest.Reading, last.Reading)),
-		InFlight: m.InFlight, MemoryBytes: m.MemoryBytes,
+		P50:       known(metrics.Quantile(.5, oldest.Overhead, last.Overhead)), P99: known(metrics.Quantile(.99, oldest.Overhead, last.Overhead)),
+		FirstTokenP50: known(metrics.Quantile(.5, oldest.FirstToken, last.FirstToken)),
+		FirstTokenP99: known(metrics.Quantile(.99, oldest.FirstToken, last.FirstToken)),
+		InFlight:      m.InFlight, MemoryBytes: m.MemoryBytes,
 	}}}, true
 }
 

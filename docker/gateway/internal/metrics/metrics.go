@@ -41,7 +41,8 @@ type Metrics struct {
 	speeds  series[string, prometheus.Observer]
 
 	sample Sample // totals for the database's metrics table
-	spread spread // of what requests took
+
+	overheads, firstTokens spread // the same as the histograms, for those who follow
 }
 
 // Sample is a set of running totals since the process started.
@@ -53,11 +54,15 @@ type Sample struct {
 	CompletionTokens atomic.Int64
 }
 
-var overheadBuckets = [...]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 15}
+var (
+	overheadBuckets   = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 15}
+	firstTokenBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
+)
 
 // New registers everything under the prefix ollamamax_.
 func New(version string) *Metrics {
 	m := &Metrics{
+		overheads: newSpread(overheadBuckets), firstTokens: newSpread(firstTokenBuckets),
 		registry: &prometheus.Registry{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ollamamax_requests_total",
@@ -66,12 +71,12 @@ func New(version string) *Metrics {
 		overhead: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "ollamamax_overhead_seconds",
 			Help:    "Time that the gateway adds: all of a request less the waits for client and worker.",
-			Buckets: overheadBuckets[:],
+			Buckets: overheadBuckets,
 		}, []string{"api"}),
 		firstToken: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "ollamamax_time_to_first_token_seconds",
 			Help:    "From the arrival of a streamed request to the first byte of its answer.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300},
+			Buckets: firstTokenBuckets,
 		}, []string{"api", "model"}),
 		speed: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "ollamamax_tokens_per_second",
@@ -156,7 +161,7 @@ func (m *Metrics) Request(api, model string, code int, overhead time.Duration) {
 	to := m.answers.of(answered{api, model, code}, m.noted)
 	to.requests.Inc()
 	to.overhead.Observe(overhead.Seconds())
-	m.spread.add(overhead.Seconds())
+	m.overheads.add(overhead.Seconds())
 	m.sample.Requests.Add(1)
 	if code >= 500 {
 		m.sample.Failures.Add(1)
@@ -166,6 +171,7 @@ func (m *Metrics) Request(api, model string, code int, overhead time.Duration) {
 // FirstToken records how long a streamed answer took to begin.
 func (m *Metrics) FirstToken(api, model string, after time.Duration) {
 	m.firstToken.WithLabelValues(api, model).Observe(after.Seconds())
+	m.firstTokens.add(after.Seconds())
 }
 
 // Speed records how fast a streamed answer came, once it had begun.

@@ -14,7 +14,7 @@ func TestQuantilesAreOfWhatWasCountedBetweenTwoReadings(t *testing.T) {
 		m.Request("/api/chat", "tiny", 200, time.Minute) // long ago
 	}
 	before := m.Read()
-	if got := metrics.Quantile(.5, before, m.Read()); !math.IsNaN(got) {
+	if got := metrics.Quantile(.5, before.Overhead, m.Read().Overhead); !math.IsNaN(got) {
 		t.Errorf("of nothing: %v", got)
 	}
 	for range 90 {
@@ -25,7 +25,7 @@ func TestQuantilesAreOfWhatWasCountedBetweenTwoReadings(t *testing.T) {
 	}
 	after := m.Read()
 	for share, want := range map[float64]float64{.45: .000375, .9: .0005, .95: .00375, .99: .00475, 1: .005} {
-		if got := metrics.Quantile(share, before, after); math.Abs(got-want) > 1e-9 {
+		if got := metrics.Quantile(share, before.Overhead, after.Overhead); math.Abs(got-want) > 1e-9 {
 			t.Errorf("%v: %v, not %v", share, got, want)
 		}
 	}
@@ -33,7 +33,20 @@ func TestQuantilesAreOfWhatWasCountedBetweenTwoReadings(t *testing.T) {
 		t.Errorf("%+v after %+v", after, before)
 	}
 	m.Request("/api/chat", "tiny", 200, time.Hour)
-	if got := metrics.Quantile(1, after, m.Read()); got != 15 {
+	if got := metrics.Quantile(1, after.Overhead, m.Read().Overhead); got != 15 {
 		t.Errorf("beyond the last bucket: %v", got)
+	}
+}
+
+func TestTimesToTheFirstTokenAreReadApart(t *testing.T) {
+	m := metrics.New("test")
+	before := m.Read()
+	m.FirstToken("/api/chat", "tiny", 200*time.Millisecond) // between .1 and .25
+	after := m.Read()
+	if got := metrics.Quantile(1, before.FirstToken, after.FirstToken); got != .25 {
+		t.Errorf("%v", got)
+	}
+	if got := metrics.Quantile(1, before.Overhead, after.Overhead); !math.IsNaN(got) {
+		t.Errorf("of requests that have not ended: %v", got)
 	}
 }

@@ -114,7 +114,7 @@ func TestAPageFollowsWhatGoesOn(t *testing.T) {
 	page.until(t, "rates", func(topic, _ string, value map[string]any) bool {
 		requests, _ := value["requests"].(float64)
 		tokens, _ := value["completion_tokens"].(float64)
-		return topic == "rates" && requests > 0 && tokens > requests && value["overhead_p99_seconds"] != nil
+		return topic == "rates" && requests > 0 && tokens > requests && value["overhead_p99_seconds"] != nil && value["first_token_p99_seconds"] != nil
 	})
 	g.pool.SetDrained([]string{"worker-1"})
 	page.until(t, "a drained worker", func(topic, _ string, value map[string]any) bool {
