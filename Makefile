@@ -72,14 +72,13 @@ backup: ## write database, models, state and encrypted secrets of a stack on thi
 
 restore: setup ## bring a stack on this machine up as an archive has it: ARCHIVE=file
 	@$(OPS) restore --stack $(STACK) $(if $(ARCHIVE),--archive $(ARCHIVE))
-
 load: .venv/compiled ## put load on a stack that is up and judge it: SCENARIO=report, SECONDS=60 instead of its own length
 	@$(OPS) load --stack $(STACK) --scenario "$(SCENARIO)" $(if $(SECONDS),--seconds $(SECONDS))
-
 test: setup control-plane scalers ## run the tests in two processes, fast tiers first
+test: setup control-plane scalers browser ## run the tests in two processes, fast tiers first
 	@.venv/bin/pytest -n 2 --no-loadscope-reorder $(TIERS)
 
-test-long: setup control-plane scalers ## run the campaigns that take longer
+test-long: setup control-plane scalers browser ## run the campaigns that take longer
 	@.venv/bin/pytest -m long $(TIERS)
 
 control-plane: ## build the Kubernetes control plane of tests and rehearsals, once

@@ -72,7 +72,8 @@ export function App() {
           </a>
         ))}
       </nav>
-      <main ref={main} id="main" tabIndex={-1}>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is to be scrolled by keys too */}
+      <main ref={main} id="main" tabIndex={0}>
         <Newer />
         <Shown key={here} />
       </main>

@@ -11,6 +11,7 @@ import { World } from "./world";
 const RATES_S = 300;
 const MOMENTS_S = 900;
 const KEEP_EVERY_MS = 15_000;
+const KEEP_FIRST_MS = 2_000; // after a connection
 const PART = 500; // messages
 const NAME = "live";
 
@@ -114,18 +115,17 @@ export function follow(): void {
       take,
       said(to) {
         link.value = to;
-        if (to.state === "live") connections.value++;
+        if (to.state === "live") {
+          connections.value++;
+          setTimeout(remember, KEEP_FIRST_MS);
+        }
         if (to.state === "waiting" && asOf.peek() === null && world.gateway !== null) asOf.value = Date.now();
         if (to.state === "waiting" && world.gateway === null) void restore();
       },
       lost: (reason) => signOut(`Signed out: ${reason}`),
     });
     follower.start();
-    const keeping = setInterval(() => {
-      if (link.peek().state === "live" && world.gateway !== null) {
-        void remember();
-      }
-    }, KEEP_EVERY_MS);
+    const keeping = setInterval(remember, KEEP_EVERY_MS);
     return () => {
       clearInterval(keeping);
       follower?.stop();
@@ -138,6 +138,7 @@ const idle = (): Promise<unknown> => new Promise((ready) => requestIdleCallback(
 
 // Keeps what is known, a part at a time: all of thousands of nodes at once would hold up a paint.
 async function remember(): Promise<void> {
+  if (link.peek().state !== "live" || world.gateway === null) return;
   const messages = world.messages();
   const parts: string[] = [];
   for (let first = 0; first < messages.length; first += PART) {

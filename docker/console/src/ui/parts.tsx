@@ -121,12 +121,14 @@ export function State(props: { tone: Tone; children: ComponentChildren }) {
 
 export function Field(props: { label: string; hint?: ComponentChildren; children: ComponentChildren }) {
   return (
-    // biome-ignore lint/a11y/noLabelWithoutControl: the control is among the children
-    <label class="field">
-      <span>{props.label}</span>
-      {props.children}
+    <div class="field">
+      {/* biome-ignore lint/a11y/noLabelWithoutControl: the control is among the children */}
+      <label>
+        <span>{props.label}</span>
+        {props.children}
+      </label>
       {props.hint && <small>{props.hint}</small>}
-    </label>
+    </div>
   );
 }
 
