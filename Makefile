@@ -15,13 +15,13 @@ TRACE ?=
 STARTUP ?=
 OUT ?=
 ARCHIVE ?=
-TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops bench images cloud upgrade gateway e2e kubernetes rehearsal second_opinion)
+TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops bench images console cloud upgrade gateway e2e kubernetes rehearsal second_opinion)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs backup restore load test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs backup restore load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ test: setup control-plane scalers browser ## run the tests in two processes, fas
 
 test-long: setup control-plane scalers browser ## run the campaigns that take longer
 	@.venv/bin/pytest -m long $(TIERS)
+
+browser: ## install the browser of the tests, where it is missing
+	@ops/browser.sh
 
 control-plane: ## build the Kubernetes control plane of tests and rehearsals, once
 	@rehearsal/controlplane/build.sh >/dev/null

@@ -4,7 +4,7 @@
 # Usage: ops/check.sh [NAME…]     only the checks of these names (ops/check.sh --list prints them)
 #
 # Python's tools, shellcheck and hadolint come with the locked environment; golangci-lint is built
-# once from its module into the user's cache. Needs Go (1.24 or newer).
+# once from its module into the user's cache. Needs Go (1.24 or newer) and npm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -72,11 +72,12 @@ check_settings_page() { "$BIN/python" -m ops.settings_page --check docs/settings
 check_policies_page() { "$BIN/python" -m ops.policies_page --check docs/policies.md; }
 check_shellcheck() { shell_scripts | xargs -r -d "\n" "$BIN/shellcheck"; }
 check_hadolint() { files 'docker/*Dockerfile' | xargs -r -d "\n" "$BIN/hadolint" --no-color; }
+check_console() { (cd docker/console && npm ci --silent --no-audit --no-fund && npm run --silent lint); }
 check_gofmt() { in_go_modules unformatted_go; }
 check_go_vet() { in_go_modules go vet ./...; }
 check_golangci_lint() { in_go_modules golangci_lint; }
 
-readonly CHECKS=(ruff_format ruff mypy layers settings_page policies_page shellcheck hadolint gofmt go_vet golangci_lint)
+readonly CHECKS=(ruff_format ruff mypy layers settings_page policies_page shellcheck hadolint console gofmt go_vet golangci_lint)
 
 if [ "${1:-}" = --list ]; then
   printf '%s\n' "${CHECKS[@]}"

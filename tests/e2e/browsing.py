@@ -50,11 +50,12 @@ def chromium(playwright: Playwright, platform: Platform, *options: str) -> Itera
         browser.close()
 
 
-def enter(browser: Browser, platform: Platform, key: str, **options: Any) -> Page:
-    """Open the console, in a context of its own, and show it a key."""
+def enter(browser: Browser, platform: Platform, key: str, script: str = "", **options: Any) -> Page:
+    """Open the console, in a context of its own, and show it a key; ``script`` runs before its own."""
     context = browser.new_context(viewport={"width": 1360, "height": 860}, **options)
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
+    page.add_init_script(script)
     page.goto(f"{platform.url}/console/")
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Sign in").click()

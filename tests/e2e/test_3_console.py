@@ -144,7 +144,7 @@ def test_an_alias_changes_hands_and_answers_in_the_playground(page: Page) -> Non
     visit(page, "Playground")
     page.get_by_role("combobox", name="Model").select_option("hand:latest")
     page.get_by_label("Tokens at most").fill("16")
-    page.get_by_label("Message").fill("hello")
+    page.get_by_role("textbox", name="Message").fill("hello")
     page.keyboard.press("Enter")
     expect(page.locator(".log footer")).to_contain_text("by tiny:latest", timeout=60_000)
     expect(page.locator(".log footer")).to_contain_text("tokens")

@@ -5,7 +5,7 @@ export const newer = signal<ServiceWorker | null>(null);
 
 // Without one the console works all the same, but not offline.
 export function register(): void {
-  if (!("serviceWorker" in navigator) || import.meta.env.DEV) return;
+  if (!("serviceWorker" in navigator)) return;
   navigator.serviceWorker
     .register("./sw.js")
     .then((registration) => {

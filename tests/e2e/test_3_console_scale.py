@@ -1,0 +1,100 @@
+"""The console with ten thousand nodes and a thousand messages a second, which a stand-in for /ws tells."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.e2e.browsing import chromium, enter, visit
+from tests.e2e.conftest import Platform
+
+NODES = 10_000
+ROUNDS = 3
+"""The machine has other things to do: the best of so many counts."""
+STAND_IN = """
+const states = (first, end) => Array.from({length: end - first}, (_, i) => ({
+  type: "state", topic: "nodes", key: `node-${first + i}`,
+  value: {address: `10.0.${(first + i) >> 8}.${(first + i) & 255}:11434`, up: true, drained: false,
+    leaving: false, ejected: false, takes_requests: true, in_flight: Math.floor(Math.random() * 9), slots: 4,
+    loaded: ["tiny:latest"], breakers: {}},
+}));
+window.WebSocket = class {
+  constructor() {
+    setTimeout(() => {
+      this.onopen();
+      const tell = (messages) => this.onmessage({data: JSON.stringify(messages)});
+      tell([{type: "snapshot", gateway: "gateway-1", topics: ["nodes"], count: NODES}]);
+      for (let first = 0; first < NODES; first += 100) tell(states(first, first + 100));
+      // As the gateway does: a frame in 16 ms at most.
+      window.busy = () => setInterval(() => {
+        const first = Math.floor(Math.random() * (NODES - 16));
+        tell(states(first, first + 16));
+      }, 16);
+    });
+  }
+  close() {}
+};
+""".replace("NODES", str(NODES))
+MEASURE = """async (scrolled) => {
+  const list = document.querySelector(".virtual");
+  const long = [];
+  const watch = new PerformanceObserver((entries) => long.push(...entries.getEntries()));
+  watch.observe({entryTypes: ["longtask"]});
+  const started = performance.now();
+  let frames = 0;
+  await new Promise((done) => {
+    const frame = () => {
+      frames++;
+      if (scrolled) list.scrollTop += 97;
+      performance.now() - started < 3000 ? requestAnimationFrame(frame) : done();
+    };
+    requestAnimationFrame(frame);
+  });
+  watch.disconnect();
+  return [frames / 3, long.length];
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser(platform: Platform) -> Iterator[Browser]:
+    with sync_playwright() as playwright, chromium(playwright, platform) as running:
+        yield running
+
+
+@pytest.fixture
+def nodes(browser: Browser, platform: Platform) -> Iterator[Page]:
+    page = enter(browser, platform, platform.key, script=STAND_IN)
+    visit(page, "Nodes")
+    page.get_by_text(f"{NODES:,} nodes").wait_for()
+    yield page
+    page.context.close()
+
+
+@pytest.fixture
+def empty(browser: Browser) -> Iterator[Page]:
+    page = browser.new_context(viewport={"width": 1360, "height": 860}).new_page()
+    yield page
+    page.context.close()
+
+
+def measure(page: Page, scrolled: bool = False) -> tuple[float, int]:
+    """Return frames a second, and how many tasks took longer than 50 ms."""
+    page.bring_to_front()
+    rounds = [page.evaluate(MEASURE, scrolled) for _ in range(ROUNDS)]
+    return max(frames for frames, _ in rounds), min(long for _, long in rounds)
+
+
+@pytest.mark.long  # beside other tests, not even a list of plain text scrolls so
+def test_a_list_of_ten_thousand_nodes_scrolls_as_smoothly_as_an_empty_page(nodes: Page, empty: Page) -> None:
+    most, _ = measure(empty)
+    frames, _ = measure(nodes, scrolled=True)
+    assert nodes.evaluate("document.querySelector('.virtual').scrollTop") > 97 * 100
+    assert nodes.locator(".virtual [role=row]").count() < 60, "only what is seen is in the document"
+    assert frames >= 0.9 * most
+
+
+def test_a_thousand_messages_a_second_take_no_long_tasks(nodes: Page, empty: Page) -> None:
+    _, idle = measure(empty)
+    nodes.evaluate("window.busy()")
+    _, long = measure(nodes)
+    assert long <= idle
