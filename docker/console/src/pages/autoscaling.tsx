@@ -4,13 +4,11 @@ import { Empty, Page, Section } from "../ui/parts";
 import { Plot } from "../ui/plot";
 
 const QUERIES: [string, string][] = [
-  ["What the forecast asks for", "ollamamax_forecast_replicas"],
-  ["How old it is, seconds", "time() - ollamamax_forecast_timestamp_seconds"],
-  ["Replicas that there are", "sum(max by (node) (ollamamax_node_up))"],
-  [
-    "Wait for a slot, p95",
-    "histogram_quantile(0.95, sum by (le, model) (rate(ollamamax_slot_wait_seconds_bucket[5m])))",
-  ],
+  ["Workers that the forecast asks for; 0 while it abstains", "ollamamax_forecast_replicas"],
+  ["Load that it expects, in slots", "ollamamax_forecast_load_slots"],
+  ["Load that there is", "pool:ollamamax_load:max"],
+  ["How old the forecast is, seconds", "time() - ollamamax_forecast_timestamp_seconds"],
+  ["Worker hours that it has asked for beyond the present load", "ollamamax_forecast_replica_hours_total"],
 ];
 
 export default function Autoscaling() {

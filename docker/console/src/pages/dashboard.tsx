@@ -152,7 +152,11 @@ function Now() {
         <Tile
           title="Platform time, p99"
           value={seconds(now.overhead_p99_seconds)}
-          more={`p50 ${seconds(now.overhead_p50_seconds)}, what the platform adds`}
+          more={
+            now.overhead_p50_seconds === null
+              ? "no requests in the last 10 s"
+              : `p50 ${seconds(now.overhead_p50_seconds)}, what the platform adds`
+          }
           curves={[
             curve("p99", (one) => one.overhead_p99_seconds),
             curve("p50", (one) => one.overhead_p50_seconds, "second"),
@@ -164,10 +168,14 @@ function Now() {
         <Tile
           title="Time to first token, p99"
           value={seconds(now.first_token_p99_seconds)}
-          more={`p50 ${seconds(now.first_token_p50_seconds)}, of streams, the model's time included`}
+          more={
+            now.first_token_p50_seconds === null
+              ? "no stream began in the last 10 s"
+              : `p50 ${seconds(now.first_token_p50_seconds)}, of streams, with the model's`
+          }
           curves={[
-            curve("p99", (one) => one.first_token_p99_seconds ?? null),
-            curve("p50", (one) => one.first_token_p50_seconds ?? null, "second"),
+            curve("p99", (one) => one.first_token_p99_seconds),
+            curve("p50", (one) => one.first_token_p50_seconds, "second"),
           ]}
           format={seconds}
           target="no target: it is the model's"
