@@ -93,7 +93,9 @@ class BuiltImages:
             registry=_login(registry) if registry and registry.username else None,
             skip_push=registry is None,
             # A part is named by its hash, which is known before it is built.
-            opts=pulumi.ResourceOptions(parent=self._parent, depends_on=[*parts, *self._after]),
+            opts=pulumi.ResourceOptions(
+                parent=self._parent, depends_on=[*parts, *(self._after if registry else ())]
+            ),
         )
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Page, Playwright, TimeoutError, expect
 
 from tests.e2e.conftest import Platform
 
 PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def pin(platform: Platform) -> str:
@@ -57,6 +58,10 @@ def enter(browser: Browser, platform: Platform, key: str, script: str = "", **op
     page = context.new_page()
     page.add_init_script(script)
     page.goto(f"{platform.url}/console/")
+    try:
+        page.get_by_label("API key").wait_for(timeout=PATIENCE_MS / 4)
+    except TimeoutError:
+        page.reload()  # the networks of other tests come and go, with which Chromium gives up what it loads
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Sign in").click()
     return page

@@ -41,7 +41,9 @@ def page(browser: Browser, platform: Platform) -> Iterator[Page]:
     signed_in.get_by_text("Live from gateway-").wait_for()
     yield signed_in
     signed_in.context.close()
-    assert [one for one in complaints if "ERR_INTERNET_DISCONNECTED" not in one] == []
+    # One test is offline; the networks of others come and go.
+    expected = ("ERR_INTERNET_DISCONNECTED", "ERR_NETWORK_CHANGED")
+    assert [one for one in complaints if not any(error in one for error in expected)] == []
 
 
 def ask(platform: Platform, method: str, path: str, key: str | None = None) -> httpx.Response:
@@ -166,8 +168,12 @@ def test_a_key_is_made_shown_once_and_revoked(page: Page, platform: Platform) ->
     page.get_by_role("button", name="Revoke from-a-browser").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     expect(page.get_by_role("row", name=re.compile("from-a-browser"))).to_have_count(0)
-    page.wait_for_timeout(1500)  # until every gateway has heard of it
-    assert ask(platform, "GET", "/api/tags", secret).status_code == 401
+    gateways = 2
+    eventually(
+        lambda: {ask(platform, "GET", "/api/tags", secret).status_code for _ in range(2 * gateways)} == {401},
+        10,
+        "no gateway takes it any more",
+    )
 
 
 def test_without_the_platform_the_console_opens_with_what_was_known_last(page: Page) -> None:

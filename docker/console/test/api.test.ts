@@ -56,3 +56,21 @@ describe("what is asked", () => {
     expect(api.inPath("hf.co/me/a model:q4")).toBe("hf.co/me/a%20model%3Aq4");
   });
 });
+
+describe("what is read", () => {
+  it("is asked for once more where the network went away under it", async () => {
+    const fetch = vi.fn().mockRejectedValueOnce(new TypeError("network changed"));
+    fetch.mockResolvedValueOnce(new Response('{"version":"1"}'));
+    vi.stubGlobal("fetch", fetch);
+    vi.stubGlobal("navigator", { onLine: true });
+    await expect(api.get("/api/version")).resolves.toMatchObject({ data: { version: "1" }, fresh: true });
+    expect(fetch).toHaveBeenCalledTimes(2);
+  });
+  it("is not, where there is no network", async () => {
+    const fetch = vi.fn().mockRejectedValue(new TypeError("no network"));
+    vi.stubGlobal("fetch", fetch);
+    vi.stubGlobal("navigator", { onLine: false });
+    await expect(api.get("/api/version")).rejects.toThrow(api.UNREACHABLE);
+    expect(fetch).toHaveBeenCalledTimes(1);
+  });
+});

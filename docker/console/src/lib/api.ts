@@ -82,10 +82,23 @@ export async function send<T>(
   return (await (await ask(method, path, body, signal)).json()) as T;
 }
 
+const AGAIN_MS = 500;
+
+// A machine that changes its network loses what is under way, though the platform can be reached.
+async function askAgain(path: string, signal?: AbortSignal): Promise<Response> {
+  try {
+    return await ask("GET", path, undefined, signal);
+  } catch (error) {
+    if (!(error instanceof Failure) || error.status !== 0 || !navigator.onLine) throw error;
+    await new Promise((passed) => setTimeout(passed, AGAIN_MS));
+    return ask("GET", path, undefined, signal);
+  }
+}
+
 // What the platform says, or, where it can't be reached, what it said last.
 export async function get<T>(path: string, signal?: AbortSignal): Promise<Answer<T>> {
   try {
-    const text = await (await ask("GET", path, undefined, signal)).text();
+    const text = await (await askAgain(path, signal)).text();
     void keep(path, text);
     return { data: JSON.parse(text) as T, at: Date.now(), fresh: true };
   } catch (error) {
