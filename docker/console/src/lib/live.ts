@@ -10,6 +10,7 @@ import { World } from "./world";
 
 const RATES_S = 300;
 const MOMENTS_S = 900;
+const SAMPLE_EVERY_MS = 1000;
 const KEEP_EVERY_MS = 15_000;
 const KEEP_FIRST_MS = 2_000; // after a connection
 const PART = 500; // messages
@@ -68,15 +69,6 @@ export function workers(): string[] {
 
 function take(messages: Message[]): void {
   const changed = world.apply(messages);
-  const now = Date.now();
-  if (changed.has("rates")) {
-    const last = world.get("rates").get(world.gateway ?? "");
-    if (last && last !== rates.last) {
-      rates.add(now, last);
-      const waiting = world.get("queue").get(world.gateway ?? "")?.waiting ?? 0;
-      moments.add(now, momentOf(world.get("nodes").values(), waiting));
-    }
-  }
   batch(() => {
     for (const topic of changed) versions[topic].value++;
     dropped.value = world.dropped;
@@ -125,13 +117,24 @@ export function follow(): void {
       lost: (reason) => signOut(`Signed out: ${reason}`),
     });
     follower.start();
-    const keeping = setInterval(remember, KEEP_EVERY_MS);
+    const timers = [setInterval(remember, KEEP_EVERY_MS), setInterval(sample, SAMPLE_EVERY_MS)];
     return () => {
-      clearInterval(keeping);
+      timers.forEach(clearInterval);
       follower?.stop();
       follower = null;
     };
   });
+}
+
+// Notes how things are, once a second while they are told: what is as it was is not told again.
+function sample(): void {
+  const last = world.get("rates").get(world.gateway ?? "");
+  if (link.peek().state !== "live" || !last) return;
+  const now = Date.now();
+  rates.add(now, last);
+  const waiting = world.get("queue").get(world.gateway ?? "")?.waiting ?? 0;
+  moments.add(now, momentOf(world.get("nodes").values(), waiting));
+  versions.rates.value++;
 }
 
 const idle = (): Promise<unknown> => new Promise((ready) => requestIdleCallback(ready));
