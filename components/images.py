@@ -12,7 +12,10 @@ from components import naming
 
 SOURCES = Path("docker")
 PARTS = {"edge": {"CONSOLE": "console"}}
-"""Image → the images that it takes files from, by the build argument that names them; never pushed."""
+"""Image → the images that it takes files from, by the build argument that names them.
+
+Pushed as any other: a machine that has not built them must be able to build what takes files from them.
+"""
 
 
 class Images(Protocol):
@@ -59,43 +62,35 @@ class BuiltImages:
     def reference(self, image: str) -> pulumi.Output[str]:
         """Return the image's name with its digest where it was pushed, or with its tag."""
         if image not in self._built:
-            self._built[image] = self._build(image, self._registry)
+            self._built[image] = self._build(image)
         built = self._built[image]
         return built.repo_digest if self._registry else built.image_name
 
     def _name(self, image: str) -> str:
-        """Return the image's name on this machine; its tag is a hash of all that goes into it."""
+        """Return the image's name without its registry; the tag is a hash of all that goes into it."""
         folder, _, _ = image.partition(":")
-        args = [f"{key}={value}" for key, value in self._args(image).items()]
+        parts = [f"{arg}={self._name(part)}" for arg, part in PARTS.get(image, {}).items()]
         platform = [self._registry.platform] if self._registry else []
-        return naming.image_name(
-            image.replace(":", "-"), naming.content_hash(SOURCES / folder, *args, *platform)
-        )
+        tag = naming.content_hash(SOURCES / folder, f"VERSION={self._version}", *parts, *platform)
+        return naming.image_name(image.replace(":", "-"), tag)
 
-    def _args(self, image: str) -> dict[str, str]:
-        parts = {key: self._name(part) for key, part in PARTS.get(image, {}).items()}
-        return {"VERSION": self._version, **parts}
-
-    def _build(self, image: str, registry: Registry | None) -> docker.Image:
+    def _build(self, image: str) -> docker.Image:
         folder, _, stage = image.partition(":")
-        context, name = SOURCES / folder, self._name(image)
-        parts = [self._build(part, None) for part in PARTS.get(image, {}).values()]
+        context, name, registry = SOURCES / folder, self._name(image), self._registry
+        parts = {arg: self.reference(part) for arg, part in PARTS.get(image, {}).items()}
         return docker.Image(
             image.replace(":", "-"),
             image_name=pulumi.Output.concat(registry.prefix, "/", name) if registry else name,
             build=docker.DockerBuildArgs(
                 context=str(context),
                 dockerfile=str(context / "Dockerfile"),
-                args=self._args(image),
+                args={"VERSION": self._version, **parts},
                 target=stage or None,
-                platform=self._registry.platform if self._registry else None,
+                platform=registry.platform if registry else None,
             ),
             registry=_login(registry) if registry and registry.username else None,
             skip_push=registry is None,
-            # A part is named by its hash, which is known before it is built.
-            opts=pulumi.ResourceOptions(
-                parent=self._parent, depends_on=[*parts, *(self._after if registry else ())]
-            ),
+            opts=pulumi.ResourceOptions(parent=self._parent, depends_on=list(self._after)),
         )
 
 
