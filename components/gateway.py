@@ -69,6 +69,8 @@ class GatewayArgs:
     """Whether each worker has a store of its own, into which it gets a model that it lacks."""
     public_paths: Sequence[str] = ()
     """GETs that need no key."""
+    forecaster: Peer | None = None
+    """What forecasts load, if anything does."""
     console: str | None = None
     """Origin of the console's pages, where it is not the gateways' own."""
 
@@ -86,14 +88,18 @@ def describe(args: GatewayArgs) -> Service:
         limits=Limits(settings.resources.memory_mib, settings.resources.cpus),
         command=("serve",),
         env={"GOGC": str(settings.go_gc), "GOMEMLIMIT": f"{settings.go_memory_limit_mib}MiB"},
-        config={"gateway.yaml": _config(args, *connections)},
+        config={"gateway.yaml": _config(args, *connections, forecaster=args.forecaster)},
         secrets=_secrets(*connections) | ({TRACING_CA: certificate} if certificate else {}),
         ports=(Port(PORT), Port(ADMIN_PORT)),
         # One that only waits for a worker lives: it must not be started again for that.
         probe=Probe(("/ollama-distributed", "healthcheck", "--live")),
         ready=Probe(("/ollama-distributed", "healthcheck")),
         stop=Stop(grace_s=settings.drain_timeout_s + STOP_MARGIN_S),
-        talks_to=(*args.worker_services, *peers(connections)),
+        talks_to=(
+            *args.worker_services,
+            *peers(connections),
+            *([args.forecaster] if args.forecaster else ()),
+        ),
         reaches=(*outside(connections), *_receiver(settings)),
         asks_api=ApiUse.FOLLOW_PEERS if settings.routing.discovery == "kubernetes" else None,
         fixed_address=True,
@@ -142,6 +148,7 @@ def _config(
     redis: Connection,
     admin: str | None = None,
     aliases: Sequence[AliasSettings] = (),
+    forecaster: Peer | None = None,
 ) -> pulumi.Input[str]:
     return render_input(
         "gateway/gateway.yaml.j2",
@@ -162,6 +169,7 @@ def _config(
         redis_host=redis.host,
         redis_port=redis.to.port,
         redis_ca=redis.ca_file,
+        forecaster=f"{forecaster.service}:{forecaster.port}" if forecaster else None,
         node_memory=args.node_memory,
         tracing_ca=f"{SECRETS_DIR}/{TRACING_CA}",
     )

@@ -123,7 +123,7 @@ func assemble(cfg config.Config, secrets config.Secrets, database *store.Store, 
 	g.residency = residency.New(cfg, g.pool, forwarder, database, g.metrics, log,
 		residency.Told{Pulled: modelsChanged, Pinned: g.fleet.Changed})
 	g.aliases = aliases.New(names, g.pool, g.residency, database, log, func() { g.bus.Publish(bus.Aliases) }, g.metrics.ForgetAlias)
-	platform := cluster.New(cfg.Name, version, g.pool, names, g.metrics, func() bool { return g.server.Draining() })
+	platform := cluster.New(cfg.Name, version, cfg.Forecaster, g.pool, names, g.metrics, func() bool { return g.server.Draining() })
 	g.live = live.New(cfg.Live, cfg.Server.WriteTimeout, cfg.Name, g.metrics, entrance.Holds, platform.Sources()...)
 	g.routes = api.New(g.pool, names, service, forwarder, cached, g.metrics, cfg.Server.MaxBodyBytes, modelsChanged, g.fleet, g.residency, g.aliases,
 		accounts.New(database, func() {

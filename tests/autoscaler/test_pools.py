@@ -1,5 +1,6 @@
 """The program's one loop: what it reads, what it publishes, and what happens when what it needs is away."""
 
+import json
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -125,6 +126,24 @@ def test_all_history_is_asked_for_at_the_start_and_then_only_what_is_new() -> No
     pools.look()
     pools.look()
     assert recorded.asked == [(NOON + STEP, NOON + STEP)]
+
+
+def test_forecasts_are_told_beside_what_came_for_an_hour() -> None:
+    recorded = Recorded(daily)
+    recorded.at -= 2 * 3600
+    pools, metrics = started(recorded)
+    while recorded.at <= NOON:
+        pools.look()
+        recorded.at += STEP
+    recorded.load = lambda _: None
+    pools.look()
+    (told,) = json.loads(json.dumps(pools.told(), allow_nan=False))["pools"]
+    assert (told["pool"], told["abstains"], told["horizon_seconds"]) == ("chat", "", 360)
+    assert told["replicas"] == value(metrics, "forecast_replicas")
+    assert [moment["at"] for moment in told["moments"]] == [NOON + (n - 58) * STEP for n in range(60)]
+    noon = told["moments"][-2]
+    assert (noon["at"], noon["load"]) == (NOON, pytest.approx(120, abs=5))
+    assert noon["forecast"] > 100
 
 
 def test_it_looks_again_when_there_is_something_new() -> None:

@@ -18,7 +18,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
     """Return where the pages are of a program that must have been at work within so many seconds."""
     metrics = Metrics()
     metrics.replicas.labels("chat").set(7)
-    server = serve(metrics.registry, Pulse(request.param), 0)
+    server = serve(metrics.registry, lambda: {"pools": []}, Pulse(request.param), 0)
     yield server.server_port
     server.shutdown()
     server.server_close()
@@ -37,6 +37,7 @@ def test_at_work_it_is_alive_and_shows_its_metrics(port: int) -> None:
     status, text = answer(port, "/metrics")
     assert status == 200
     assert 'ollamamax_forecast_replicas{pool="chat"} 7.0\n' in text
+    assert answer(port, "/forecasts") == (200, '{"pools": []}')
     assert answer(port, "/")[0] == 404
     assert program._healthcheck(port) == 0
 
@@ -51,4 +52,4 @@ def test_one_that_is_stuck_fails_its_health_check(port: int, capsys: pytest.Capt
 @pytest.mark.parametrize("port", [LONG_S], indirect=True)
 def test_a_port_that_is_taken_is_named(port: int) -> None:
     with pytest.raises(OSError, match=f"port {port}: Address already in use"):
-        serve(CollectorRegistry(), Pulse(LONG_S), port)
+        serve(CollectorRegistry(), dict, Pulse(LONG_S), port)

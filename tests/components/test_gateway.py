@@ -101,7 +101,8 @@ def test_a_gateway_asks_through_the_pool_and_the_migrations_ask_postgresql_itsel
     gateway, migrations = config(local), config(local, "migrations")
     assert (gateway["database"]["host"], gateway["database"]["port"]) == ("pgbouncer", 6432)
     assert (migrations["database"]["host"], migrations["database"]["port"]) == ("postgres", 5432)
-    del gateway["database"], migrations["database"]
+    assert gateway["forecaster"] == "autoscaler:9090"
+    del gateway["database"], migrations["database"], gateway["forecaster"]
     assert gateway == migrations, "all else is the same file"
 
 

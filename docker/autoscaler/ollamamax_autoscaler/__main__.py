@@ -87,7 +87,7 @@ def _serve(file: Path, port: int) -> int:
         cluster = Cluster(Path(settings.cluster.account), services) if settings.cluster else None
         pools = Pools(settings, Prometheus(settings.prometheus), cluster, metrics, log)
         pulse = server.Pulse(STUCK_INTERVALS * settings.interval_s + REBUILT_S)
-        server.serve(metrics.registry, pulse, port)
+        server.serve(metrics.registry, pools.told, pulse, port)
     except (ConfigurationError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

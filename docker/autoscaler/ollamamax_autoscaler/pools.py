@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from ollamamax_autoscaler.cluster import Cluster, Pods
 from ollamamax_autoscaler.configuration import Configuration, PoolBlock
@@ -22,6 +23,18 @@ RECORDED_S = 0.5
 HOUR_S = 3600
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What was known of a pool at one time."""
+
+    at: float
+    """By Prometheus's clock, unix seconds."""
+    load: float | None
+    """Slots that were wanted."""
+    forecast: float | None
+    """Most slots that were expected to be wanted within the horizon."""
+
+
 class Pool:
     """One pool: its forecaster, and up to when that has been told of loads."""
 
@@ -31,6 +44,10 @@ class Pool:
         self.present: float | None = None
         self.reason: Reason | None = None
         self.startup_s: float | None = None
+        self.horizon_s = 0.0
+        self.replicas = 0
+        self.past: tuple[Moment, ...] = ()
+        """The last hour, the oldest first; never changed, but for another in its place."""
         self._step = round(parameters.step_s)
         self._history = math.ceil(parameters.history_s)
         self._told: int | None = None
@@ -58,6 +75,20 @@ class Pool:
             self._told, start = last, last + self._step
         return True
 
+    def note(self, moment: Moment) -> None:
+        """Keep what is known at a moment, and forget what was so an hour before."""
+        self.past = (*self.past, moment)[-HOUR_S // self._step :]
+
+    def told(self) -> dict[str, object]:
+        """Return the last hour as JSON has it."""
+        return {
+            "pool": self.settings.name,
+            "replicas": self.replicas,
+            "horizon_seconds": self.horizon_s,
+            "abstains": str(self.reason or Reason.NONE),
+            "moments": [asdict(moment) for moment in self.past],
+        }
+
 
 class Pools:
     """All pools of a stack."""
@@ -82,6 +113,10 @@ class Pools:
         )
         self._pools = [Pool(pool, parameters) for pool in settings.pools]
         self._failing: set[str] = set()
+
+    def told(self) -> dict[str, object]:
+        """Return what is known of all pools, as JSON has it."""
+        return {"pools": [pool.told() for pool in self._pools]}
 
     def look(self) -> float:
         """Make every pool's forecast anew; return after how many seconds there is something new to see.
@@ -120,7 +155,10 @@ class Pools:
         metrics.say(name, forecast)
         metrics.replicas.labels(name).set(wanted)
         metrics.timestamp.labels(name).set(now)
-        if pool.present is not None and math.isfinite(pool.present):
+        pool.horizon_s, pool.replicas = horizon_s, wanted
+        known = pool.present is not None and math.isfinite(pool.present)
+        pool.note(Moment(now, pool.present if known else None, forecast.load))
+        if pool.present is not None and known:
             plain = max(settings.least, math.ceil(pool.present / (settings.slots * settings.target)))
             metrics.replica_hours.labels(name).inc(
                 max(0, wanted - plain) * self._settings.interval_s / HOUR_S

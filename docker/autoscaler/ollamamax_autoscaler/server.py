@@ -1,7 +1,9 @@
-"""The two pages: ``/metrics`` for Prometheus, ``/livez`` for the health check."""
+"""The pages: ``/metrics`` for Prometheus, ``/forecasts`` for gateways, ``/livez`` for the health check."""
 
+import json
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -24,8 +26,10 @@ class Pulse:
         return time.monotonic() - self._at < self._within_s
 
 
-def serve(registry: CollectorRegistry, pulse: Pulse, port: int) -> ThreadingHTTPServer:
-    """Serve the pages in the background, on all addresses.
+def serve(
+    registry: CollectorRegistry, forecasts: Callable[[], object], pulse: Pulse, port: int
+) -> ThreadingHTTPServer:
+    """Serve the pages in the background, on all addresses; ``forecasts`` is called from other threads.
 
     Raises:
         OSError: naming the port, if it is not to be had.
@@ -40,10 +44,12 @@ def serve(registry: CollectorRegistry, pulse: Pulse, port: int) -> ThreadingHTTP
             """Answer with a page."""
             if self.path == "/metrics":
                 self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)
+            elif self.path == "/forecasts":
+                self._answer(200, json.dumps(forecasts(), allow_nan=False).encode(), "application/json")
             elif self.path == "/livez":
                 self._answer(*((200, b"alive\n") if pulse.beats else (503, b"stuck\n")))
             else:
-                self._answer(404, b"/metrics or /livez\n")
+                self._answer(404, b"/metrics, /forecasts or /livez\n")
 
         def _answer(self, status: int, body: bytes, kind: str = "text/plain") -> None:
             self.send_response(status)

@@ -120,6 +120,15 @@ export interface Alias {
   updated_by: string;
 }
 
+// What the forecaster says of a pool of workers.
+export interface PoolForecast {
+  pool: string;
+  replicas: number; // 0 while it abstains
+  horizon_seconds: number;
+  abstains: "" | "missing" | "skill";
+  moments: { at: number; load: number | null; forecast: number | null }[];
+}
+
 export const SCOPES = [
   "inference",
   "models:read",

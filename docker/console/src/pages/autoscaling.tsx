@@ -1,15 +1,10 @@
-import { count, percent, span } from "../lib/format";
+import { Failure } from "../lib/api";
+import { clock, count, NONE, percent, short, span } from "../lib/format";
 import { gateway, moments, own, rates, things } from "../lib/live";
-import { Empty, Page, Section } from "../ui/parts";
+import type { PoolForecast } from "../lib/types";
+import { Empty, Page, Section, Show } from "../ui/parts";
 import { Plot } from "../ui/plot";
-
-const QUERIES: [string, string][] = [
-  ["Workers that the forecast asks for; 0 while it abstains", "ollamamax_forecast_replicas"],
-  ["Load that it expects, in slots", "ollamamax_forecast_load_slots"],
-  ["Load that there is", "pool:ollamamax_load:max"],
-  ["How old the forecast is, seconds", "time() - ollamamax_forecast_timestamp_seconds"],
-  ["Worker hours that it has asked for beyond the present load", "ollamamax_forecast_replica_hours_total"],
-];
+import { useResource } from "../ui/resource";
 
 export default function Autoscaling() {
   own("rates"); // once a second there is a moment more
@@ -84,25 +79,72 @@ export default function Autoscaling() {
           </div>
         </div>
       </Section>
-      <Section title="Forecast">
-        <Empty>
-          <p>
-            No route of the platform gives the forecast to a browser, so none is drawn here. The forecaster
-            publishes it to the stack's Prometheus alone.
-          </p>
-          <p>There these queries have it, and what it is to be compared with:</p>
-          <dl class="queries">
-            {QUERIES.map(([what, query]) => (
-              <div key={query}>
-                <dt>{what}</dt>
-                <dd>
-                  <code>{query}</code>
-                </dd>
-              </div>
-            ))}
-          </dl>
-        </Empty>
-      </Section>
+      <Forecasts />
     </Page>
+  );
+}
+
+const ABSTAINS = {
+  missing: "It says nothing: the present load is not known.",
+  skill: "It says nothing: it has been no better than to expect what there is.",
+};
+
+function Forecasts() {
+  const forecasts = useResource<{ pools: PoolForecast[] }>("/api/v1/cluster/forecasts", 15);
+  const none = forecasts.error instanceof Failure && forecasts.error.status === 404;
+  return (
+    <Section
+      title="Forecast against actual"
+      note="of all gateways, as the forecaster has it; a forecast can only add workers"
+    >
+      {none ? (
+        <Empty>This stack has no forecaster.</Empty>
+      ) : (
+        <Show
+          resource={forecasts}
+          what="the forecasts"
+          then={({ pools }) => (
+            <div class="plots two">
+              {pools.map((pool) => (
+                <Forecast key={pool.pool} of={pool} />
+              ))}
+            </div>
+          )}
+        />
+      )}
+    </Section>
+  );
+}
+
+function Forecast(props: { of: PoolForecast }) {
+  const { pool, replicas, horizon_seconds, abstains, moments: told } = props.of;
+  const first = told[0];
+  const last = told.at(-1);
+  const skill = abstains ? ABSTAINS[abstains] : `It asks for ${count(replicas)} workers.`;
+  return (
+    <div>
+      <h3>
+        {pool} <small>slots that are wanted</small>
+      </h3>
+      {first && last ? (
+        <Plot
+          curves={[
+            {
+              label: `expected at most within ${span(horizon_seconds)}`,
+              values: told.map(({ forecast }) => forecast),
+              tone: "second",
+            },
+            { label: "wanted", values: told.map(({ load }) => load) },
+          ]}
+          format={short}
+          height={130}
+          from={clock(first.at * 1000, false)}
+          to={clock(last.at * 1000, false)}
+        />
+      ) : (
+        <p class="note">{NONE}</p>
+      )}
+      <p class="note">{first ? skill : "It has made none since it was started."}</p>
+    </div>
   );
 }

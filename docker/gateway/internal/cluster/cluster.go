@@ -17,6 +17,7 @@ import (
 // Cluster is the platform, as one gateway sees it.
 type Cluster struct {
 	gateway, version string
+	forecaster       string // its address; empty: there is none
 	pool             *nodes.Pool
 	names            *names.Names
 	metrics          *metrics.Metrics
@@ -25,10 +26,10 @@ type Cluster struct {
 	readings         []reading // of the last seconds, while somebody follows
 }
 
-// New returns the platform as the gateway of this name and version sees it. draining tells whether that is about to
-// stop.
-func New(gateway, version string, pool *nodes.Pool, n *names.Names, m *metrics.Metrics, draining func() bool) *Cluster {
-	return &Cluster{gateway: gateway, version: version, pool: pool, names: n, metrics: m, draining: draining, started: time.Now()}
+// New returns the platform as the gateway of this name and version sees it. forecaster is the address of what
+// forecasts load, if there is such. draining tells whether the gateway is about to stop.
+func New(gateway, version, forecaster string, pool *nodes.Pool, n *names.Names, m *metrics.Metrics, draining func() bool) *Cluster {
+	return &Cluster{gateway: gateway, version: version, forecaster: forecaster, pool: pool, names: n, metrics: m, draining: draining, started: time.Now()}
 }
 
 // Routes names all routes.
@@ -39,6 +40,7 @@ func (c *Cluster) Routes(route func(pattern string, handler http.HandlerFunc)) {
 			Now moment `json:"now"`
 		}{c.status(), c.moment()})
 	})
+	route("GET /api/v1/cluster/forecasts", c.forecasts)
 }
 
 // status is what seldom changes.

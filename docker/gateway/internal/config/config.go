@@ -14,6 +14,7 @@ type Config struct {
 	Name        string      `yaml:"name"`        // this gateway, as metrics and response headers call it; by default the host's name
 	Listen      string      `yaml:"listen"`      // address of the API
 	AdminListen string      `yaml:"adminListen"` // address of /metrics, /livez and /readyz
+	Forecaster  string      `yaml:"forecaster"`  // name:port of what forecasts load; empty: nothing does
 	Server      Server      `yaml:"server"`
 	Workers     Workers     `yaml:"workers"`
 	Database    Database    `yaml:"database"`

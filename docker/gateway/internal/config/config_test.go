@@ -75,6 +75,7 @@ func TestEachRuleHasItsMessage(t *testing.T) {
 		"node's memory":      {"memory: {nodeCritical: 10}", "memory.nodeWarning: 4294967296 is not between 1 and memory.nodeCritical (10)"},
 		"traces' end":        {"tracing: {endpoint: \"collector:4318\"}", `tracing.endpoint: "collector:4318" is not an address such as http://collector:4318`},
 		"traces' share":      {"tracing: {sampleRatio: 1.5}", "tracing.sampleRatio: 1.5 is not between 0 and 1"},
+		"forecaster":         {"forecaster: autoscaler", `forecaster: "autoscaler" is not an address such as worker-1:11434`},
 		"live flush":         {"live: {flush: 2s}", "live.flush: 2s is not between 1ms and 1s"},
 		"live batch":         {"live: {batch: 0}", "live.batch: 0 is not between 1 and 1000"},
 		"live buffer":        {"live: {buffer: 99}", "live.buffer: 99 is not between live.batch (100) and 1048576"},

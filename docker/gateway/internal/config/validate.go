@@ -42,6 +42,9 @@ func validate(c Config, decoded Problems) Problems {
 	if c.Listen == c.AdminListen {
 		all.add("adminListen", "%q is the address of the API too: give it another port", c.AdminListen)
 	}
+	if c.Forecaster != "" {
+		address(&all, "forecaster", c.Forecaster, true)
+	}
 
 	duration(&all, "server.readHeaderTimeout", c.Server.ReadHeaderTimeout)
 	duration(&all, "server.readTimeout", c.Server.ReadTimeout)

@@ -236,7 +236,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	recorder := access.NewRecorder(g.metrics, g.log, slog.LevelInfo, cfg.Name, entrance.Leave)
 	tracer := tracing.New(cfg.Tracing, nil, cfg.Name, "test", g.metrics, log)
 	plain := front.New(cfg.Name, cfg.Server, entrance, service, recorder, tracer, log)
-	platform := cluster.New(cfg.Name, "test", g.pool, standing, g.metrics, func() bool { return g.server.Draining() })
+	platform := cluster.New(cfg.Name, "test", cfg.Forecaster, g.pool, standing, g.metrics, func() bool { return g.server.Draining() })
 	g.live = live.New(cfg.Live, cfg.Server.WriteTimeout, cfg.Name, g.metrics, entrance.Holds, platform.Sources()...)
 	routes := api.New(g.pool, standing, service, forwarder, noDatabase{}, g.metrics, cfg.Server.MaxBodyBytes, func() {}, loads, named, platform, g.live)
 	g.server = server.New(cfg.Name, cfg.Server, plain, recorder, tracer, log, entrance.Require(api.Public(cfg.Auth.PublicPaths), routes.Handler()))
