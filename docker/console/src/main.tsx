@@ -3,7 +3,16 @@ import { App } from "./app";
 import { follow } from "./lib/live";
 import { dress } from "./lib/theme";
 import { register } from "./lib/update";
-import "./styles.css";
+import "./styles/base.css";
+import "./styles/controls.css";
+import "./styles/frame.css";
+import "./styles/states.css";
+import "./styles/tables.css";
+import "./styles/virtual.css";
+import "./styles/numbers.css";
+import "./styles/dialogs.css";
+import "./styles/chat.css";
+import "./styles/narrow.css";
 
 dress();
 const root = document.getElementById("console");

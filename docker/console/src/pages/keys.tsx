@@ -1,10 +1,11 @@
 import { useState } from "preact/hooks";
 import { send } from "../lib/api";
 import { ago, count, day, NONE } from "../lib/format";
-import { type Key, PRIORITIES, SCOPES, type Scope } from "../lib/types";
+import type { Key } from "../lib/types";
 import { Dialog } from "../ui/dialog";
-import { Empty, Field, Page, Section, Show, State, say, typed } from "../ui/parts";
+import { Empty, Page, Section, Show, State, say } from "../ui/parts";
 import { useEvery, useResource } from "../ui/resource";
+import { type Made, Make, Rotate } from "./making";
 
 const PAGE = 100;
 
@@ -17,7 +18,11 @@ export default function Keys() {
   const [making, setMaking] = useState(false);
   const [revoking, setRevoking] = useState<Key | null>(null);
   const [rotating, setRotating] = useState<Key | null>(null);
-  const [secret, setSecret] = useState<{ key: Key; secret: string } | null>(null);
+  const [secret, setSecret] = useState<Made | null>(null);
+  const show = (made: Made) => {
+    setSecret(made);
+    list.reload();
+  };
   return (
     <Page
       title="Keys"
@@ -28,7 +33,7 @@ export default function Keys() {
         </button>
       }
     >
-      {secret && <Secret {...secret} close={() => setSecret(null)} />}
+      {secret && <Secret made={secret} close={() => setSecret(null)} />}
       <Section
         title={revoked ? "All keys" : "Keys in use"}
         actions={
@@ -74,25 +79,8 @@ export default function Keys() {
           )}
         />
       </Section>
-      {making && (
-        <Make
-          close={() => setMaking(false)}
-          done={(made) => {
-            setSecret(made);
-            list.reload();
-          }}
-        />
-      )}
-      {rotating && (
-        <Rotate
-          of={rotating}
-          close={() => setRotating(null)}
-          done={(made) => {
-            setSecret(made);
-            list.reload();
-          }}
-        />
-      )}
+      {making && <Make close={() => setMaking(false)} done={show} />}
+      {rotating && <Rotate of={rotating} close={() => setRotating(null)} done={show} />}
       {revoking && (
         <Dialog
           title={`Revoke ${revoking.name}?`}
@@ -201,18 +189,19 @@ function List(props: { keys: readonly Key[]; rotate: (key: Key) => void; revoke:
   );
 }
 
-function Secret(props: { key: Key; secret: string; close: () => void }) {
+function Secret(props: { made: Made; close: () => void }) {
+  const { key, secret } = props.made;
   const copy = () =>
-    navigator.clipboard.writeText(props.secret).then(
+    navigator.clipboard.writeText(secret).then(
       () => say("Copied."),
       () => say("The browser does not let it be copied: select it by hand.", true),
     );
   return (
     <div class="secret" role="alert">
       <p>
-        The secret of <b>{props.key.name}</b>. It is shown this once:
+        The secret of <b>{key.name}</b>. It is shown this once:
       </p>
-      <code>{props.secret}</code>
+      <code>{secret}</code>
       <div class="actions">
         <button type="button" onClick={copy}>
           Copy
@@ -222,125 +211,5 @@ function Secret(props: { key: Key; secret: string; close: () => void }) {
         </button>
       </div>
     </div>
-  );
-}
-
-interface Made {
-  key: Key;
-  secret: string;
-}
-
-const whole = (text: string): number | null => (text.trim() ? Number(text) : null);
-
-function Make(props: { close: () => void; done: (made: Made) => void }) {
-  const [name, setName] = useState("");
-  const [tenant, setTenant] = useState("");
-  const [scopes, setScopes] = useState<Scope[]>(["inference", "models:read"]);
-  const [priority, setPriority] = useState<string>("normal");
-  const [requests, setRequests] = useState("");
-  const [tokens, setTokens] = useState("");
-  const [budget, setBudget] = useState("");
-  const [end, setEnd] = useState("");
-  const act = async () => {
-    const spec = {
-      name: name.trim(),
-      scopes,
-      priority,
-      requests_per_minute: whole(requests),
-      tokens_per_minute: whole(tokens),
-      tokens_per_month: whole(budget),
-      expires_at: end ? `${end}T00:00:00Z` : null,
-      ...(tenant.trim() ? { tenant: tenant.trim() } : {}),
-    };
-    props.done(await send<Made>("POST", "/api/v1/keys", spec));
-  };
-  return (
-    <Dialog title="New key" verb="Make it" act={act} close={props.close}>
-      <div class="two">
-        <Field label="Name">
-          <input
-            type="text"
-            required
-            maxLength={100}
-            value={name}
-            onInput={(event) => setName(typed(event))}
-          />
-        </Field>
-        <Field label="Tenant" hint="empty: your own">
-          <input type="text" value={tenant} onInput={(event) => setTenant(typed(event))} />
-        </Field>
-      </div>
-      <fieldset>
-        <legend>Scopes</legend>
-        <div class="checks">
-          {SCOPES.map((scope) => (
-            <label class="check" key={scope}>
-              <input
-                type="checkbox"
-                checked={scopes.includes(scope)}
-                onChange={(event) =>
-                  setScopes(
-                    SCOPES.filter((one) =>
-                      one === scope ? event.currentTarget.checked : scopes.includes(one),
-                    ),
-                  )
-                }
-              />
-              {scope}
-            </label>
-          ))}
-        </div>
-      </fieldset>
-      <div class="three">
-        <Field label="Requests a minute" hint="empty: no limit">
-          <input type="number" min={1} value={requests} onInput={(event) => setRequests(typed(event))} />
-        </Field>
-        <Field label="Tokens a minute" hint="empty: no limit">
-          <input type="number" min={1} value={tokens} onInput={(event) => setTokens(typed(event))} />
-        </Field>
-        <Field label="Tokens a month" hint="empty: no limit">
-          <input type="number" min={1} value={budget} onInput={(event) => setBudget(typed(event))} />
-        </Field>
-      </div>
-      <div class="two">
-        <Field label="Priority" hint="how soon it gets a slot where others wait">
-          <select value={priority} onChange={(event) => setPriority(typed(event))}>
-            {PRIORITIES.map((one) => (
-              <option key={one}>{one}</option>
-            ))}
-          </select>
-        </Field>
-        <Field label="Ends" hint="empty: never; the day begins in UTC">
-          <input type="date" value={end} onInput={(event) => setEnd(typed(event))} />
-        </Field>
-      </div>
-    </Dialog>
-  );
-}
-
-const GRACES = ["0s", "1h", "24h", "168h", "720h"];
-
-function Rotate(props: { of: Key; close: () => void; done: (made: Made) => void }) {
-  const [grace, setGrace] = useState("24h");
-  const act = async () =>
-    props.done(await send<Made>("POST", `/api/v1/keys/${props.of.id}/rotate`, { grace }));
-  return (
-    <Dialog title={`Rotate ${props.of.name}`} verb="Rotate" act={act} close={props.close}>
-      <Field label="The old secret works for" hint="one from before that, no longer">
-        <select value={grace} onChange={(event) => setGrace(typed(event))}>
-          {GRACES.map((one) => (
-            <option key={one} value={one}>
-              {one === "0s"
-                ? "not at all"
-                : one
-                    .replace("168h", "a week")
-                    .replace("720h", "30 days")
-                    .replace("h", " hours")
-                    .replace(/^1 hours/, "an hour")}
-            </option>
-          ))}
-        </select>
-      </Field>
-    </Dialog>
   );
 }
