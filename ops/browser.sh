@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Makes sure there is a Chromium, which the tests of the console drive. As root on Debian or Ubuntu it is installed.
+# Makes sure there are a Chromium, which the tests of the console drive, and certutil, by which browsers come to trust
+# a stack's authority. As root on Debian or Ubuntu they are installed.
 set -euo pipefail
 
-for name in chromium chromium-browser google-chrome; do
-  if command -v "$name" >/dev/null; then exit 0; fi
-done
+missing=()
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+  missing+=(chromium fonts-dejavu-core)
+command -v certutil >/dev/null || missing+=(libnss3-tools)
+if [ ${#missing[@]} = 0 ]; then exit 0; fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-  echo "error: Chromium is missing and cannot be installed from here: install it (Debian's package chromium), then run the same command again" >&2
+  echo "error: ${missing[*]} (Debian's names) are missing and cannot be installed from here: install them, then run the same command again" >&2
   exit 1
 fi
-echo "installing chromium (Debian package)"
+echo "installing ${missing[*]} (Debian packages)"
 apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
