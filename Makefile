@@ -21,7 +21,7 @@ OPS = .venv/bin/python -m ops
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs backup restore load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs trust untrust backup restore load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
 down cost dashboards preflight status logs smoke outputs backup: .venv/compiled
+down cost dashboards preflight status logs smoke outputs trust untrust: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -75,6 +76,10 @@ restore: setup ## bring a stack on this machine up as an archive has it: ARCHIVE
 load: .venv/compiled ## put load on a stack that is up and judge it: SCENARIO=report, SECONDS=60 instead of its own length
 	@$(OPS) load --stack $(STACK) --scenario "$(SCENARIO)" $(if $(SECONDS),--seconds $(SECONDS))
 test: setup control-plane scalers ## run the tests in two processes, fast tiers first
+trust: ## have this user's browsers trust the stack's certificate authority
+	@$(OPS) trust --stack $(STACK)
+untrust: ## have them trust it no longer
+	@$(OPS) untrust --stack $(STACK)
 test: setup control-plane scalers browser ## run the tests in two processes, fast tiers first
 	@.venv/bin/pytest -n 2 --no-loadscope-reorder $(TIERS)
 

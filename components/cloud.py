@@ -170,10 +170,17 @@ class Cloud(pulumi.ComponentResource):
 
     @property
     def outputs(self) -> dict[str, pulumi.Input[object]]:
-        """From where the cluster is reached; and of a new zone what the parent zone has to name, once."""
-        servers = self._front.name_servers
-        note: dict[str, pulumi.Input[object]] = {"clusterAccess": self._cluster.endpoint_note}
-        return note | ({"nameServers": servers} if servers is not None else {})
+        """From where the cluster is reached; and, where there are such, what only somebody outside can do.
+
+        That is to have the parent zone name a new zone's servers, once, and to put the console's files into
+        their bucket at each release.
+        """
+        found: dict[str, pulumi.Input[object] | None] = {
+            "clusterAccess": self._cluster.endpoint_note,
+            "consoleBucket": self._front.console_bucket,
+            "nameServers": self._front.name_servers,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     def publish(self, service: str, placed: Placed) -> None:
         """Let clients reach the edge, a ``service`` that is ``placed``."""

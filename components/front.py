@@ -68,8 +68,7 @@ class Front(pulumi.ComponentResource):
         self._balancer = self._load_balancer()
         if not (cdn and cdn.api):
             dns.alias(names.api(self._zone), self._balancer.dns_name, self._balancer.zone_id)
-        if cdn:
-            self._behind(cdn)
+        self._console_bucket = self._behind(cdn) if cdn else None
         proofs = cluster.grant(
             "cert-manager",
             namespace=certificate_authority.NAMESPACE,
@@ -94,6 +93,11 @@ class Front(pulumi.ComponentResource):
     def name_servers(self) -> pulumi.Output[Sequence[str]] | None:
         """What the parent zone has to name, once; None where the zone was there before."""
         return self._dns.name_servers
+
+    @property
+    def console_bucket(self) -> pulumi.Output[str] | None:
+        """The bucket that the console's files belong in; None where clients have them from the edge."""
+        return self._console_bucket
 
     def certify(self, namespace: pulumi.Input[str]) -> str:
         """Have a certificate kept for the edge, and return the secret of ``namespace`` that holds it."""
@@ -128,8 +132,8 @@ class Front(pulumi.ComponentResource):
             self._child,
         )
 
-    def _behind(self, cdn: CdnSettings) -> None:
-        """Put the CDN before the load balancer, and let its names lead to it."""
+    def _behind(self, cdn: CdnSettings) -> pulumi.Output[str] | None:
+        """Put the CDN before the load balancer, let its names lead to it, and return its bucket, if any."""
         args, dns, balancer = self._args, self._dns, self._balancer
         sources = {names.console(self._zone): Source.CONSOLE, names.api(self._zone): Source.API}
         hosts = {host: sources[host] for host in names.behind_cdn(self._zone, cdn)}
@@ -139,7 +143,7 @@ class Front(pulumi.ComponentResource):
             )
             for host in hosts:
                 dns.cname(host, flare.leads_to(host))
-            return
+            return None
         origin = names.origin(self._zone)
         dns.alias(origin, balancer.dns_name, balancer.zone_id)
         front = Cloudfront(
@@ -150,13 +154,13 @@ class Front(pulumi.ComponentResource):
                 hosts=hosts,
                 certificates={host: dns.certificate(host) for host in hosts},
                 origin=(origin, CDN_PORT),
-                connects_to=(names.api(self._zone), f"wss://{names.api(self._zone)}"),
                 allow_replace=args.allow_replace,
             ),
             self._child,
         )
         for host in hosts:
             dns.alias(host, *front.leads_to(host), ipv6=True)
+        return front.console_bucket
 
 
 def _addresses(cdn: CdnSettings, region: str) -> Addresses:

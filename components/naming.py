@@ -9,10 +9,10 @@ from docker.utils.build import exclude_paths
 
 HASH_LENGTH = 12
 IMAGES = (
-    *("alertmanager", "autoscaler", "edge", "exporters", "gateway"),
+    *("alertmanager", "autoscaler", "console", "edge", "exporters", "gateway"),
     *("ollama", "ollama-cuda", "pgbouncer", "prometheus"),
 )
-"""Images that a cluster runs of those that this project builds."""
+"""Images that a cluster needs of those that this project builds."""
 FIXED_ADDRESSES = {"postgres": 2, "gateway": 11}
 """Service with fixed addresses → offset of its first replica in the subnet. 1 is the bridge."""
 

@@ -75,6 +75,7 @@ class Platform(pulumi.ComponentResource):
                 api_key=self._credentials.api_key,
                 node_memory=settings.node_memory,
                 public_paths=cdn.public_paths if cdn else (),
+                forecaster=watch.FORECASTER if settings.autoscaler else None,
                 console=f"https://{console}" if console else None,
             ),
             target,

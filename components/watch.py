@@ -12,6 +12,9 @@ from components.rules import rules
 from components.service import Peer, Scraped, Store, Target
 from stacks.settings import Settings
 
+FORECASTER = Peer(autoscaler.NAME, autoscaler.PORT)
+"""What forecasts load, where a stack has it."""
+
 
 @dataclass(frozen=True)
 class WatchArgs:
@@ -85,7 +88,7 @@ def watch(args: WatchArgs, target: Target, opts: pulumi.ResourceOptions) -> None
             edge_port=edge.METRICS_PORT,
             edge_url=f"https://{edge.NAME}:{edge.PORT}/api/version",
             resolve=not one_machine,
-            autoscaler=Peer(autoscaler.NAME, autoscaler.PORT) if settings.autoscaler else None,
+            autoscaler=FORECASTER if settings.autoscaler else None,
             exporters=found.peers,
             scraped=args.scraped,
             alertmanager=Peer(alerting.NAME, alerting.PORT),

@@ -97,6 +97,13 @@ def _prove(platform: Stack, started: float) -> None:
     outputs = platform.outputs(show_secrets=True)
     result = smoke_test.run(outputs, lambda text: typer.echo(text, nl=False))
     typer.echo(f"\n{_elapsed(started)} {result.line}")
+    if "consoleBucket" in outputs:
+        from ops import console
+
+        bucket, region = outputs["consoleBucket"], platform.region
+        typer.echo(f"{_elapsed(started)} building the console")
+        said = console.publish(console.build(platform.root), bucket, console.client(region))
+        typer.echo(f"{_elapsed(started)} {said}")
     if result.model.partition(":")[0] == smoke_test.STAND_IN and smoke_test.STAND_IN not in platform.models:
         typer.echo(
             "The model registry could not be reached, so the platform serves its own stand-in model, "
@@ -184,6 +191,25 @@ def load(
     from ops import load as gate
 
     gate.load(Stack(stack), scenario, seconds)
+
+
+@app.command()
+def trust(stack: StackName = "local") -> None:
+    """Have the browsers of this user trust the stack's certificate authority."""
+    from ops import trust as browsers
+
+    outputs = Stack(stack).outputs(show_secrets=True)
+    if "caCertificate" not in outputs:
+        raise StackError(f"stack {stack} has no certificate authority of its own, or is not up: make up")
+    typer.echo(browsers.trust(stack, outputs["caCertificate"]))
+
+
+@app.command()
+def untrust(stack: StackName = "local") -> None:
+    """Have the browsers of this user trust the stack's certificate authority no longer."""
+    from ops import trust as browsers
+
+    typer.echo(browsers.untrust(stack))
 
 
 @app.command()

@@ -95,6 +95,11 @@ class Stack:
         return bool(self._setting("target") == "aws")
 
     @property
+    def region(self) -> str:
+        """The region of a stack on AWS."""
+        return str(self._setting("aws", "region"))
+
+    @property
     def simulated(self) -> bool:
         """Whether commands work in a simulated cloud or cluster."""
         return self.simulate or (self.in_cloud and not self.cli)
@@ -294,16 +299,12 @@ class Stack:
     def _backend(self) -> str:
         """Where the state is: shared for a cloud stack, in this checkout for what is local or simulated."""
         if self.shared:
-            return shared_state.backend(str(self._setting("aws", "accountId")), self._region)
+            return shared_state.backend(str(self._setting("aws", "accountId")), self.region)
         return f"file://{self.state}"
 
     @property
     def _secrets_provider(self) -> str:
-        return shared_state.secrets_provider(self.name, self._region)
-
-    @property
-    def _region(self) -> str:
-        return str(self._setting("aws", "region"))
+        return shared_state.secrets_provider(self.name, self.region)
 
     @property
     def _checkpoint(self) -> Path:

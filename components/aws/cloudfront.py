@@ -31,13 +31,8 @@ KEEP_ALIVE_S = 60
 ERRORS = (400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504)
 """Those that CloudFront would keep for 10 s."""
 VERSIONS_DAYS = 30
-PAGE = """function handler(event) {
-  var request = event.request;
-  if (!request.uri.split('/').pop().includes('.')) request.uri = '/index.html';
-  return request;
-}
-"""
-"""The console has one page, which knows what each path means."""
+PAGE = "index.html"
+"""The console has one page: where in it one is, stands behind the ``#`` of the address."""
 KEEP = """function handler(event) {
   event.response.headers['cache-control'] = {value: 'CACHE_CONTROL'};
   return event.response;
@@ -57,7 +52,6 @@ class CloudfrontArgs:
         hosts: the names that it answers to, and where the pages of each come from.
         certificates: name → ARN of its certificate.
         origin: name and port of the edge's load balancer, as in the edge's certificate.
-        connects_to: what the console's pages may connect to.
         allow_replace: the names that the stack gives free.
     """
 
@@ -66,7 +60,6 @@ class CloudfrontArgs:
     hosts: Mapping[str, Source]
     certificates: Mapping[str, pulumi.Input[str]]
     origin: tuple[str, int]
-    connects_to: tuple[str, ...]
     allow_replace: Collection[str] = ()
 
 
@@ -89,7 +82,7 @@ class Cloudfront(pulumi.ComponentResource):
         )
         known = {rule.name: rule for source in args.hosts.values() for rule in rules(settings, source)}
         self._policies = CloudfrontPolicies(
-            "policies", CloudfrontPoliciesArgs(account, list(known.values()), args.connects_to), child
+            "policies", CloudfrontPoliciesArgs(account, list(known.values())), child
         )
         self._access = cloudfront.OriginAccessControl(
             name,
@@ -98,9 +91,6 @@ class Cloudfront(pulumi.ComponentResource):
             signing_behavior="always",
             signing_protocol="sigv4",
             opts=child,
-        )
-        self._page = cloudfront.Function(
-            name, name=f"{account.prefix}-page", runtime="cloudfront-js-2.0", code=PAGE, opts=child
         )
         static = known["static"]
         self._keep = cloudfront.Function(
@@ -184,6 +174,7 @@ class Cloudfront(pulumi.ComponentResource):
             is_ipv6_enabled=True,
             http_version="http2and3",
             price_class="PriceClass_All",
+            default_root_object=PAGE if source is Source.CONSOLE else None,
             origins=origins,
             default_cache_behavior=self._behaviour(usual),
             ordered_cache_behaviors=[
@@ -204,11 +195,7 @@ class Cloudfront(pulumi.ComponentResource):
 
     def _behaviour(self, rule: Rule) -> dict[str, object]:
         policies = self._policies.of(rule)
-        called = {}
-        if rule.kept is Kept.ALWAYS:
-            called = {"event_type": "viewer-response", "function_arn": self._keep.arn}
-        elif rule.source is Source.CONSOLE:
-            called = {"event_type": "viewer-request", "function_arn": self._page.arn}
+        static = rule.kept is Kept.ALWAYS
         found = {
             "target_origin_id": rule.source.value,
             "viewer_protocol_policy": "redirect-to-https",
@@ -219,6 +206,8 @@ class Cloudfront(pulumi.ComponentResource):
             "response_headers_policy_id": policies.response,
             # A compressor would hold tokens back; the edge compresses what is no stream.
             "compress": not rule.passes_through,
-            "function_associations": [called] if called else None,
+            "function_associations": [{"event_type": "viewer-response", "function_arn": self._keep.arn}]
+            if static
+            else None,
         }
         return {key: value for key, value in found.items() if value is not None}

@@ -19,6 +19,21 @@ ALL_OF_THE_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 REVALIDATION_S = 1
 """CloudFront compresses only what it may keep: for a moment."""
 HSTS_S = 31_536_000
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "worker-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+"""What the console's pages may do, as the edge says it: run their own files and talk to their own host."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +43,10 @@ class CloudfrontPoliciesArgs:
     Attributes:
         account: whose they are.
         rules: the rules that they stand for.
-        connects_to: what the console's pages may connect to, as in a content security policy.
     """
 
     account: Account
     rules: Sequence[Rule]
-    connects_to: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -109,11 +122,9 @@ class CloudfrontPolicies(pulumi.ComponentResource):
         return policy.id
 
     def _security(self) -> Mapping[str, Mapping[str, object]]:
-        own = " ".join(["'self'", *self._args.connects_to])
-        content = f"default-src 'self'; connect-src {own}; frame-ancestors 'none'; base-uri 'none'"
         return {
             "strict_transport_security": {"access_control_max_age_sec": HSTS_S, "override": True},
-            "content_security_policy": {"content_security_policy": content, "override": True},
+            "content_security_policy": {"content_security_policy": CONTENT_SECURITY_POLICY, "override": True},
             "content_type_options": {"override": True},
             "frame_options": {"frame_option": "DENY", "override": True},
             "referrer_policy": {"referrer_policy": "no-referrer", "override": True},

@@ -16,15 +16,21 @@ LISTENER = "aws:lb/listener:Listener"
 STAGING = "staging.llm.example.org"
 
 
-def planned(images: Path, cdn: dict[str, Any] | None) -> Graph:
-    """Return the graph of stack ``staging`` with another CDN."""
+def planned(images: Path, cdn: dict[str, Any] | None, outputs: set[str] | None = None) -> Graph:
+    """Return the graph of stack ``staging`` with another CDN; ``outputs`` gets the names of what it tells."""
     settings = read(ROOT / "stacks" / "Pulumi.staging.yaml", "staging")
     assert settings.aws is not None
     raw = settings.model_dump(exclude_unset=True)
     raw["aws"]["cdn"] = cdn
     changed = Settings.model_validate(raw)
+
+    def build() -> None:
+        platform = Platform("platform", changed, "0.0.0")
+        if outputs is not None:
+            outputs.update(platform.outputs)
+
     with chdir(images):
-        return record_of(lambda: Platform("platform", changed, "0.0.0"), "staging", MANAGED)
+        return record_of(build, "staging", MANAGED)
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +115,10 @@ def test_the_pods_of_the_edge_join_at_the_ports_where_they_listen(cloud: Graph) 
         (8443, "UDP"),
         (8444, "TCP"),
     }
+
+
+def test_the_bucket_for_the_consoles_files_is_among_the_outputs_where_a_cdn_reads_it(images: Path) -> None:
+    for provider, expected in (("cloudfront", True), ("cloudflare", False)):
+        outputs: set[str] = set()
+        planned(images, {"provider": provider, "cloudflareZoneId": "0" * 32}, outputs)
+        assert ("consoleBucket" in outputs) is expected, provider

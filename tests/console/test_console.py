@@ -10,6 +10,7 @@ from typing import cast
 import docker
 import pytest
 
+from ops import console
 from tests.containers import REPOSITORY, build
 
 SOURCES = REPOSITORY / "docker" / "console"
@@ -77,6 +78,12 @@ def test_the_service_worker_keeps_every_file(files: Mapping[str, bytes]) -> None
     kept = set(re.findall(r"assets/[\w.-]+", worker))
     assert kept == {name for name in files if re.fullmatch(r"assets/[\w.-]+\.(js|css)", name)}
     assert "__RELEASE__" not in worker
+
+
+def test_what_a_cdn_is_given_is_all_that_is_not_compressed_beforehand(files: Mapping[str, bytes]) -> None:
+    assert console.build(REPOSITORY) == {
+        name: content for name, content in files.items() if not name.endswith((".br", ".gz"))
+    }
 
 
 def test_every_library_in_the_programs_has_its_licence_recorded() -> None:

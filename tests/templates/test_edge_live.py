@@ -170,6 +170,27 @@ def test_the_consoles_files_come_compressed_under_a_policy_and_are_kept_only_whe
             assert get(path)["Cache-Control"] == PRIVATE, path
 
 
+def test_a_cdn_finds_the_consoles_files_at_the_root_of_the_consoles_own_host_name(
+    gateway: str, identity: Identity, started: Starter
+) -> None:
+    described = service(gateway)
+    with started(described) as container:
+        wait_until_healthy(container, described)
+
+        def get(path: str, host: str = "console.llm.example.org") -> http.client.HTTPMessage:
+            return ask(container, identity, edge.CDN_PORT, "GET", path, {"Host": host})
+
+        (script,) = container.exec_run(["sh", "-c", "cd /srv/console; ls assets/index-*.js"]).output.split()
+        assert get("/")["Content-Type"] == "text/html"
+        assert get("/sw.js")["Cache-Control"] == "no-cache"
+        assert get(f"/{script.decode()}")["Cache-Control"] == "public, max-age=31536000, immutable"
+        for path in ("/api/tags", "/v1/models/x", "/ws"):
+            assert get(path)["Content-Security-Policy"] is None, f"{path} is the API's"
+        missing = get("/assets/missing.js")
+        assert (missing["Content-Type"], missing["Cache-Control"]) == ("application/json", PRIVATE)
+        assert get("/", "api.llm.example.org")["Content-Type"] != "text/html"
+
+
 def test_the_cdns_word_for_who_asks_is_taken_on_its_own_port_alone(
     gateway: str, identity: Identity, started: Starter
 ) -> None:

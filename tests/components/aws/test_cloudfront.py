@@ -26,7 +26,6 @@ def cloudfront(**hosts: Source) -> Graph:
                 served,
                 {host: f"arn:certificate:{host}" for host in served},
                 ("origin.llm.example.org", 8443),
-                ("https://api.llm.example.org",),
             ),
         )
 
@@ -104,10 +103,7 @@ def test_the_console_is_compressed_and_asked_for_anew() -> None:
     assert pages["maxTtl"] == 1
     assert pages["parametersInCacheKeyAndForwardedToOrigin"]["enableAcceptEncodingBrotli"] is True
     assert behaviours(graph)["*"]["compress"] is True
-    (association,) = behaviours(graph)["*"]["functionAssociations"]
-    assert association == {"eventType": "viewer-request", "functionArn": "arn:aws:mock:::cdn"}
-    called = [one["eventType"] for one in behaviours(graph)["/assets/*"]["functionAssociations"]]
-    assert called == ["viewer-response"], "a missing file is no page"
+    assert distribution(graph)["defaultRootObject"] == "index.html"
 
 
 def test_viewers_keep_a_hashed_file_and_never_that_one_was_missing() -> None:

@@ -7,14 +7,15 @@ from components.aws.cloudfront_policies import CloudfrontPolicies, CloudfrontPol
 from components.http_cache import PRIVATE, Kept, Rule, Source, rules
 from stacks.aws import CdnSettings
 from tests.components.aws.conftest import of
-from tests.components.conftest import Graph, record_of
+from tests.components.conftest import ROOT, Graph, record_of
+
+TEMPLATES = ROOT / "templates"
 
 
 def policies() -> Graph:
     args = CloudfrontPoliciesArgs(
         Account("prod", "111122223333", "eu-central-1"),
         rules(CdnSettings(), Source.CONSOLE),
-        ["https://api.llm.example.org", "wss://api.llm.example.org"],
     )
     return record_of(lambda: CloudfrontPolicies("policies", args), "prod")
 
@@ -43,12 +44,13 @@ def test_viewers_of_pages_are_told_what_the_table_says_and_of_answers_what_the_e
     }
 
 
-def test_the_console_talks_to_the_platform_alone() -> None:
+def test_the_console_may_do_behind_the_cdn_what_it_may_at_the_edge() -> None:
+    edge = (TEMPLATES / "nginx" / "policy.conf.j2").read_text()
     for one in of(policies(), "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy").values():
         security = one.inputs["securityHeadersConfig"]
         content = security["contentSecurityPolicy"]["contentSecurityPolicy"]
-        assert "default-src 'self'" in content
-        assert "connect-src 'self' https://api.llm.example.org wss://api.llm.example.org" in content
+        assert "default-src 'none'" in content
+        assert f'"{content}"' in edge
         assert security["strictTransportSecurity"]["accessControlMaxAgeSec"] == 31_536_000
         assert security["frameOptions"]["frameOption"] == "DENY"
 

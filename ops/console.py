@@ -1,0 +1,114 @@
+"""The console's files in the bucket that CloudFront serves them from.
+
+Files whose names change with their content come first and the page that names them comes last, so that at no
+time a page is served without its files. Those of the release before stay: a page that is open goes on finding
+its own.
+"""
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+import botocore.session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops.stack import StackError
+
+ASSETS = "assets/"
+"""Where the files are whose names change with their content."""
+LAST = ("index.html", "sw.js")
+"""What names the others, in this order: the service worker fetches the page."""
+TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+RELEASES = "releases.json"
+KEPT = 2
+"""How many releases the bucket has the assets of."""
+
+
+def build(root: Path) -> dict[str, bytes]:
+    """Build the console of the checkout at ``root``, and return its files by their paths.
+
+    Those that were compressed beforehand are left out: CloudFront compresses by itself.
+
+    Raises:
+        StackError: if it cannot be built; with what Docker said.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - our own words
+            ["docker", "build", "--output", "type=tar,dest=-", str(root / "docker" / "console")],  # noqa: S607 - as the PATH says
+            env={**os.environ, "DOCKER_BUILDKIT": "1"},
+            capture_output=True,
+            check=True,
+        )
+    except FileNotFoundError as error:
+        raise StackError("the console is built with Docker, and no docker is on the PATH") from error
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip()
+        raise StackError(f"the console could not be built: {said[-2000:]}") from error
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        return {
+            PurePath(member.name).as_posix(): extracted.read()
+            for member in archive
+            if PurePath(member.name).suffix in TYPES and (extracted := archive.extractfile(member))
+        }
+
+
+def publish(files: Mapping[str, bytes], bucket: str, client: Any) -> str:  # noqa: ANN401 - botocore makes it
+    """Put the files into the bucket unless they are there, and return in words what was done.
+
+    Raises:
+        StackError: if AWS refuses it, or cannot be reached.
+    """
+    try:
+        return _publish(files, bucket, client)
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(
+            f"the console's files could not be put into the bucket {bucket}: {error}; "
+            "the platform itself is up: run the same command again"
+        ) from error
+
+
+def client(region: str) -> Any:  # noqa: ANN401 - botocore makes it
+    """Return a client of S3."""
+    return botocore.session.get_session().create_client("s3", region_name=region)
+
+
+def _publish(files: Mapping[str, bytes], bucket: str, client: Any) -> str:  # noqa: ANN401
+    digest = hashlib.sha256(b"".join(name.encode() + files[name] for name in sorted(files))).hexdigest()
+    releases = _releases(bucket, client)
+    if releases and releases[0]["digest"] == digest:
+        return f"the console's files are in {bucket}"
+    assets = sorted(name for name in files if name.startswith(ASSETS))
+    for name in (*assets, *sorted(files.keys() - {*assets, *LAST}), *LAST):
+        client.put_object(Bucket=bucket, Key=name, Body=files[name], ContentType=TYPES[PurePath(name).suffix])
+    before = [one for one in releases if one["digest"] != digest]
+    releases = [{"digest": digest, "assets": assets}, *before][:KEPT]
+    client.put_object(
+        Bucket=bucket, Key=RELEASES, Body=json.dumps(releases).encode(), ContentType="application/json"
+    )
+    kept = {name for one in releases for name in one["assets"]}
+    found = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=ASSETS)
+    gone = [one["Key"] for page in found for one in page.get("Contents", ()) if one["Key"] not in kept]
+    for name in gone:
+        client.delete_object(Bucket=bucket, Key=name)
+    return f"{len(files)} files of the console put into {bucket}, {len(gone)} of older releases removed"
+
+
+def _releases(bucket: str, client: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Return the releases whose assets are in the bucket, the newest first."""
+    try:
+        found: list[dict[str, Any]] = json.load(client.get_object(Bucket=bucket, Key=RELEASES)["Body"])
+    except client.exceptions.NoSuchKey:
+        return []
+    return found
