@@ -1,16 +1,10 @@
 """The console's own tests, in the container that it is built in, and what its files are."""
 
-import io
 import json
 import re
-import tarfile
-from collections.abc import Iterable, Mapping
-from typing import cast
-
-import docker
-import pytest
 
 from ops import console
+from tests.console.conftest import Files
 from tests.containers import REPOSITORY, build
 
 SOURCES = REPOSITORY / "docker" / "console"
@@ -19,30 +13,12 @@ WHOLE_KIB = 150
 """Compressed: pages, programs and style sheets."""
 
 
-@pytest.fixture(scope="module")
-def files() -> Mapping[str, bytes]:
-    """Return what the image has, by path."""
-    client = docker.from_env()
-    container = client.containers.create(build("console"), command="none")
-    try:
-        archive = io.BytesIO(b"".join(cast("Iterable[bytes]", container.export())))
-    finally:
-        container.remove(force=True)
-        client.close()
-    with tarfile.open(fileobj=archive) as tar:
-        return {
-            member.name: extracted.read()
-            for member in tar
-            if member.isfile() and (extracted := tar.extractfile(member))
-        }
-
-
-def weight(files: Mapping[str, bytes], *names: str) -> int:
+def weight(files: Files, *names: str) -> int:
     """Return how many bytes of these files a browser gets that takes Brotli."""
     return sum(len(files.get(f"{name}.br", files[name])) for name in names)
 
 
-def assets(files: Mapping[str, bytes], beginning: str, suffix: str = "js") -> list[str]:
+def assets(files: Files, beginning: str, suffix: str = "js") -> list[str]:
     return [name for name in files if re.fullmatch(rf"assets/{beginning}-[\w-]+\.{suffix}", name)]
 
 
@@ -50,7 +26,7 @@ def test_the_sources_are_linted_and_their_own_tests_pass() -> None:
     build("console", "--target", "test")
 
 
-def test_the_first_paint_is_small_and_so_is_the_whole(files: Mapping[str, bytes]) -> None:
+def test_the_first_paint_is_small_and_so_is_the_whole(files: Files) -> None:
     (dashboard,) = assets(files, "dashboard")
     imported = {f"assets/{name}" for name in re.findall(r"[\w-]+-[\w-]{8}\.js", files[dashboard].decode())}
     first = {"index.html", *assets(files, "index"), *assets(files, r"\w+", "css"), dashboard, *imported}
@@ -59,28 +35,28 @@ def test_the_first_paint_is_small_and_so_is_the_whole(files: Mapping[str, bytes]
     assert weight(files, *whole) <= WHOLE_KIB * 1024
 
 
-def test_the_dashboard_and_the_nodes_come_when_they_are_asked_for(files: Mapping[str, bytes]) -> None:
+def test_the_dashboard_and_the_nodes_come_when_they_are_asked_for(files: Files) -> None:
     page = files["index.html"].decode()
     for lazy in ("dashboard", "nodes"):
         (name,) = assets(files, lazy)
         assert name not in page
 
 
-def test_pages_have_nothing_that_their_policy_would_forbid(files: Mapping[str, bytes]) -> None:
+def test_pages_have_nothing_that_their_policy_would_forbid(files: Files) -> None:
     page = files["index.html"].decode()
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page)
     programs = b"".join(content for name, content in files.items() if name.endswith(".js"))
     assert not re.search(rb"\beval\(|new Function\(|https?://(?!www\.w3\.org/)[a-z]", programs)
 
 
-def test_the_service_worker_keeps_every_file(files: Mapping[str, bytes]) -> None:
+def test_the_service_worker_keeps_every_file(files: Files) -> None:
     worker = files["sw.js"].decode()
     kept = set(re.findall(r"assets/[\w.-]+", worker))
     assert kept == {name for name in files if re.fullmatch(r"assets/[\w.-]+\.(js|css)", name)}
     assert "__RELEASE__" not in worker
 
 
-def test_what_a_cdn_is_given_is_all_that_is_not_compressed_beforehand(files: Mapping[str, bytes]) -> None:
+def test_what_a_cdn_is_given_is_all_that_is_not_compressed_beforehand(files: Files) -> None:
     assert console.build(REPOSITORY) == {
         name: content for name, content in files.items() if not name.endswith((".br", ".gz"))
     }

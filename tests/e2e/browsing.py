@@ -2,19 +2,23 @@
 
 import base64
 import hashlib
-import shutil
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from playwright.sync_api import Browser, Page, Playwright, TimeoutError, expect
+from playwright.sync_api import Browser, Page, TimeoutError, expect
 
 from tests.e2e.conftest import Platform
 
+HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "options": {"num_predict": 8}}
 PATIENCE_MS = 20_000
+REACHING = "--host-resolver-rules=MAP localhost 127.0.0.1"
+"""Docker's proxy of ports does not carry QUIC over IPv6."""
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -30,25 +34,9 @@ def pin(platform: Platform) -> str:
     return base64.b64encode(hashlib.sha256(key).digest()).decode()
 
 
-@contextmanager
-def chromium(playwright: Playwright, platform: Platform, *options: str) -> Iterator[Browser]:
-    """Run Chromium, which trusts the platform's edge."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert program, "no Chromium is there: ops/browser.sh installs it"
-    browser = playwright.chromium.launch(
-        executable_path=program,
-        # Docker's proxy of ports does not carry QUIC over IPv6.
-        args=[
-            "--no-sandbox",
-            "--host-resolver-rules=MAP localhost 127.0.0.1",
-            f"--ignore-certificate-errors-spki-list={pin(platform)}",
-            *options,
-        ],
-    )
-    try:
-        yield browser
-    finally:
-        browser.close()
+def trusting(platform: Platform, *options: str) -> list[str]:
+    """Return options of a browser that trusts the platform's edge."""
+    return [REACHING, f"--ignore-certificate-errors-spki-list={pin(platform)}", *options]
 
 
 def enter(browser: Browser, platform: Platform, key: str, script: str = "", **options: Any) -> Page:
@@ -72,3 +60,27 @@ def visit(page: Page, title: str) -> None:
     page.get_by_role("navigation").get_by_role("link", name=title).click()
     page.get_by_role("heading", name=title, level=1).wait_for()
     expect(page.locator(".skeleton")).to_have_count(0)
+
+
+@contextmanager
+def asking(platform: Platform) -> Iterator[None]:
+    """Have clients ask the platform for one chat after the other.
+
+    Each gateway tells what it does itself: with two clients all of them get requests, the followed one too.
+    """
+    stop = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(verify=platform.trust, headers=platform.headers, timeout=60) as client:
+            while not stop.is_set():
+                client.post(f"{platform.url}/api/chat", json=HELLO)
+
+    clients = [threading.Thread(target=ask) for _ in range(2)]
+    for client in clients:
+        client.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()

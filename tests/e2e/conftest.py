@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
+from tests.chromium import chromium
 from tests.e2e.signer import Signer, run
 
 REPOSITORY = Path(__file__).parents[2]
@@ -206,3 +208,19 @@ def signer(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Sign
     up = platform.checkout.make("up")
     assert up.status == 0, up.text
     return Signer(key, public.decode(), home, platform.ca, image, before, up.text)
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """What drives browsers."""
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, platform: Platform) -> Iterator[Browser]:
+    """Chromium, which trusts the platform's edge."""
+    from tests.e2e.browsing import trusting  # here: it knows what a platform is
+
+    with chromium(playwright, *trusting(platform)) as running:
+        yield running

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.e2e.browsing import chromium, enter, visit
+from tests.e2e.browsing import enter, visit
 from tests.e2e.conftest import Platform
 
 NODES = 10_000
@@ -53,12 +53,6 @@ MEASURE = """async (scrolled) => {
   watch.disconnect();
   return [frames / 3, long.length];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser(platform: Platform) -> Iterator[Browser]:
-    with sync_playwright() as playwright, chromium(playwright, platform) as running:
-        yield running
 
 
 @pytest.fixture
