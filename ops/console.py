@@ -5,19 +5,24 @@ time a page is served without its files. Those of the release before stay: a pag
 its own.
 """
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, cast
 
 import botocore.session
+import docker
 from botocore.exceptions import BotoCoreError, ClientError
+from docker.errors import DockerException
 
+from engine.provider import ProviderError
+from engine.providers.docker_image import builder
 from ops.stack import StackError
 
 ASSETS = "assets/"
@@ -44,23 +49,30 @@ def build(root: Path) -> dict[str, bytes]:
     Raises:
         StackError: if it cannot be built; with what Docker said.
     """
+    context = str(root / "docker" / "console")
     try:
         done = subprocess.run(  # noqa: S603 - our own words
-            ["docker", "build", "--output", "type=tar,dest=-", str(root / "docker" / "console")],  # noqa: S607 - as the PATH says
+            [*builder(), "--quiet", context],
             env={**os.environ, "DOCKER_BUILDKIT": "1"},
             capture_output=True,
+            text=True,
             check=True,
         )
-    except FileNotFoundError as error:
-        raise StackError("the console is built with Docker, and no docker is on the PATH") from error
+        with contextlib.closing(docker.from_env()) as client:
+            container = client.containers.create(done.stdout.strip(), command="none")
+            try:
+                archive = io.BytesIO(b"".join(cast("Iterable[bytes]", container.export())))
+            finally:
+                container.remove()
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip()
-        raise StackError(f"the console could not be built: {said[-2000:]}") from error
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        raise StackError(f"the console could not be built: {error.stderr.strip()[-2000:]}") from error
+    except (DockerException, ProviderError) as error:
+        raise StackError(f"the console could not be built: {error}") from error
+    with tarfile.open(fileobj=archive) as files:
         return {
-            PurePath(member.name).as_posix(): extracted.read()
-            for member in archive
-            if PurePath(member.name).suffix in TYPES and (extracted := archive.extractfile(member))
+            file.name: content.read()
+            for file in files
+            if PurePath(file.name).suffix in TYPES and (content := files.extractfile(file))
         }
 
 

@@ -1,8 +1,8 @@
 """A newer console, in a browser that has an older one."""
 
-import hashlib
+import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ KINDS = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg":
 class Site(BaseHTTPRequestHandler):
     """The console's files, and nothing of the platform."""
 
-    files: ClassVar[Mapping[str, bytes]]
+    files: ClassVar[Files]
 
     def do_GET(self) -> None:
         name = self.path.removeprefix("/") or "index.html"
@@ -30,12 +30,13 @@ class Site(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-def newer(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+def newer(files: Files) -> Files:
     """Return another release, whose page tells that it is one."""
-    release = hashlib.sha256(files["index.html"]).hexdigest()[:12].encode()
     page = files["index.html"].replace(b'content="The console', b'content="Newer')
+    worker, changed = re.subn(rb"[0-9a-f]{12}", b"another", files["sw.js"])
     assert page != files["index.html"]
-    return {**files, "index.html": page, "sw.js": files["sw.js"] + b"//" + release}
+    assert changed == 1, "the release has one name, by which its files are kept"
+    return {**files, "index.html": page, "sw.js": worker}
 
 
 @pytest.fixture
@@ -46,9 +47,9 @@ def page(files: Files) -> Iterator[Page]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as playwright, chromium(playwright) as browser:
         page = browser.new_page()
-        page.add_init_script("sessionStorage.setItem('ollamamax.key', 'a key')")
+        page.add_init_script("sessionStorage.setItem('ollamamax.key', 'omx_any')")
         page.goto(f"http://localhost:{server.server_port}/")
-        page.evaluate("navigator.serviceWorker.ready")
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         yield page
     server.shutdown()
     server.server_close()
@@ -57,7 +58,7 @@ def page(files: Files) -> Iterator[Page]:
 def test_a_newer_console_is_offered_and_loaded_when_it_is_wanted(page: Page, files: Files) -> None:
     page.reload()  # from now on the service worker has the page
     Site.files = newer(files)
-    page.evaluate("navigator.serviceWorker.getRegistration().then((one) => one.update())")
+    page.evaluate("navigator.serviceWorker.getRegistration().then((one) => one.update()).then(() => true)")
     offer = page.get_by_role("status").filter(has_text="There is a newer console")
     expect(offer).to_be_visible()
     page.reload()

@@ -175,7 +175,7 @@ def test_without_the_platform_the_console_opens_with_what_was_known_last(page: P
     for title in ("Nodes", "Models"):
         visit(page, title)
     expect(page.get_by_role("row", name=re.compile("tiny:latest"))).to_be_visible()
-    page.evaluate("navigator.serviceWorker.ready")
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     kept = "caches.open('ollamamax-last').then((store) => store.match('./last/live')).then(Boolean)"
     eventually(lambda: bool(page.evaluate(kept)), 30, "what is live is kept")
     page.context.set_offline(True)

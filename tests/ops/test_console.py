@@ -161,9 +161,12 @@ def test_up_puts_them_there_once_the_platform_has_answered(monkeypatch: pytest.M
         up=lambda: done.append("up"), outputs=lambda show_secrets: outputs,
     )  # fmt: skip
     monkeypatch.setattr(commands, "Stack", lambda *_, **__: platform)
-    monkeypatch.setattr(
-        smoke, "run", lambda *_: done.append("smoke") or Result("HTTP/3", "n", "tiny", 0.1, 9)
-    )
+
+    def answers(*_: object) -> Result:
+        done.append("smoke")
+        return Result("HTTP/3", "worker-1", "tiny", 0.1, 9)
+
+    monkeypatch.setattr(smoke, "run", answers)
     monkeypatch.setattr(console, "build", lambda root: release(1) if root == platform.root else {})
     monkeypatch.setattr(console, "publish", lambda files, bucket, _: done.append(f"{len(files)} to {bucket}"))
     commands.up("prod")
