@@ -24,7 +24,7 @@ export default function Dashboard() {
       note={
         status
           ? `As ${status.gateway} sees it, ${status.gateways === 1 ? "the only gateway" : `one of ${status.gateways} gateways; sums over all are below`}.`
-          : "As one of the gateways sees it."
+          : "As one of the gateways sees it; sums over all of them are below, minute by minute."
       }
     >
       <Findings />
@@ -107,8 +107,8 @@ function Tile(props: TileProps) {
       {props.curves && <Plot curves={props.curves} format={props.format ?? short} height={36} />}
       {props.target && (
         <p class="target">
-          {words && <State tone={words.tone}>{words.word}</State>}
           <span>{props.target}</span>
+          {words && <State tone={words.tone}>{words.word}</State>}
         </p>
       )}
     </div>
@@ -173,7 +173,7 @@ function Now() {
           value={seconds(now?.first_token_p99_seconds)}
           more={beside(
             now?.first_token_p50_seconds,
-            (p50) => `p50 ${seconds(p50)}, of streams, with the model's`,
+            (p50) => `p50 ${seconds(p50)}, with the model's time`,
             "no stream began in the last 10 s",
           )}
           curves={[
