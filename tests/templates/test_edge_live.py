@@ -133,6 +133,14 @@ def test_a_cdn_may_keep_public_answers_to_nobody_in_particular_and_nothing_else(
     assert said == {what: [PUBLIC if what in public else PRIVATE] for what in said}
 
 
+def program(container: Container) -> str:
+    """Return the path of the console's first program among its files."""
+    listed = container.exec_run(["sh", "-c", "cd /srv/console; ls assets/index-*.js"]).output
+    assert isinstance(listed, bytes)
+    (name,) = listed.decode().split()
+    return str(name)
+
+
 def test_the_consoles_files_come_compressed_under_a_policy_and_are_kept_only_where_they_never_change(
     gateway: str, identity: Identity, started: Starter
 ) -> None:
@@ -153,9 +161,7 @@ def test_the_consoles_files_come_compressed_under_a_policy_and_are_kept_only_whe
         assert page["Content-Security-Policy"].startswith(
             "default-src 'none'; script-src 'self'; style-src 'self';"
         )
-        listed = container.exec_run(["ls", "/srv/console/assets"]).output.decode().split()
-        (script,) = (name for name in listed if name.startswith("index-") and name.endswith(".js"))
-        asset = get(f"/console/assets/{script}")
+        asset = get(f"/console/{program(container)}")
         assert asset["Content-Type"] == "text/javascript"
         assert asset["Content-Encoding"] == "br"
         assert asset["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -180,10 +186,9 @@ def test_a_cdn_finds_the_consoles_files_at_the_root_of_the_consoles_own_host_nam
         def get(path: str, host: str = "console.llm.example.org") -> http.client.HTTPMessage:
             return ask(container, identity, edge.CDN_PORT, "GET", path, {"Host": host})
 
-        (script,) = container.exec_run(["sh", "-c", "cd /srv/console; ls assets/index-*.js"]).output.split()
         assert get("/")["Content-Type"] == "text/html"
         assert get("/sw.js")["Cache-Control"] == "no-cache"
-        assert get(f"/{script.decode()}")["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert get(f"/{program(container)}")["Cache-Control"] == "public, max-age=31536000, immutable"
         for path in ("/api/tags", "/v1/models/x", "/ws"):
             assert get(path)["Content-Security-Policy"] is None, f"{path} is the API's"
         missing = get("/assets/missing.js")
