@@ -10,7 +10,7 @@ import (
 func forecasts(t *testing.T, forecaster string) (int, string) {
 	t.Helper()
 	answer := httptest.NewRecorder()
-	(&Cluster{forecaster: forecaster}).forecasts(answer, httptest.NewRequest(http.MethodGet, "/api/v1/cluster/forecasts", nil))
+	(&Cluster{forecaster: forecaster}).forecasts(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/cluster/forecasts", nil))
 	return answer.Code, answer.Body.String()
 }
 
