@@ -4,8 +4,8 @@ Costs a plan: Business (250 USD a month and zone), for names of a zone whose nam
 and for limits over five minutes. Deleted, the console is away, and ``api`` too where it goes through the CDN.
 
 Everything comes from the edge, the console's files too: Cloudflare has no way into a private bucket. So the
-edge tells viewers what they may keep, and Cloudflare never keeps what the edge does not allow. What it keeps of an
-older release goes on being served while pages that name it are open.
+edge tells viewers what they may keep, and Cloudflare never keeps what the edge does not allow. What it keeps
+of an older release goes on being served while pages that name it are open.
 """
 
 from collections.abc import Collection, Mapping, Sequence
