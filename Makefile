@@ -30,8 +30,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost dashboards preflight status logs smoke outputs backup: .venv/compiled
-down cost dashboards preflight status logs smoke outputs trust untrust: .venv/compiled
+down cost dashboards preflight status logs smoke outputs trust untrust backup: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -68,18 +67,21 @@ smoke: ## one completion over HTTP/3: protocol, node, time to first token
 outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
 	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets) $(if $(SIMULATE),--simulate)
 
+trust: ## have this user's browsers trust the stack's certificate authority
+	@$(OPS) trust --stack $(STACK)
+
+untrust: ## have them trust it no longer
+	@$(OPS) untrust --stack $(STACK)
+
 backup: ## write database, models, state and encrypted secrets of a stack on this machine to an archive; OUT=file
 	@$(OPS) backup --stack $(STACK) $(if $(OUT),--out $(OUT))
 
 restore: setup ## bring a stack on this machine up as an archive has it: ARCHIVE=file
 	@$(OPS) restore --stack $(STACK) $(if $(ARCHIVE),--archive $(ARCHIVE))
+
 load: .venv/compiled ## put load on a stack that is up and judge it: SCENARIO=report, SECONDS=60 instead of its own length
 	@$(OPS) load --stack $(STACK) --scenario "$(SCENARIO)" $(if $(SECONDS),--seconds $(SECONDS))
-test: setup control-plane scalers ## run the tests in two processes, fast tiers first
-trust: ## have this user's browsers trust the stack's certificate authority
-	@$(OPS) trust --stack $(STACK)
-untrust: ## have them trust it no longer
-	@$(OPS) untrust --stack $(STACK)
+
 test: setup control-plane scalers browser ## run the tests in two processes, fast tiers first
 	@.venv/bin/pytest -n 2 --no-loadscope-reorder $(TIERS)
 

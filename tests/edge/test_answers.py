@@ -1,6 +1,7 @@
 """What the edge says of every answer: who may keep it, what pages may do with it, how it is packed."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,12 @@ from tests.edge.conftest import CONSOLE_HOST, PROTOCOLS, Edge, Starter
 
 PRIVATE = "private, no-store"
 PUBLIC = "public, max-age=0, s-maxage=300"
+HASHED = "public, max-age=31536000, immutable"
+REVALIDATED = "no-cache"
+OWN_FILES_ONLY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 KEY = (("authorization", "Bearer secret"),)
 NOBODY = "127.0.0.1:9"
 
@@ -50,7 +57,20 @@ CLASSES = {
     "stream": Asked("/api/chat?tokens=3", PRIVATE, "POST", KEY),
     "stream of events": Asked("/v1/chat/completions?tokens=3", PRIVATE, "POST", KEY),
     "not found": Asked("/missing?status=404", PRIVATE),
+    "beside the console": Asked("/consoles/", PRIVATE),
+    "out of the console": Asked("/console/../api/tags", PRIVATE),
 }
+CONSOLE = {
+    "page": Asked("/", REVALIDATED),
+    "page by its name": Asked("/index.html", REVALIDATED),
+    "page with a key": Asked("/", REVALIDATED, headers=KEY),
+    "service worker": Asked("/sw.js", REVALIDATED),
+    "hashed program": Asked("/assets/js", HASHED),
+    "hashed style sheet": Asked("/assets/css", HASHED),
+    "missing file with a hash": Asked("/assets/missing-12345678.js", PRIVATE),
+    "POST to the page": Asked("/", PRIVATE, "POST"),
+}
+"""The console's files, by their paths below its root; ``js`` and ``css`` stand for those that its page names."""
 
 
 def ask(served: Edge, asked: Asked, protocol: str, port: int = edge.PORT) -> Answer:
@@ -63,6 +83,50 @@ def test_every_kind_of_answer_says_who_may_keep_it(served: Edge, name: str, prot
     asked = CLASSES[name]
     headers = ask(served, asked, protocol).headers
     assert headers["cache-control"] == asked.told
+    assert "content-security-policy" not in headers
+    protects(headers)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", CONSOLE)
+def test_of_the_console_what_never_changes_is_kept_and_every_page_has_its_policy(
+    served: Edge, name: str, protocol: str
+) -> None:
+    asked = CONSOLE[name]
+    answer = served.ask(
+        f"/console{named(served, asked.path)}",
+        protocol,
+        method=asked.method,
+        headers=(*asked.headers, ("accept-encoding", "br")),
+    )
+    good = answer.status == 200
+    assert good == (asked.told != PRIVATE)
+    assert answer.headers["cache-control"] == asked.told
+    assert answer.headers.get("content-security-policy") == (OWN_FILES_ONLY if good else None)
+    assert answer.headers.get("content-encoding") == ("br" if good else None)
+    protects(answer.headers)
+
+
+def test_the_page_is_not_sent_again_to_whoever_has_it(served: Edge) -> None:
+    tag = served.ask("/console/").headers["etag"]
+    again = served.ask("/console/", headers=(("if-none-match", tag),))
+    assert (again.status, again.headers["cache-control"]) == (304, REVALIDATED)
+    assert served.ask("/console").headers["location"] == "/console/"
+
+
+def named(served: Edge, path: str) -> str:
+    """Return a path of ``CONSOLE`` with the name that the page has for the file."""
+    if path not in ("/assets/js", "/assets/css"):
+        return path
+    kind = path.rpartition("/")[2]
+    page = served.ask("/console/").body.decode()
+    found = re.search(rf'"\.(/assets/[\w-]+\.{kind})"', page)
+    assert found, f"the page names no such file:\n{page}"
+    return found[1]
+
+
+def protects(headers: dict[str, str]) -> None:
+    """Assert what every answer says."""
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
     assert headers["referrer-policy"] == "no-referrer"
@@ -87,6 +151,23 @@ def test_a_cdn_keeps_what_its_rules_and_the_edge_both_allow_and_that_is_public(
         kept = by_rule and "private" not in told
         assert kept == (asked.told == PUBLIC), f"behind a CDN, from {source.value}"
         assert rule.kept is not Kept.ALWAYS
+
+
+@pytest.mark.parametrize("name", CONSOLE)
+def test_a_cdn_finds_the_console_at_the_root_of_its_own_host_name_and_keeps_its_hashed_files_alone(
+    served: Edge, name: str
+) -> None:
+    asked = CONSOLE[name]
+    path = named(served, asked.path)
+    request = {"method": asked.method, "headers": asked.headers}
+    answer = served.ask(path, port=edge.CDN_PORT, authority=CONSOLE_HOST, **request)
+    assert answer.headers["cache-control"] == asked.told, "as to clients"
+    assert (answer.status == 200) == (asked.told != PRIVATE)
+    rule = next(rule for rule in rules(CdnSettings(), Source.CONSOLE) if applies(rule, path))
+    kept = rule.kept is Kept.ALWAYS and "private" not in answer.headers["cache-control"]
+    assert kept == (asked.told == HASHED)
+    elsewhere = served.ask(path, port=edge.CDN_PORT, **request)
+    assert elsewhere.headers["cache-control"] == PRIVATE, "under any other name it is the API's"
 
 
 @pytest.mark.parametrize("path", ["/api/tags", "/api/version", "/v1/models", "/ws"])

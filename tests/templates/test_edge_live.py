@@ -133,69 +133,6 @@ def test_a_cdn_may_keep_public_answers_to_nobody_in_particular_and_nothing_else(
     assert said == {what: [PUBLIC if what in public else PRIVATE] for what in said}
 
 
-def program(container: Container) -> str:
-    """Return the path of the console's first program among its files."""
-    listed = container.exec_run(["sh", "-c", "cd /srv/console; ls assets/index-*.js"]).output
-    assert isinstance(listed, bytes)
-    (name,) = listed.decode().split()
-    return str(name)
-
-
-def test_the_consoles_files_come_compressed_under_a_policy_and_are_kept_only_where_they_never_change(
-    gateway: str, identity: Identity, started: Starter
-) -> None:
-    described = service(gateway)
-    with started(described) as container:
-        wait_until_healthy(container, described)
-
-        def get(path: str, method: str = "GET", **headers: str) -> http.client.HTTPMessage:
-            return ask(
-                container, identity, edge.PORT, method, path, {"Accept-Encoding": "br, gzip", **headers}
-            )
-
-        page = get("/console/")
-        assert page["Content-Type"] == "text/html"
-        assert page["Content-Encoding"] == "br"
-        assert page["Cache-Control"] == get("/console/sw.js")["Cache-Control"] == "no-cache"
-        assert "'unsafe" not in page["Content-Security-Policy"]
-        assert page["Content-Security-Policy"].startswith(
-            "default-src 'none'; script-src 'self'; style-src 'self';"
-        )
-        asset = get(f"/console/{program(container)}")
-        assert asset["Content-Type"] == "text/javascript"
-        assert asset["Content-Encoding"] == "br"
-        assert asset["Cache-Control"] == "public, max-age=31536000, immutable"
-        again = get("/console/", **{"If-None-Match": page["ETag"]})
-        assert again["Cache-Control"] == "no-cache"
-        missing = get("/console/assets/missing.js")
-        assert (missing["Content-Type"], missing["Cache-Control"]) == ("application/json", PRIVATE)
-        assert get("/console/", "POST")["Cache-Control"] == PRIVATE
-        assert get("/console")["Location"] == "/console/"
-        for path in ("/api/tags", "/consoles/", "/console/../api/tags"):
-            assert get(path)["Content-Security-Policy"] is None, path
-            assert get(path)["Cache-Control"] == PRIVATE, path
-
-
-def test_a_cdn_finds_the_consoles_files_at_the_root_of_the_consoles_own_host_name(
-    gateway: str, identity: Identity, started: Starter
-) -> None:
-    described = service(gateway)
-    with started(described) as container:
-        wait_until_healthy(container, described)
-
-        def get(path: str, host: str = "console.llm.example.org") -> http.client.HTTPMessage:
-            return ask(container, identity, edge.CDN_PORT, "GET", path, {"Host": host})
-
-        assert get("/")["Content-Type"] == "text/html"
-        assert get("/sw.js")["Cache-Control"] == "no-cache"
-        assert get(f"/{program(container)}")["Cache-Control"] == "public, max-age=31536000, immutable"
-        for path in ("/api/tags", "/v1/models/x", "/ws"):
-            assert get(path)["Content-Security-Policy"] is None, f"{path} is the API's"
-        missing = get("/assets/missing.js")
-        assert (missing["Content-Type"], missing["Cache-Control"]) == ("application/json", PRIVATE)
-        assert get("/", "api.llm.example.org")["Content-Type"] != "text/html"
-
-
 def test_the_cdns_word_for_who_asks_is_taken_on_its_own_port_alone(
     gateway: str, identity: Identity, started: Starter
 ) -> None:
