@@ -8,6 +8,7 @@ import pulumi
 
 from components.certificates import ServerCertificate
 from components.http_cache import API, CONSOLE, PRIVATE, Kept, Rule, edge_rules
+from components.page_policy import CONTENT_SECURITY_POLICY
 from components.rendering import render
 from components.service import Exposure, Limits, Peer, Placed, Port, Probe, Service, Stop, Target
 from stacks.aws import CdnSettings
@@ -79,6 +80,7 @@ def describe(args: EdgeArgs) -> Service:
                     (pattern, rule.cache_control) for rule in edge_rules(args.cdn) for pattern in kept(rule)
                 ],
                 own_host=_own_host(args.console_host) if args.console_host else None,
+                page_policy=CONTENT_SECURITY_POLICY,
                 errors=[error.variables for error in errors(args)],
             )
         },

@@ -11,6 +11,7 @@ from pulumi_aws import cloudfront
 
 from components.aws.account import Account
 from components.http_cache import Kept, Rule, Source
+from components.page_policy import CONTENT_SECURITY_POLICY
 
 NOT_CACHED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 """AWS's own cache policy ``CachingDisabled``."""
@@ -19,21 +20,6 @@ ALL_OF_THE_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 REVALIDATION_S = 1
 """CloudFront compresses only what it may keep: for a moment."""
 HSTS_S = 31_536_000
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "manifest-src 'self'",
-        "worker-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-"""What the console's pages may do, as the edge says it: run their own files and talk to their own host."""
 
 
 @dataclass(frozen=True)

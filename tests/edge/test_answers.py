@@ -9,6 +9,7 @@ import pytest
 
 from components import edge
 from components.http_cache import Kept, Source, applies, rules
+from components.page_policy import CONTENT_SECURITY_POLICY
 from stacks.aws import CdnSettings
 from tests.edge.backend import LARGE, Backend
 from tests.edge.clients import Answer, Headers
@@ -18,10 +19,6 @@ PRIVATE = "private, no-store"
 PUBLIC = "public, max-age=0, s-maxage=300"
 HASHED = "public, max-age=31536000, immutable"
 REVALIDATED = "no-cache"
-OWN_FILES_ONLY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 KEY = (("authorization", "Bearer secret"),)
 NOBODY = "127.0.0.1:9"
 
@@ -102,7 +99,7 @@ def test_of_the_console_what_never_changes_is_kept_and_every_page_has_its_policy
     good = answer.status == 200
     assert good == (asked.told != PRIVATE)
     assert answer.headers["cache-control"] == asked.told
-    assert answer.headers.get("content-security-policy") == (OWN_FILES_ONLY if good else None)
+    assert answer.headers.get("content-security-policy") == (CONTENT_SECURITY_POLICY if good else None)
     assert answer.headers.get("content-encoding") == ("br" if good else None)
     protects(answer.headers)
 
