@@ -1,6 +1,7 @@
 """What stands before the gateway in a benchmark and speaks TLS: the edge, and Caddy for comparison."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -63,9 +64,24 @@ class Front:
 
 @contextmanager
 def edge_before(
-    client: docker.DockerClient, mark: str, gateway: Target, identity: Identity, folder: Path
+    client: docker.DockerClient,
+    mark: str,
+    gateway: Target,
+    identity: Identity,
+    folder: Path,
+    *,
+    prepared: bool = True,
 ) -> Iterator[Front]:
-    """Run the edge with its default settings, one worker, on the measured core."""
+    """Run the edge with its default settings, one worker, on the measured core.
+
+    Args:
+        client: of the Docker daemon.
+        mark: what the names of containers begin with.
+        gateway: what it is before.
+        identity: its certificate and key.
+        folder: where the authority's certificate is written to.
+        prepared: whether files that were compressed beforehand are served as they are.
+    """
     port = free_port()
     host, _, gateway_port = gateway.address.partition(":")
     settings = EdgeSettings(worker_processes=1, client=UNLIMITED)
@@ -76,6 +92,8 @@ def edge_before(
     text = text.replace(f"listen {edge.PORT} ", f"listen 127.0.0.1:{port} ")
     text = text.replace(STATUS_PORT, f"127.0.0.1:{free_port()}")
     text = text.replace(f"listen {edge.METRICS_PORT};", f"listen 127.0.0.1:{free_port()};")
+    if not prepared:
+        text = re.sub(r"(gzip|brotli)_static on;", r"\1_static off;", text)
     container = client.containers.create(
         build("edge"),
         name=f"{mark}-edge-{port}",
