@@ -12,9 +12,9 @@ import json
 import os
 import subprocess
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import Any, cast
+from typing import Any
 
 import botocore.session
 import docker
@@ -61,7 +61,8 @@ def build(root: Path) -> dict[str, bytes]:
         with contextlib.closing(docker.from_env()) as client:
             container = client.containers.create(done.stdout.strip(), command="none")
             try:
-                archive = io.BytesIO(b"".join(cast("Iterable[bytes]", container.export())))
+                content, _ = container.get_archive("/")
+                archive = io.BytesIO(b"".join(content))
             finally:
                 container.remove()
     except subprocess.CalledProcessError as error:
@@ -70,9 +71,9 @@ def build(root: Path) -> dict[str, bytes]:
         raise StackError(f"the console could not be built: {error}") from error
     with tarfile.open(fileobj=archive) as files:
         return {
-            file.name: content.read()
+            file.name.removeprefix("/"): opened.read()
             for file in files
-            if PurePath(file.name).suffix in TYPES and (content := files.extractfile(file))
+            if PurePath(file.name).suffix in TYPES and (opened := files.extractfile(file))
         }
 
 

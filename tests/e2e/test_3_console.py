@@ -116,9 +116,8 @@ def test_a_pull_shows_how_far_it_is_and_ends_with_the_model_on_every_node(
         asked = json.loads(route.request.post_data or "")
         route.continue_(post_data=json.dumps({**asked, "insecure": True}))
 
-    page.route(
-        "**/api/pull", plainly
-    )  # no worker would trust the certificate of a registry that a test makes
+    # No worker would trust the certificate of a registry that a test makes.
+    page.route("**/api/pull", plainly)
     visit(page, "Models")
     with registry(f"ollamamax-{STACK}", tmp_path) as model:
         page.get_by_label("Model to pull").fill(model)
@@ -126,7 +125,7 @@ def test_a_pull_shows_how_far_it_is_and_ends_with_the_model_on_every_node(
         pulled = page.get_by_role("list", name="Pulls").get_by_role("listitem")
         expect(pulled).to_contain_text(re.compile(r"MiB of 24\.\d MiB"))
         expect(pulled.locator(".state.ok")).to_have_text("success", timeout=60_000)
-    cells = page.get_by_role("row", name=re.compile(re.escape(model))).get_by_role("cell")
+    cells = page.get_by_role("row", name=re.compile("pulled:latest")).get_by_role("cell")
     expect(cells.nth(3)).to_have_text("2")  # nodes
     assert ask(platform, "DELETE", "/api/delete", model=model).status_code == 200
 

@@ -8,6 +8,9 @@ from playwright.sync_api import Browser, Page
 from tests.e2e.browsing import enter, visit
 from tests.e2e.conftest import Platform
 
+# Beside other tests, not even a list of plain text scrolls as smoothly as an empty page.
+pytestmark = pytest.mark.long
+
 NODES = 10_000
 ROUNDS = 3
 """The machine has other things to do: the best of so many counts."""
@@ -78,7 +81,6 @@ def measure(page: Page, scrolled: bool = False) -> tuple[float, int]:
     return max(frames for frames, _ in rounds), min(long for _, long in rounds)
 
 
-@pytest.mark.long  # beside other tests, not even a list of plain text scrolls so
 def test_a_list_of_ten_thousand_nodes_scrolls_as_smoothly_as_an_empty_page(nodes: Page, empty: Page) -> None:
     most, _ = measure(empty)
     frames, _ = measure(nodes, scrolled=True)
