@@ -1,6 +1,6 @@
 import { Failure } from "../lib/api";
 import { clock, count, NONE, percent, short, span } from "../lib/format";
-import { gateway, moments, own, rates, things } from "../lib/live";
+import { gateway, moments, own, things } from "../lib/live";
 import type { PoolForecast } from "../lib/types";
 import { Empty, Page, Section, Show } from "../ui/parts";
 import { Plot } from "../ui/plot";
@@ -31,8 +31,8 @@ export default function Autoscaling() {
               <dd>{count(now.slots)}, of the models in memory</dd>
             </div>
             <div>
-              <dt>In flight</dt>
-              <dd>{count(rates.last?.in_flight ?? now.wanted - (queue?.waiting ?? 0))}</dd>
+              <dt>In flight and waiting</dt>
+              <dd>{count(now.wanted)}</dd>
             </div>
             <div>
               <dt>Waiting for a slot</dt>
@@ -120,7 +120,7 @@ function Forecast(props: { of: PoolForecast }) {
   const { pool, replicas, horizon_seconds, abstains, moments: told } = props.of;
   const first = told[0];
   const last = told.at(-1);
-  const skill = abstains ? ABSTAINS[abstains] : `It asks for ${count(replicas)} workers.`;
+  const skill = abstains ? ABSTAINS[abstains] : `Workers that it asks for: ${count(replicas)}.`;
   return (
     <div>
       <h3>
