@@ -137,7 +137,6 @@ def started(identity: Identity) -> Iterator[Starter]:
     def run(
         service: Service, *, command: Sequence[str] | None = None, beside: Container | None = None
     ) -> Iterator[Container]:
-        network = {"network_mode": f"container:{beside.id}"} if beside else {"hostname": service.name}
         container = client.containers.create(
             image(service.image),
             entrypoint=list(service.entrypoint) if service.entrypoint else None,
@@ -150,7 +149,8 @@ def started(identity: Identity) -> Iterator[Starter]:
             mem_limit=f"{service.limits.memory_mib}m",
             tmpfs={path: f"size={size}m" for path, size in service.scratch.items()},
             volumes=[CONFIG_DIR, *(volume.path for volume in service.volumes)],
-            **network,
+            network_mode=f"container:{beside.id}" if beside else None,
+            hostname=None if beside else service.name,
         )
         try:
             container.put_archive(CONFIG_DIR, archive(plain_config(service), secrets(service, identity)))
