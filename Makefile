@@ -18,13 +18,13 @@ ARCHIVE ?=
 BASE ?= origin/main
 PULL ?=
 REFRESH ?=
-TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops bench images cloud upgrade gateway e2e kubernetes rehearsal second_opinion)
+TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops docs bench images cloud upgrade gateway e2e kubernetes rehearsal second_opinion)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview compare comment drift cost dashboards preflight status logs smoke outputs backup restore load test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview compare comment drift sbom cost dashboards preflight status logs smoke outputs backup restore load test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ comment: ## say as Markdown what make compare found; PULL=number writes it under
 
 drift: setup ## say what was changed beside the stack's program, and what to do about it
 	@.venv/bin/python -m ops.drift $(STACK) $(if $(SIMULATE),--simulate)
+
+sbom: setup ## list what the stack's images and this package are made of, with their digests, into OUT=folder
+	@.venv/bin/python -m ops.sbom $(STACK) $(if $(OUT),--out $(OUT))
 
 cost: ## say what the stack costs a month, from list prices; JSON=1 as JSON
 	@$(OPS) cost --stack $(STACK) $(if $(JSON),--json)

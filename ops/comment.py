@@ -10,6 +10,7 @@ import typer
 from ops import compare
 from ops.compare import Compared
 from ops.stack import StackError
+from policies.protection import PRECIOUS
 
 MARK = "<!-- ollamamax: what this change does -->"
 """The comment's first line, by which it is found again."""
@@ -22,22 +23,25 @@ KINDS = {
     "made": ("create", "import"),
 }
 """What happens to a resource → the operations of a plan, the gravest first."""
+HOLDS = {*PRECIOUS, "docker:index/volume:Volume"}
+"""Types that hold data, or take the platform down with them."""
 
 
 @dataclass(frozen=True, order=True)
 class Touched:
-    """A resource that a change touches."""
+    """A resource that a change touches; they sort with the gravest first."""
 
+    harmless: bool
     type: str
     name: str
     why: tuple[str, ...]
     """Properties that differ; of a replacement those that ask for it."""
 
-    @property
-    def line(self) -> str:
-        """The resource as an item of a list."""
+    def line(self, *, goes: bool) -> str:
+        """Return the resource as an item of a list; bold where it ``goes`` and takes something with it."""
         because = f": {', '.join(f'`{one}`' for one in self.why)}" if self.why else ""
-        return f"* `{self.name}` ({self.type}){because}"
+        name = f"**`{self.name}`**" if goes and not self.harmless else f"`{self.name}`"
+        return f"* {name} ({self.type}){because}"
 
 
 def render(stacks: Sequence[Compared]) -> str:
@@ -69,7 +73,8 @@ def touched(plan: dict[str, Any]) -> dict[str, list[Touched]]:
         kind = next((kind for kind, those in KINDS.items() if ops.intersection(those)), None)
         if kind:
             *_, types, name = urn.split("::")
-            found[kind].append(Touched(types.rpartition("$")[2], name, _why(kind, all_of_it)))
+            type_ = types.rpartition("$")[2]
+            found[kind].append(Touched(type_ not in HOLDS, type_, name, _why(kind, all_of_it)))
     return {kind: sorted(those) for kind, those in found.items()}
 
 
@@ -112,13 +117,15 @@ def _refusal(stack: Compared) -> Iterator[str]:
 
 
 def _radius(stack: Compared) -> Iterator[str]:
+    """Yield what is replaced and deleted; in bold what takes data or the platform with it."""
     found = touched(stack.plan)
-    for kind, meaning in (
-        ("replaced", "made anew, the one before deleted; because of"),
-        ("deleted", "gone, with what they hold"),
-    ):
-        if found[kind]:
-            yield from [f"**Blast radius: {len(found[kind])} {kind}** ({meaning}):", "", *_list(found[kind])]
+    for kind in ("replaced", "deleted"):
+        if those := found[kind]:
+            grave = sum(not one.harmless for one in those)
+            what = (
+                f"{grave} of them with data or the platform behind it" if grave else "none of them with data"
+            )
+            yield from [f"**Blast radius: {len(those)} {kind}**, {what}:", "", *_list(those, goes=True)]
 
 
 def _policies(stack: Compared) -> Iterator[str]:
@@ -159,14 +166,14 @@ def _rest(stack: Compared) -> Iterator[str]:
             yield from [
                 f"<details><summary>{len(those)} {kind}</summary>",
                 "",
-                *_list(those),
+                *_list(those, goes=False),
                 "</details>",
                 "",
             ]
 
 
-def _list(those: list[Touched]) -> Iterator[str]:
-    yield from (one.line for one in those[:SHOWN])
+def _list(those: list[Touched], *, goes: bool) -> Iterator[str]:
+    yield from (one.line(goes=goes) for one in those[:SHOWN])
     if len(those) > SHOWN:
         yield f"* … and {len(those) - SHOWN} more"
     yield ""

@@ -79,9 +79,19 @@ def test_what_is_replaced_and_deleted_is_named_with_the_reason() -> None:
         step("delete", "standby"),
     ]
     text = said(plan={"steps": steps})
-    assert "**Blast radius: 1 replaced**" in text
-    assert "* `database` (aws:rds/instance:Instance): `dbName`, `engine`\n" in text
-    assert "**Blast radius: 1 deleted** (gone, with what they hold):\n\n* `standby` (aws:rds/inst" in text
+    assert "**Blast radius: 1 replaced**, 1 of them with data or the platform behind it:\n" in text
+    assert "* **`database`** (aws:rds/instance:Instance): `dbName`, `engine`\n" in text
+    assert "**Blast radius: 1 deleted**, 1 of them with data or" in text
+    assert "\n* **`standby`** (aws:rds/instance:Instance)\n" in text
+
+
+def test_what_holds_data_is_told_before_what_does_not() -> None:
+    files = step("replace", "a-file")
+    files["urn"] = files["urn"].replace("aws:rds/instance:Instance", "kubernetes:core/v1:ConfigMap")
+    text = said(plan={"steps": [files, step("replace", "database")]})
+    assert "**Blast radius: 2 replaced**, 1 of them" in text
+    assert text.index("* **`database`**") < text.index("* `a-file` (kubernetes:core/v1:ConfigMap)")
+    assert "**Blast radius: 1 replaced**, none of them with data:" in said(plan={"steps": [files]})
 
 
 def test_what_changes_is_folded_away_with_the_properties_that_differ() -> None:
