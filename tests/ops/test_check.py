@@ -15,6 +15,7 @@ CHECKS = [
     "policies_page",
     "shellcheck",
     "hadolint",
+    "actionlint",
     "gofmt",
     "go_vet",
     "golangci_lint",
