@@ -182,7 +182,12 @@ def _list(those: list[Touched], *, goes: bool) -> Iterator[str]:
 def _found(stack: Compared, level: str) -> list[str]:
     """Return what the policies of a level say, each in one line."""
     those = [one["message"] for one in stack.plan.get("diagnostics", []) if _is_finding(one)]
-    return [" ".join(one.split(f"[{level}]", 1)[1].split()) for one in those if f"[{level}]" in one]
+    return [_sentences(one.split(f"[{level}]", 1)[1]) for one in those if f"[{level}]" in one]
+
+
+def _sentences(text: str) -> str:
+    """Return the lines of a finding as sentences: what it is about, what holds, what does not, the remedy."""
+    return " ".join(f"{' '.join(line.split()).rstrip('.')}." for line in text.strip().splitlines())
 
 
 def _is_finding(diagnostic: dict[str, Any]) -> bool:

@@ -18,11 +18,11 @@ from tests.conftest import Golden
 PAGE = ROOT / "docs" / "examples" / "pull-request.md"
 
 
-def more_of_everything(settings: dict[str, Any]) -> None:
-    """Change what a growing platform changes: a larger pool and database, fewer backups, another CDN."""
+def typical(settings: dict[str, Any]) -> None:
+    """Change what is changed in a month: a larger database, larger bodies, fewer workers, fewer backups."""
     settings["gpuPools"][0]["autoscaling"]["maxReplicas"] = 40
+    settings["gateway"]["maxBodyMib"] = 64
     settings["aws"]["database"] = {"instanceClass": "db.m7g.xlarge", "backupDays": 7}
-    settings["aws"]["cdn"] = {"provider": "cloudfront"}
 
 
 def estimate(stack: Simulated) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def test_the_comment_in_the_docs_is_what_a_typical_change_gets(prod: Simulated, 
     """``pytest tests/cloud/test_pull_request.py --update-golden`` writes the page anew."""
     prod.write(lambda settings: None)
     before = estimate(prod)
-    prod.write(more_of_everything)
+    prod.write(typical)
     levels = str(ROOT / "stacks" / "policies.prod.json")
     done = prod.engine("preview", "--json", "--policy-pack", "policies", "--policy-pack-config", levels)
     plan, possible = json.loads(done.stdout), done.returncode == 0
@@ -57,6 +57,7 @@ def touched(prod: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return Elsewhere("prod", ROOT, simulate=True, at=tmp_path)
 
 
+@pytest.mark.long
 def test_what_was_changed_beside_the_program_is_found_and_nothing_is_written(
     touched: Elsewhere,
 ) -> None:

@@ -112,8 +112,8 @@ def test_findings_are_told_by_level_in_one_line_each() -> None:
     found = [finding("mandatory", "multi-zone"), finding("advisory", "backups")]
     text = said(plan={"diagnostics": found}, possible=False)
     assert "| **1 broken**, 1 advisory |" in text
-    assert "**Policies that are broken:**\n\n* multi-zone (Instance: database) It must. Set it.\n" in text
-    assert "**Policies that advise:**\n\n* backups (Instance: database) It must. Set it.\n" in text
+    assert "**Policies that are broken:**\n\n* multi-zone (Instance: database). It must. Set it.\n" in text
+    assert "**Policies that advise:**\n\n* backups (Instance: database). It must. Set it.\n" in text
     assert "up` would fail" not in text, "the findings say why"
 
 
