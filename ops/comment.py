@@ -160,16 +160,15 @@ def _costs(stack: Compared) -> Iterator[str]:
 
 
 def _rest(stack: Compared) -> Iterator[str]:
-    """Yield what is changed and made, folded away."""
+    """Yield what is changed and made, folded away; where nothing is there yet, no more than that."""
+    summary = stack.plan.get("changeSummary", {})
+    if summary and summary.keys() <= {"create"}:
+        yield from ["Nothing of it is there yet.", ""]
+        return
     for kind in ("changed", "made"):
         if those := touched(stack.plan)[kind]:
-            yield from [
-                f"<details><summary>{len(those)} {kind}</summary>",
-                "",
-                *_list(those, goes=False),
-                "</details>",
-                "",
-            ]
+            title = f"<details><summary>{len(those)} {kind}</summary>"
+            yield from [title, "", *_list(those, goes=False), "</details>", ""]
 
 
 def _list(those: list[Touched], *, goes: bool) -> Iterator[str]:

@@ -101,6 +101,13 @@ def test_what_changes_is_folded_away_with_the_properties_that_differ() -> None:
     assert "* `database` (aws:rds/instance:Instance): `multiAz`, `tags.owner`" in text
 
 
+def test_a_stack_that_is_not_there_is_not_listed() -> None:
+    steps = [step("create", "one")]
+    text = said(plan={"steps": steps, "changeSummary": {"create": 1}})
+    assert "### prod\n\nNothing of it is there yet.\n" in text
+    assert "<details>" in said(plan={"steps": steps, "changeSummary": {"create": 1, "same": 4}})
+
+
 def test_a_long_list_is_cut_and_says_so() -> None:
     text = said(plan={"steps": [step("create", f"one-{number}") for number in range(1000)]})
     assert "* … and 960 more" in text
