@@ -6,6 +6,9 @@ SECRETS ?=
 SIMULATE ?=
 JSON ?=
 EXPORT ?=
+BASE ?= origin/main
+PULL ?=
+REFRESH ?=
 WORKLOADS ?=
 SCENARIO ?=
 SECONDS ?=
@@ -15,16 +18,13 @@ TRACE ?=
 STARTUP ?=
 OUT ?=
 ARCHIVE ?=
-BASE ?= origin/main
-PULL ?=
-REFRESH ?=
 TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops docs bench images cloud upgrade gateway e2e kubernetes rehearsal second_opinion)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview compare comment drift sbom cost dashboards preflight status logs smoke outputs backup restore load test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview impact comment drift sbom cost dashboards preflight status logs smoke outputs backup restore load test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down comment cost dashboards preflight status logs smoke outputs backup: .venv/compiled
+down cost dashboards preflight status logs smoke outputs backup: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -49,10 +49,10 @@ down: ## take the stack down, keeping its data; DATA=1 removes the data too
 preview: setup ## show what up would change, break and cost; JSON=1 the plan as JSON
 	@$(OPS) preview --stack $(STACK) $(if $(SIMULATE),--simulate) $(if $(JSON),--json)
 
-compare: setup ## find out what this checkout changes on a stack beside BASE=origin/main, for make comment
-	@.venv/bin/python -m ops.compare $(STACK) --base $(BASE) $(if $(SIMULATE),--simulate)
+impact: setup ## find out what this checkout changes on a stack beside BASE=origin/main, for make comment
+	@.venv/bin/python -m ops.impact $(STACK) --base $(BASE) $(if $(SIMULATE),--simulate)
 
-comment: ## say as Markdown what make compare found; PULL=number writes it under a pull request
+comment: .venv/compiled ## say as Markdown what make impact found; PULL=number writes it under a pull request
 	@.venv/bin/python -m ops.comment $(if $(PULL),--pull $(PULL))
 
 drift: setup ## say what was changed beside the stack's program, and what to do about it

@@ -48,7 +48,9 @@ def up(
     platform.check_possible(changing=True)
     typer.echo(f"{_elapsed(started)} stack {stack}: deploying with {platform.engine_name}")
     platform.prepare()
-    platform.up(refresh=refresh)
+    if refresh:
+        platform.refresh()
+    platform.up()
     if platform.simulated:
         typer.echo(f"{_elapsed(started)} simulated: nothing runs, so no completion is asked for")
         return

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ops import compare
-from ops.compare import Compared
+from ops import impact
+from ops.impact import Impact
 from ops.stack import StackError
 from policies.protection import PRECIOUS
 
@@ -44,7 +44,7 @@ class Touched:
         return f"* {name} ({self.type}){because}"
 
 
-def render(stacks: Sequence[Compared]) -> str:
+def render(stacks: Sequence[Impact]) -> str:
     """Return the comment, in Markdown."""
     lines = [MARK, "## What this change does", ""]
     lines += ["| Stack | Made | Changed | Replaced | Deleted | Policies | USD a month, expected |"]
@@ -56,7 +56,7 @@ def render(stacks: Sequence[Compared]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def refused(stacks: Sequence[Compared]) -> list[str]:
+def refused(stacks: Sequence[Impact]) -> list[str]:
     """Return the stacks that ``up`` would refuse to bring to this change."""
     return [one.stack for one in stacks if not one.possible]
 
@@ -87,7 +87,7 @@ def _why(kind: str, steps: list[dict[str, Any]]) -> tuple[str, ...]:
     return ()
 
 
-def _row(stack: Compared) -> str:
+def _row(stack: Impact) -> str:
     name = f"{stack.stack}{' (simulated)' if stack.simulated else ''}"
     if stack.problem:
         return f"| {name} | – | – | – | – | **no plan** | {_total(stack)} |"
@@ -99,14 +99,14 @@ def _row(stack: Compared) -> str:
     return f"| {name} | {' | '.join(numbers)} | {', '.join(words) or 'kept'} | {_total(stack)} |"
 
 
-def _section(stack: Compared) -> Iterator[str]:
+def _section(stack: Impact) -> Iterator[str]:
     """Yield the lines about one stack; none where nothing is to be said."""
     lines = [*_refusal(stack), *_radius(stack), *_policies(stack), *_costs(stack), *_rest(stack)]
     if lines:
         yield from [f"### {stack.stack}", "", *lines]
 
 
-def _refusal(stack: Compared) -> Iterator[str]:
+def _refusal(stack: Impact) -> Iterator[str]:
     if stack.problem:
         yield from ["**There is no plan:**", "", "```", stack.problem, "```", ""]
         return
@@ -116,7 +116,7 @@ def _refusal(stack: Compared) -> Iterator[str]:
         yield from ["**`up` would fail:**", "", "```", *others, "```", ""]
 
 
-def _radius(stack: Compared) -> Iterator[str]:
+def _radius(stack: Impact) -> Iterator[str]:
     """Yield what is replaced and deleted; in bold what takes data or the platform with it."""
     found = touched(stack.plan)
     for kind in ("replaced", "deleted"):
@@ -128,13 +128,13 @@ def _radius(stack: Compared) -> Iterator[str]:
             yield from [f"**Blast radius: {len(those)} {kind}**, {what}:", "", *_list(those, goes=True)]
 
 
-def _policies(stack: Compared) -> Iterator[str]:
+def _policies(stack: Impact) -> Iterator[str]:
     for level, title in (("mandatory", "Policies that are broken"), ("advisory", "Policies that advise")):
         if those := _found(stack, level):
             yield from [f"**{title}:**", "", *(f"* {one}" for one in those), ""]
 
 
-def _costs(stack: Compared) -> Iterator[str]:
+def _costs(stack: Impact) -> Iterator[str]:
     """Yield a table of the items whose cost differs."""
     if not stack.cost:
         return
@@ -159,7 +159,7 @@ def _costs(stack: Compared) -> Iterator[str]:
         ]
 
 
-def _rest(stack: Compared) -> Iterator[str]:
+def _rest(stack: Impact) -> Iterator[str]:
     """Yield what is changed and made, folded away; where nothing is there yet, no more than that."""
     summary = stack.plan.get("changeSummary", {})
     if summary and summary.keys() <= {"create"}:
@@ -178,7 +178,7 @@ def _list(those: list[Touched], *, goes: bool) -> Iterator[str]:
     yield ""
 
 
-def _found(stack: Compared, level: str) -> list[str]:
+def _found(stack: Impact, level: str) -> list[str]:
     """Return what the policies of a level say, each in one line."""
     those = [one["message"] for one in stack.plan.get("diagnostics", []) if _is_finding(one)]
     return [_sentences(one.split(f"[{level}]", 1)[1]) for one in those if f"[{level}]" in one]
@@ -194,7 +194,7 @@ def _is_finding(diagnostic: dict[str, Any]) -> bool:
     return "[mandatory]" in first or "[advisory]" in first
 
 
-def _total(stack: Compared) -> str:
+def _total(stack: Impact) -> str:
     if not stack.cost:
         return "–"
     old = (stack.cost_before or {}).get("total")
@@ -217,9 +217,9 @@ def main(
         typer.Option(help="Number of the pull request on GitHub that gets it, as its one comment."),
     ] = None,
 ) -> None:
-    """Print what make compare found as Markdown; fail where a stack could not be brought to it."""
+    """Print what make impact found as Markdown; fail where a stack could not be brought to it."""
     try:
-        stacks = compare.read()
+        stacks = impact.read()
         comment = render(stacks)
         typer.echo(comment, nl=False)
         if pull is not None:

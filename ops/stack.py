@@ -202,10 +202,8 @@ class Stack:
             words = ["--create", "--secrets-provider", self._secrets_provider, "--cwd", folder]
             self._run(["stack", "select", self.name, *words])
 
-    def up(self, *, refresh: bool = False) -> None:
-        """Bring the stack to what its settings say; with ``refresh`` what was changed beside it, too."""
-        if refresh:
-            self.refresh()
+    def up(self) -> None:
+        """Bring the stack to what its settings say."""
         # In the cloud a preview comes first: what a policy forbids is then refused before anything is made.
         skip = ["--skip-preview"] if self.cli and not self.in_cloud else []
         self._run(["up", "--yes", *skip, *self._policies])

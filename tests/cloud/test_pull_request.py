@@ -10,8 +10,8 @@ import pytest
 import stacks
 from ops import cost, drift
 from ops.comment import render
-from ops.compare import Compared
 from ops.elsewhere import Elsewhere
+from ops.impact import Impact
 from tests.cloud.conftest import PASSPHRASE, ROOT, Simulated
 from tests.conftest import Golden
 
@@ -37,7 +37,7 @@ def test_the_comment_in_the_docs_is_what_a_typical_change_gets(prod: Simulated, 
     levels = str(ROOT / "stacks" / "policies.prod.json")
     done = prod.engine("preview", "--json", "--policy-pack", "policies", "--policy-pack-config", levels)
     plan, possible = json.loads(done.stdout), done.returncode == 0
-    found = Compared("prod", "4fd21c9", "8a7be02", True, "", possible, plan, estimate(prod), before)
+    found = Impact("prod", "4fd21c9", "8a7be02", True, "", possible, plan, estimate(prod), before)
     golden(PAGE, render([found]))
 
 

@@ -15,7 +15,7 @@ from tests.e2e.conftest import copy_checkout
 HERE = {
     "README.md": ["make preview STACK=prod SIMULATE=1", "make up STACK=prod SIMULATE=1"],
     "architecture.md": ["export PULUMI_BACKEND_URL", ".venv/bin/python -m engine"],
-    "ci.md": ["make compare STACK=prod", "make comment ", "make drift STACK=prod"],
+    "ci.md": ["make impact STACK=prod", "make comment ", "make drift STACK=prod"],
     "cost.md": ["make cost STACK=prod JSON=1"],
     "kubernetes.md": ["cp docs/examples", "make preview STACK=mine SIMULATE=1"],
     "operations.md": ["make preview STACK=prod", "make cost STACK=prod"],

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ops import comment, compare
-from ops.compare import Compared
+from ops import comment, impact
+from ops.impact import Impact
 from ops.stack import ROOT, Stack, StackError
 
 
@@ -38,7 +38,7 @@ def costs(**items: float) -> dict[str, Any]:
     }
 
 
-QUIET = Compared("prod", "bbb", "aaa", False, "", True, {}, None, None)
+QUIET = Impact("prod", "bbb", "aaa", False, "", True, {}, None, None)
 """A stack that a change does not touch."""
 
 
@@ -165,22 +165,22 @@ def test_what_up_would_refuse_fails_the_command() -> None:
     assert comment.refused(stacks) == ["staging"]
 
 
-def test_only_what_was_compared_at_this_commit_is_told(tmp_path: Path) -> None:
+def test_only_what_was_found_at_this_commit_is_told(tmp_path: Path) -> None:
     head = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
     for name, commit in (("prod", head), ("staging", "0000000")):
         (tmp_path / f"{name}.json").write_text(json.dumps(vars(replace(QUIET, stack=name, head=commit))))
-    assert [one.stack for one in compare.read(tmp_path)] == ["prod"]
+    assert [one.stack for one in impact.read(tmp_path)] == ["prod"]
 
 
-def test_nothing_compared_is_one_message(tmp_path: Path) -> None:
+def test_nothing_looked_at_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(
-        StackError, match="no stack has been compared at this commit: run make compare STACK="
+        StackError, match="no stack has been looked at on this commit: run make impact STACK="
     ):
-        compare.read(tmp_path)
+        impact.read(tmp_path)
 
 
 def test_an_unknown_base_is_one_message() -> None:
     with pytest.raises(StackError, match=re.escape("BASE=no-such: git knows no such commit here; fetch it")):
-        compare.compare(Stack("local"), "no-such", lambda _: None)
+        impact.look(Stack("local"), "no-such", lambda _: None)

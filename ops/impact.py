@@ -1,4 +1,4 @@
-"""What this checkout would change on a stack, beside a base: ``make compare``; ``make comment`` tells of it.
+"""What this checkout would change on a stack, beside a base: ``make impact``; ``make comment`` tells of it.
 
 Where the stack is only simulated, the base is brought up in a simulated cloud first, so that the plan says
 what the change does and not what a first ``up`` makes. Else the plan is against the stack as it is.
@@ -23,12 +23,12 @@ from ops.stack import ROOT, Stack, StackError
 from stacks import SettingsError
 
 Say = Callable[[str], None]
-COMPARED = ROOT / ".state" / "compared"
+KEPT = ROOT / ".state" / "impact"
 """The folder of the files, one for each stack."""
 
 
 @dataclass(frozen=True)
-class Compared:
+class Impact:
     """What one stack has to expect of a change.
 
     Attributes:
@@ -54,14 +54,14 @@ class Compared:
     cost_before: dict[str, Any] | None
 
 
-def compare(stack: Stack, base: str, say: Say) -> Path:
+def look(stack: Stack, base: str, say: Say) -> Path:
     """Compare a stack with what it was at ``base``, and return the file that says how.
 
     Raises:
         StackError: if there is no such base, or it cannot be brought up itself.
     """
     stack.check_name()
-    COMPARED.mkdir(mode=0o700, parents=True, exist_ok=True)
+    KEPT.mkdir(mode=0o700, parents=True, exist_ok=True)
     head, before = _commit("HEAD"), _commit(base)
     with _checkout(before) as folder:
         say(f"stack {stack.name}: {head} beside {before}")
@@ -75,25 +75,25 @@ def compare(stack: Stack, base: str, say: Say) -> Path:
         cost_before = _cost(folder, stack) if there and stack.in_cloud else None
         say("asking what would change")
         found = _planned(target, head, before, cost_before)
-    file = COMPARED / f"{stack.name}.json"
+    file = KEPT / f"{stack.name}.json"
     file.write_text(json.dumps(asdict(found), indent=2, ensure_ascii=False))
     return file
 
 
-def read(folder: Path = COMPARED) -> list[Compared]:
+def read(folder: Path = KEPT) -> list[Impact]:
     """Return what was found of this commit, by the stacks' names.
 
     Raises:
-        StackError: if nothing was compared.
+        StackError: if nothing was looked at.
     """
     files = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
-    found = [Compared(**one) for one in files if one["head"] == _commit("HEAD")]
+    found = [Impact(**one) for one in files if one["head"] == _commit("HEAD")]
     if not found:
-        raise StackError("no stack has been compared at this commit: run make compare STACK=… first")
+        raise StackError("no stack has been looked at on this commit: run make impact STACK=… first")
     return found
 
 
-def _planned(stack: Stack, head: str, base: str, cost_before: dict[str, Any] | None) -> Compared:
+def _planned(stack: Stack, head: str, base: str, cost_before: dict[str, Any] | None) -> Impact:
     """Ask for the plan; what is wrong with the change is part of the answer."""
     problem, possible, costs = "", False, None
     plan: dict[str, Any] = {}
@@ -105,7 +105,7 @@ def _planned(stack: Stack, head: str, base: str, cost_before: dict[str, Any] | N
         plan, possible = stack.plan()
     except (SettingsError, StackError) as error:
         problem = str(error)
-    return Compared(stack.name, head, base, stack.simulated, problem, possible, plan, costs, cost_before)
+    return Impact(stack.name, head, base, stack.simulated, problem, possible, plan, costs, cost_before)
 
 
 def _cost(folder: Path, stack: Stack) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def main(
     """Find out what this checkout would change on a stack, and cost, beside a base."""
     started = time.monotonic()
     try:
-        file = compare(
+        file = look(
             Stack(stack, simulate=simulate),
             base,
             lambda text: typer.echo(f"[{time.monotonic() - started:4.0f}s] {text}", err=True),
