@@ -118,7 +118,7 @@ def look(stack: Stack) -> list[Drift]:
     stack.prepare()
     state = stack.exported()
     with tempfile.TemporaryDirectory() as name:
-        copy = Elsewhere(stack.name, stack.root, stack.simulated, Path(name))
+        copy = Elsewhere(stack.name, stack.root, stack.simulated, at=Path(name))
         _copy(stack, copy)
         copy.prepare()
         copy.load(state, stack.config_file.read_text())
