@@ -16,6 +16,7 @@ import typer
 
 from ops.elsewhere import Elsewhere
 from ops.stack import Stack, StackError
+from stacks import SettingsError
 
 Resource = dict[str, Any]
 """A resource as a state has it."""
@@ -225,7 +226,7 @@ def main(
     platform = Stack(stack, simulate=simulate)
     try:
         found = look(platform)
-    except StackError as error:
+    except (SettingsError, StackError) as error:
         sys.exit(f"error: {error}")
     typer.echo(report(stack, platform.simulated, found))
     if unexpected := [one.name for one in found if not one.expected]:
