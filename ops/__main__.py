@@ -34,7 +34,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON document and 
 
 
 @app.command()
-def up(stack: StackName = "local", simulate: Simulate = False) -> None:
+def up(
+    stack: StackName = "local",
+    simulate: Simulate = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Take back what was changed beside the program, too.")
+    ] = False,
+) -> None:
     """Bring the stack up, then prove it with one completion over HTTP/3."""
     started = time.monotonic()
     platform = Stack(stack, simulate=simulate)
@@ -42,6 +48,8 @@ def up(stack: StackName = "local", simulate: Simulate = False) -> None:
     platform.check_possible(changing=True)
     typer.echo(f"{_elapsed(started)} stack {stack}: deploying with {platform.engine_name}")
     platform.prepare()
+    if refresh:
+        platform.refresh()
     platform.up()
     if platform.simulated:
         typer.echo(f"{_elapsed(started)} simulated: nothing runs, so no completion is asked for")
@@ -124,7 +132,7 @@ def bootstrap(stack: StackName = "local", simulate: Simulate = False) -> None:
     program.up()
     if not program.simulated:
         Stack(stack).create()
-    for line in words(program.outputs(show_secrets=False)):
+    for line in words(stack, program.outputs(show_secrets=False)):
         typer.echo(line)
 
 

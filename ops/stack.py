@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import stacks
 from stacks import Settings, shared_state
@@ -217,6 +217,23 @@ class Stack:
         """Show what ``up`` would change, and what the policies say of it."""
         self._run(["preview", "--json" if as_json else "--diff", *self._policies])
 
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """Return what ``up`` would change, as the engines tell it, and whether it could.
+
+        Raises:
+            StackError: if the engine did not get as far as a plan; it has said why.
+        """
+        status, printed = self._engine(["preview", "--json", *self._policies], subprocess.PIPE)
+        try:
+            plan: dict[str, Any] = json.loads(printed)
+        except ValueError as error:
+            raise StackError(f"preview of stack {self.name} failed; the messages above say why") from error
+        return plan, status == 0
+
+    def refresh(self) -> None:
+        """Bring the state to what is really there; nothing else changes. What it says goes to stderr."""
+        self._run(["refresh", "--yes", *(["--skip-preview"] if self.cli else [])], to=sys.stderr)
+
     def destroy(self, *, data: bool) -> None:
         """Remove what runs; with ``data`` everything, volumes and secrets included."""
         if not self.on_machine and not data:
@@ -325,15 +342,22 @@ class Stack:
             self._run(["stack", "init", self.name, "--cwd", folder], capture=True)
             return _salt_in((Path(folder) / self.settings_file.relative_to(self.root)).read_text())
 
-    def _run(self, words: list[str], *, capture: bool = False) -> str:
-        """Run the engine with ``words`` and return what it printed, if captured.
+    def _run(self, words: list[str], *, capture: bool = False, to: TextIO | None = None) -> str:
+        """Run the engine with ``words`` and return what it printed, if captured; else it goes ``to`` a file.
 
         Raises:
             StackError: if the engine fails; it has said why.
         """
+        status, printed = self._engine(words, subprocess.PIPE if capture else to)
+        if status != 0:
+            raise StackError(f"{words[0]} of stack {self.name} failed; the messages above say why")
+        return printed
+
+    def _engine(self, words: list[str], stdout: int | TextIO | None) -> tuple[int, str]:
+        """Run the engine with ``words`` and return its exit status, and what it printed if that is piped."""
         program = [self.cli, "--non-interactive"] if self.cli else [sys.executable, "-m", "engine"]
         stack = [] if words[:2] in (["stack", "init"], ["stack", "select"]) else ["--stack", self.name]
-        reads_settings = words[0] in {"up", "destroy", "preview", "import"}
+        reads_settings = words[0] in {"up", "destroy", "preview", "refresh", "import"}
         config = ["--config-file", str(self.config_file)] if reads_settings else []
         env = {
             **os.environ,
@@ -349,14 +373,12 @@ class Stack:
             [*program, *words, *stack, *config, *(["--simulate"] if self.simulated else [])],
             cwd=self.folder,
             env=env,
-            stdout=subprocess.PIPE if capture else None,
+            stdout=stdout,
             text=True,
         )
         with _interrupts_left_to(engine):
             printed, _ = engine.communicate()
-        if engine.returncode != 0:
-            raise StackError(f"{words[0]} of stack {self.name} failed; the messages above say why")
-        return printed or ""
+        return engine.returncode, printed or ""
 
 
 @contextlib.contextmanager
