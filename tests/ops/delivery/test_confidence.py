@@ -1,0 +1,80 @@
+"""The tests of chance, against tables and what they are defined by, and over all that they may be given."""
+
+import math
+import random
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.delivery.confidence import Share, chance_of_mean, chance_of_share, chance_of_slope, slope
+
+shares = st.integers(0, 60).flatmap(lambda whole: st.builds(Share, st.integers(0, whole), st.just(whole)))
+
+
+@given(found=st.integers(0, 5), of=st.integers(1, 5), beside=st.integers(0, 5), whole=st.integers(1, 5))
+def test_a_share_is_as_likely_as_counting_all_ways_says(found: int, of: int, beside: int, whole: int) -> None:
+    found, beside = min(found, of), min(beside, whole)
+    ways = [sum(one < of for one in chosen) for chosen in combinations(range(of + whole), found + beside)]
+    expected = sum(one >= found for one in ways) / len(ways)
+    assert chance_of_share(Share(found, of), Share(beside, whole)) == pytest.approx(expected)
+
+
+@given(found=shares, beside=shares)
+def test_a_share_that_is_no_larger_is_no_surprise(found: Share, beside: Share) -> None:
+    chance = chance_of_share(found, beside)
+    assert 0 <= chance <= 1
+    if found.value <= beside.value:
+        assert chance > 0.4
+
+
+def test_a_share_of_large_counts_is_as_the_table_of_the_normal_distribution_says() -> None:
+    # A difference of 1.645 times sqrt(2 × 0.01 × 0.99 / 100,000): once in twenty.
+    assert chance_of_share(Share(1073, 100_000), Share(1000, 100_000)) == pytest.approx(0.05, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("t", "freedom", "chance"),
+    [(4.303, 2, 0.025), (2.571, 5, 0.025), (4.144, 10, 0.001), (2.042, 30, 0.025)],
+)
+def test_students_distribution_is_that_of_the_tables(t: float, freedom: int, chance: float) -> None:
+    """Values with mean t and spread such that their t is just that."""
+    count = freedom + 1
+    values = [math.cos(2 * math.pi * n / count) for n in range(count)]
+    spread = math.sqrt(sum(one**2 for one in values) / freedom / count)
+    moved = [one + t * spread for one in values]
+    assert chance_of_mean(moved, 0) == pytest.approx(chance, rel=0.01)
+    assert chance_of_mean([-one for one in moved], 0) == pytest.approx(1 - chance, rel=0.01)
+
+
+@given(
+    values=st.lists(st.floats(-1000, 1000), min_size=3, max_size=20),
+    limit=st.floats(-1000, 1000),
+    more=st.floats(0, 100),
+)
+def test_a_higher_limit_is_never_passed_more_surely(values: list[float], limit: float, more: float) -> None:
+    assert chance_of_mean(values, limit + more) >= chance_of_mean(values, limit) - 1e-9
+
+
+def test_too_few_values_prove_nothing() -> None:
+    assert chance_of_mean([100, 100], 0) == 1
+    assert chance_of_slope([0, 1, 2], [0, 100, 200], 1) == 1
+
+
+@given(rise=st.floats(-50, 50), start=st.floats(-50, 50), count=st.integers(4, 20))
+def test_the_slope_of_a_line_is_found(rise: float, start: float, count: int) -> None:
+    times = [float(n) for n in range(count)]
+    found, error = slope(times, [start + rise * one for one in times])
+    assert found == pytest.approx(rise, abs=1e-6)
+    assert error == pytest.approx(0, abs=1e-6)
+
+
+def test_noise_alone_is_taken_for_more_than_chance_as_seldom_as_is_said() -> None:
+    dice = random.Random(8)  # noqa: S311 - no secret
+    runs, level = 4000, 0.05
+    means = sum(chance_of_mean([dice.gauss(0, 1) for _ in range(8)], 0) < level for _ in range(runs))
+    times = list(map(float, range(8)))
+    slopes = sum(chance_of_slope(times, [dice.gauss(0, 1) for _ in times], 0) < level for _ in range(runs))
+    assert means / runs == pytest.approx(level, abs=0.015)
+    assert slopes / runs == pytest.approx(level, abs=0.015)
