@@ -16,6 +16,10 @@ STARTUP ?=
 OUT ?=
 ARCHIVE ?=
 UNTIL ?=
+ALIAS ?=
+MODEL ?=
+SLOWER ?=
+MINUTES ?= 60
 TO ?=
 TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops bench images cloud upgrade gateway e2e kubernetes rehearsal second_opinion)
 OPS = .venv/bin/python -m ops
@@ -23,7 +27,7 @@ OPS = .venv/bin/python -m ops
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs backup restore release promote rollback releases load test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs backup restore release promote rollback swap compare releases load test test-long control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +36,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost dashboards preflight status logs smoke outputs backup releases: .venv/compiled
+down cost dashboards preflight status logs smoke outputs backup swap compare releases: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -83,6 +87,12 @@ promote: setup ## go on with the release that is held, to the end
 
 rollback: setup ## take the release back that is tried, or bring up the one before; TO=3 that one
 	@$(OPS) rollback --stack $(STACK) $(if $(TO),--to $(TO))
+
+swap: ## try another model behind an alias: ALIAS=chat MODEL=name, SLOWER=50 percent that it may take longer
+	@$(OPS) swap --stack $(STACK) --alias "$(ALIAS)" --model "$(MODEL)" $(if $(SLOWER),--slower $(SLOWER))
+
+compare: ## compare the variants of ALIAS=chat, or both releases while one is tried, over the last MINUTES=60
+	@$(OPS) compare --stack $(STACK) --minutes $(MINUTES) $(if $(ALIAS),--alias $(ALIAS))
 
 releases: ## list the releases that are kept
 	@$(OPS) releases --stack $(STACK)

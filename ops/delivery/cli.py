@@ -24,6 +24,20 @@ def release(
 
 
 @app.command()
+def swap(
+    alias: Annotated[str, typer.Option(help="What clients ask for.")],
+    model: Annotated[str, typer.Option(help="The model that is to answer; a worker has it already.")],
+    stack: StackName = "local",
+    slower: Annotated[
+        int | None,
+        typer.Option(help="By how much longer it may take, percent, instead of release.slowerPercent."),
+    ] = None,
+) -> None:
+    """Try another model behind an alias, with more and more requests; take it back where it is worse."""
+    of(Stack(stack), time.monotonic()).swap(alias, model, slower)
+
+
+@app.command()
 def promote(stack: StackName = "local") -> None:
     """Go on with the release that is held, to the end."""
     of(Stack(stack), time.monotonic()).promote()
@@ -36,6 +50,18 @@ def rollback(
 ) -> None:
     """Take the release back that is tried, or bring up a kept one as it was, with its settings."""
     of(Stack(stack), time.monotonic()).rollback(to)
+
+
+@app.command()
+def compare(
+    stack: StackName = "local",
+    alias: Annotated[str, typer.Option(help="The alias; without it, the release that is tried.")] = "",
+    minutes: Annotated[int, typer.Option(min=1, help="How far to look back.")] = 60,
+) -> None:
+    """Compare the variants of an alias, or both releases, and say how sure they differ."""
+    from ops.delivery.compare import compare as compared
+
+    compared(Stack(stack), alias, minutes)
 
 
 @app.command()

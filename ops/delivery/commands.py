@@ -4,15 +4,16 @@ import contextlib
 import signal
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
 
-from ops.delivery import gate
+from ops.delivery import gate, measure
 from ops.delivery.machine import Gateways, images, is_up
 from ops.delivery.releases import Record, Releases
+from ops.delivery.swap import Aliases, Swap, left_unfinished, only
 from ops.delivery.trial import Course, Say, Trial
 from ops.stack import Stack, StackError
 from stacks import Settings
@@ -98,6 +99,37 @@ class Delivery:
             self.say(f"{what}: it is taken back first")
             self._take_back(left)
 
+    def swap(self, alias: str, model: str, slower_percent: int | None) -> None:
+        """Try another model behind an alias; in the end it takes the place of the one that is there.
+
+        Raises:
+            StackError: if it was taken back; the message says why.
+        """
+        settings, outputs = self._checked(ALL), self.stack.outputs(show_secrets=True)
+        aliases = Aliases(outputs["url"], outputs["apiKey"], outputs.get("caCertificate"))
+        with self.releases.locked(), _terminated_as_interrupted():
+            targets = aliases.get(alias)
+            if left := left_unfinished(targets):
+                self.say(f"{left['model']} was left unfinished at {left['weight']} %: it is taken back first")
+                targets = [one for one in targets if one is not left]
+            there = only(alias, targets)
+            candidate = Swap(aliases, measure.of_stack(outputs), alias, there, model)
+            candidate.take_back()
+            held_to = gate.limits(settings)
+            slower = held_to.slower if slower_percent is None else slower_percent / ALL
+            self.say(f"{alias}: {model} in the place of {there}")
+            trial = Trial(
+                candidate,
+                _course(settings),
+                replace(held_to, slower=slower),
+                self.say,
+                lambda percent: self.say(f"{percent} % of the requests"),
+            )
+            if reason := trial.run():
+                raise StackError(f"{alias}: {model} was taken back {reason}")
+            candidate.take_over()
+            self.say(f"{alias} is answered by {model}")
+
     def check_settled(self) -> None:
         """Raise StackError while a release is tried: its gateways would be gone."""
         if left := self.releases.tried:
@@ -118,18 +150,12 @@ class Delivery:
 
     def _try(self, record: Record, settings: Settings, *, above: int, until: int) -> None:
         candidate = Gateways(self.releases.of(record), settings.alerts.platform_ms.target)
-        course = Course(
-            settings.release.steps_percent,
-            settings.release.watch_s,
-            settings.release.settle_s,
-            settings.monitoring.scrape_interval_s,
-        )
 
         def note(percent: int) -> None:
             self.say(f"{percent} % of the requests")
             self.releases.write(record.model_copy(update={"percent": percent}))
 
-        trial = Trial(candidate, course, gate.limits(settings), self.say, note)
+        trial = Trial(candidate, _course(settings), gate.limits(settings), self.say, note)
         with self._forgotten_where_it_fails(record):
             reason = trial.run(above, until)
             if reason:
@@ -183,6 +209,15 @@ class Delivery:
             raise StackError(f"UNTIL={until} is not among release.stepsPercent: {shown}")
         self.stack.prepare()
         return settings
+
+
+def _course(settings: Settings) -> Course:
+    return Course(
+        settings.release.steps_percent,
+        settings.release.watch_s,
+        settings.release.settle_s,
+        settings.monitoring.scrape_interval_s,
+    )
 
 
 def show(stack: Stack) -> None:

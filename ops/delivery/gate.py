@@ -133,8 +133,8 @@ def _differ(tried: Share, there: Share, what: str, held_to: Limits) -> Iterator[
     chance = chance_of_share(tried, there)
     if there.whole and chance < held_to.chance:
         yield (
-            f"{_percent(tried)} of {tried.whole} {what}, of the release before {_percent(there)} of "
-            f"{there.whole}{_sure(chance, held_to)}"
+            f"{_percent(tried)} of {tried.whole} {what}, beside {_percent(there)} of {there.whole}"
+            f"{_sure(chance, held_to)}"
         )
 
 
@@ -146,8 +146,8 @@ def _slower(pairs: Sequence[Pair], held_to: Limits) -> Iterator[str]:
     if chance < held_to.chance:
         typical = math.exp(math.fsum(ratios) / len(ratios)) - 1
         yield (
-            f"it adds {typical:.0%} more time to a request than the release before, {held_to.slower:.0%} is "
-            f"allowed{_sure(chance, held_to)}"
+            f"a request takes {typical:.0%} longer in it than beside it, {held_to.slower:.0%} is allowed"
+            f"{_sure(chance, held_to)}"
         )
 
 

@@ -110,7 +110,7 @@ class Trial:
                 f"{self.limits.least_requests}",
                 seen,
             )
-        self.say(f"{percent} %: as good as the release before, by {asked:,} requests")
+        self.say(f"{percent} %: not worse, by {asked:,} requests")
         return None, seen
 
     def _looks(self, enough_seen: Callable[[], bool]) -> Iterator[bool]:

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.delivery.confidence import Share, chance_of_mean, chance_of_share, chance_of_slope, slope
+from ops.delivery.confidence import (
+    Share,
+    chance_of_mean,
+    chance_of_rank,
+    chance_of_share,
+    chance_of_slope,
+    slope,
+)
 
 shares = st.integers(0, 60).flatmap(lambda whole: st.builds(Share, st.integers(0, whole), st.just(whole)))
 
@@ -78,3 +85,18 @@ def test_noise_alone_is_taken_for_more_than_chance_as_seldom_as_is_said() -> Non
     slopes = sum(chance_of_slope(times, [dice.gauss(0, 1) for _ in times], 0) < level for _ in range(runs))
     assert means / runs == pytest.approx(level, abs=0.015)
     assert slopes / runs == pytest.approx(level, abs=0.015)
+
+
+def test_ranks_are_compared_as_in_the_textbook() -> None:
+    # Five values each, none the same, U = 5: z = (12.5 - 5) / sqrt(5 * 5 * 11 / 12).
+    first, second = [1, 1, 1, 0, 1, 0, 0, 0, 1, 0], [0, 0, 0, 1, 0, 1, 1, 1, 0, 1]
+    assert chance_of_rank(first, second) == pytest.approx(math.erfc(7.5 / math.sqrt(275 / 12) / math.sqrt(2)))
+
+
+@given(counts=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=1, max_size=15))
+def test_ranks_do_not_care_who_is_first(counts: list[tuple[int, int]]) -> None:
+    first, second = [one for one, _ in counts], [other for _, other in counts]
+    chance = chance_of_rank(first, second)
+    assert 0 <= chance <= 1
+    assert chance == pytest.approx(chance_of_rank(second, first))
+    assert chance_of_rank(first, first) == pytest.approx(1)

@@ -98,7 +98,7 @@ def test_one_that_is_slower_by_thirty_percent_is_found_by_the_third_step(seed: i
     for share in (0.05, 0.25, 0.5):
         step = Load(seed, share).pairs(slower=0.3)
         if reason := judged(seen, step):
-            assert "more time to a request" in reason
+            assert "longer in it than beside it" in reason
             return
         seen += step
     pytest.fail("slower by 30 %, and nobody has seen it")
@@ -142,7 +142,7 @@ def test_slow_requests_count_where_they_are_more_than_one_in_a_hundred() -> None
     tried, there = Interval(5, 1000, 0, 1000, 0.3, 30, 50), Interval(5, 1000, 0, 1000, 0.3, 5, 50)
     reason = judged([], steady(tried, there))
     assert reason
-    assert reason.startswith("3.00 % of 12000 requests took more than 10 ms, of the release before 0.50 %")
+    assert reason.startswith("3.00 % of 12000 requests took more than 10 ms, beside 0.50 %")
 
 
 def test_a_process_that_starts_again_is_a_reason_by_itself() -> None:

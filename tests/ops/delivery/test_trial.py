@@ -71,7 +71,7 @@ def test_a_good_release_gets_more_and_more_and_in_the_end_all() -> None:
     assert reason is None
     assert fake.done == ["place", "5 %", "25 %", "50 %", "100 %"], "and taking over is another's word"
     assert noted == [5, 25, 50, 100]
-    assert said[0] == "5 %: as good as the release before, by 1,000 requests"
+    assert said[0] == "5 %: not worse, by 1,000 requests"
     assert fake.at == 4 * (10 + 20)
 
 
@@ -79,7 +79,7 @@ def test_a_bad_one_is_taken_back_at_its_first_step() -> None:
     fake = Fake(fails=0.02)
     reason, noted, _ = tried(fake)
     assert reason
-    assert reason.startswith("at 5 %: 2.00 % of 250 requests failed, of the release before 0.00 % of 4750 (")
+    assert reason.startswith("at 5 %: 2.00 % of 250 requests failed, beside 0.00 % of 4750 (")
     assert "\n" not in reason
     assert fake.done == ["place", "5 %", "take back"]
     assert noted == [5]
