@@ -132,6 +132,8 @@ def down(
     platform.check_possible(changing=True)
     platform.prepare()
     platform.destroy(data=data)
+    if data:
+        delivery.of(platform, time.monotonic()).releases.clear()
 
 
 @app.command()

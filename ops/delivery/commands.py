@@ -77,6 +77,7 @@ class Delivery:
         self._checked(ALL)
         with self.releases.locked(), _terminated_as_interrupted():
             running, left = self.releases.running, self.releases.tried
+            wanted = self.releases.find(to) if to else None
             if left:
                 self._take_back(left)
                 self.say(f"release {left.number} is taken back")
@@ -84,7 +85,7 @@ class Delivery:
                     return
             if running is None:
                 raise StackError("no release is kept that could be gone back to")
-            back_to = self.releases.find(to) if to else running if left else self.releases.before(running)
+            back_to = wanted or (running if left else self.releases.before(running))
             self.say(f"bringing up release {back_to.number} of {back_to.began:%Y-%m-%d %H:%M} UTC")
             self._deploy(back_to)
 
@@ -203,7 +204,10 @@ class Delivery:
         """Return the settings of the checkout, if it can be released."""
         settings = self.stack.settings()
         if not self.stack.on_machine:
-            raise StackError(f"stack {self.stack.name} does not run on this machine")
+            raise StackError(
+                f"stack {self.stack.name} runs on a cluster, where none is tried beside another: make up "
+                f"STACK={self.stack.name} rolls out pod by pod"
+            )
         if until not in settings.release.steps_percent:
             shown = ", ".join(map(str, settings.release.steps_percent))
             raise StackError(f"UNTIL={until} is not among release.stepsPercent: {shown}")

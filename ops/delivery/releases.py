@@ -158,6 +158,10 @@ class Releases:
         """Remove a release."""
         shutil.rmtree(self.folder / str(record.number))
 
+    def clear(self) -> None:
+        """Remove all of them."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def program(self, record: Record) -> Path:
         """Return the folder with a release's program."""
         return self.folder / str(record.number) / "program"
