@@ -64,6 +64,7 @@ class Load:
     """
 
     platform: Platform
+    model: str = "tiny"
     results: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     _over: bool = False
@@ -125,7 +126,7 @@ class Load:
             answer = await connection.ask("/api/tags", headers=headers, authority="localhost")
             whole = b"tiny" in answer.body
         else:
-            prompt = {"model": "tiny", "prompt": f"{asked if streams else asked % 20}", "stream": streams}
+            prompt = {"model": self.model, "prompt": f"{asked if streams else asked % 20}", "stream": streams}
             options = {"temperature": 0, "num_predict": 64 if streams else 8}
             body = json.dumps(prompt | {"options": options}).encode()
             answer = await connection.ask("/api/generate", "POST", headers, body, authority="localhost")

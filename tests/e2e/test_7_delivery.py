@@ -7,12 +7,16 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 
+from ops.delivery.swap import Aliases
+from ops.stack import StackError
 from tests.e2e.conftest import STACK, Platform, docker
 from tests.e2e.delivering import Load, changed
 from tests.e2e.test_5_changes import refused
+from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watchers
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
@@ -121,6 +125,35 @@ def test_one_is_held_and_its_command_killed_and_the_next_one_says_so(ready: Plat
         assert done.status == 0, done.text
         assert "was left unfinished at 5 %: it is taken back first" in done.text
     assert len(gateways()) == len(before)
+
+
+def test_a_model_takes_the_place_of_another_behind_an_alias(
+    ready: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for worker in (1, 2):
+        copied = docker("exec", f"ollamamax-{STACK}-worker-{worker}", "ollama", "cp", "tiny", "mine")
+        assert "copied" in copied
+    aliases = Aliases(ready.url, ready.key, ready.ca.read_text())
+    eventually(lambda: is_alias(aliases), 30, "the workers' models are known")
+    with Load(ready, "chat").running() as load:
+        begun = time.monotonic()
+        done = ready.checkout.make("swap", f"STACK={STACK}", "ALIAS=chat", "MODEL=mine", "SLOWER=100")
+        compared = ready.checkout.make("compare", f"STACK={STACK}", "ALIAS=chat", "MINUTES=10")
+    reported("a model swap", load, time.monotonic() - begun, capsys)
+    assert done.status == 0, done.text
+    assert [one["model"] for one in aliases.get("chat")] == ["mine:latest"]
+    assert load.bad == 0, load.errors[:5]
+    assert compared.status == 0, compared.text
+    assert "there and tried: " in compared.text
+    assert "% sure" in compared.text
+
+
+def is_alias(aliases: Aliases) -> bool:
+    """Make the alias, if the platform knows its model already; tell whether it is there."""
+    with suppress(StackError):
+        aliases._ask("PUT", "chat", {"targets": [{"model": "tiny"}], "fallbacks": []})
+        return True
+    return False
 
 
 def killed_at(platform: Platform, command: str, line: str) -> None:
