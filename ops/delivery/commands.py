@@ -106,7 +106,9 @@ class Delivery:
         Raises:
             StackError: if it was taken back; the message says why.
         """
-        settings, outputs = self._checked(ALL), self.stack.outputs(show_secrets=True)
+        settings, outputs = self.stack.settings(), self.stack.outputs(show_secrets=True)
+        if missing := {"url", "apiKey"} - outputs.keys():
+            raise StackError(f"the stack has no output {min(missing)}: it is not up, make up brings it up")
         aliases = Aliases(outputs["url"], outputs["apiKey"], outputs.get("caCertificate"))
         with self.releases.locked(), _terminated_as_interrupted():
             targets = aliases.get(alias)
