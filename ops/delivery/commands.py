@@ -1,6 +1,7 @@
 """``make release``, ``promote`` and ``rollback``."""
 
 import contextlib
+import math
 import signal
 import tomllib
 from collections.abc import Iterator
@@ -124,7 +125,7 @@ class Delivery:
             trial = Trial(
                 candidate,
                 _course(settings),
-                replace(held_to, slower=slower),
+                replace(held_to, slower=slower, slow_ms=math.inf),
                 self.say,
                 lambda percent: self.say(f"{percent} % of the requests"),
             )
@@ -152,7 +153,7 @@ class Delivery:
                 self.releases.keep(record, images(self.stack))
 
     def _try(self, record: Record, settings: Settings, *, above: int, until: int) -> None:
-        candidate = Gateways(self.releases.of(record), settings.alerts.platform_ms.target)
+        candidate = Gateways(self.releases.of(record))
 
         def note(percent: int) -> None:
             self.say(f"{percent} % of the requests")
@@ -173,7 +174,7 @@ class Delivery:
 
     def _take_over(self, record: Record) -> None:
         self.say(f"release {record.number} takes the place of the one before")
-        Gateways(self.releases.of(record), 0).take_over()
+        Gateways(self.releases.of(record)).take_over()
         self.releases.keep(record, images(self.stack))
         self.say(f"release {record.number} runs")
 
@@ -186,7 +187,7 @@ class Delivery:
         self.say(f"release {record.number} runs")
 
     def _take_back(self, record: Record) -> None:
-        Gateways(self.releases.of(record), 0).take_back()
+        Gateways(self.releases.of(record)).take_back()
         self.releases.forget(record)
 
     @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """How sure one can be that what was measured is no chance: tests in closed forms."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -61,20 +61,38 @@ def chance_of_rank(first: Sequence[int], second: Sequence[int]) -> float:
     return math.erfc(away / math.sqrt(2))
 
 
-def chance_of_mean(values: Sequence[float], limit: float) -> float:
-    """Return how likely chance alone brings the mean of ``values`` so far beyond ``limit``.
+@dataclass(frozen=True)
+class Sample:
+    """Count, mean and variance of values."""
 
-    Student's t-test of one sample; 1 for fewer than three values.
-    Student, Biometrika 6 (1908), 1-25.
+    count: int
+    mean: float
+    variance: float
+
+
+def sample(values: Mapping[float, int]) -> Sample:
+    """Return what is to be known of values that each were counted so many times."""
+    count = sum(values.values())
+    if not count:
+        return Sample(0, 0.0, 0.0)
+    mean = math.fsum(one * times for one, times in values.items()) / count
+    off = math.fsum(times * (one - mean) ** 2 for one, times in values.items())
+    return Sample(count, mean, off / max(1, count - 1))
+
+
+def chance_of_difference(found: Sample, beside: Sample, limit: float) -> float:
+    """Return how likely chance alone puts the mean of ``found`` so far above ``beside`` plus ``limit``.
+
+    For samples of some dozens at least, whose means are distributed normally; their variances may differ.
+    B. L. Welch, Biometrika 34 (1947), 28-35.
     """
-    count = len(values)
-    if count < 3:
+    if not found.count or not beside.count:
         return 1.0
-    mean = math.fsum(values) / count
-    spread = math.fsum((one - mean) ** 2 for one in values) / (count - 1)
+    spread = math.sqrt(found.variance / found.count + beside.variance / beside.count)
+    away = found.mean - beside.mean - limit
     if spread == 0:
-        return 0.0 if mean > limit else 1.0
-    return _student_tail((mean - limit) / math.sqrt(spread / count), count - 1)
+        return 0.0 if away > 0 else 1.0
+    return math.erfc(away / spread / math.sqrt(2)) / 2
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> tuple[float, float]:

@@ -4,10 +4,18 @@ One for every place and for models too: it knows no Docker, no cluster and no Pr
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ops.delivery.confidence import Share, chance_of_mean, chance_of_share, chance_of_slope
+from ops.delivery.confidence import (
+    Sample,
+    Share,
+    chance_of_difference,
+    chance_of_share,
+    chance_of_slope,
+    sample,
+)
 from stacks.settings import Settings
 
 AT_EACH_END = 3
@@ -16,6 +24,9 @@ PROLONGED = 3
 """How many times as long as usual a step may last until enough requests have come."""
 SLOW_SHARE = 0.01
 """Requests that may be slower than the target: it is one of the 99th percentile."""
+LIKE_LOAD = 0.5
+"""How many requests a side has for each of the other's where their times compare. One that is hardly asked
+takes up to twice as long for each, whatever release it is of: nothing is warm when a request comes."""
 HORIZON_H = 1.0
 """How far ahead memory is foreseen, hours: what reaches its limit later is for an alert to tell."""
 
@@ -29,21 +40,12 @@ class Interval:
     requests: int
     failed: int
     """Answered 5xx."""
-    timed: int
-    """Requests whose time is known."""
-    seconds: float
-    """All their times together."""
-    slow: int
-    """Those slower than ``Limits.slow_ms``."""
+    times: Mapping[float, int]
+    """Upper bound, seconds → requests that took as long, but longer than the bound before."""
     memory_mib: float = 0.0
     """Of one process on average, at the end; 0: unknown."""
     restarts: int = 0
     """Processes that have started again."""
-
-    @property
-    def mean(self) -> float:
-        """Mean time, seconds."""
-        return self.seconds / self.timed if self.timed else 0.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Limits:
     slow_ms: float
     """What one request in a hundred may take longer than, milliseconds."""
     slower: float
-    """By how much the mean time may be longer, as a part of it."""
+    """By how much the typical time may be longer, as a part of it."""
     memory_mib: float
     """What one process may take, MiB; 0: it is not looked at."""
     least_requests: int
@@ -99,33 +101,35 @@ def enough(step: Sequence[Pair], held_to: Limits) -> bool:
     return sum(pair.tried.requests for pair in step) >= held_to.least_requests
 
 
-def verdict(before: Sequence[Pair], step: Sequence[Pair], held_to: Limits, *, over: bool) -> str | None:
+def verdict(step: Sequence[Pair], held_to: Limits, *, over: bool) -> str | None:
     """Return in one line why what is tried has to be taken back; None while there is no reason.
 
     Args:
-        before: the pairs of the steps before this one.
-        step: those of this step so far. Shares are compared within a step: between two, the load may have
+        step: the pairs of a step so far. Sides are compared within it alone: between two, the load may have
             changed, and with it both sides' share of it.
         held_to: what may be.
         over: whether the step ends with it: that is when times and memory are judged.
     """
-    return next(_reasons(before, step, held_to, over=over), None)
+    return next(_reasons(step, held_to, over=over), None)
 
 
-def _reasons(before: Sequence[Pair], step: Sequence[Pair], held_to: Limits, *, over: bool) -> Iterator[str]:
+def _reasons(step: Sequence[Pair], held_to: Limits, *, over: bool) -> Iterator[str]:
     if restarts := sum(pair.tried.restarts for pair in step):
         yield f"it has started again {restarts} times" if restarts > 1 else "it has started again"
-    failed = _share(step, "failed", "requests")
-    if failed[0].value > held_to.errors_target / 100:
-        yield from _differ(*failed, "requests failed", held_to)
+    tried, there = [pair.tried for pair in step], [pair.there for pair in step]
+    failed = _failed(tried)
+    if failed.value > held_to.errors_target / 100:
+        yield from _differ(failed, _failed(there), "requests failed", held_to)
     if not over:
         return
-    if failed[0].value > held_to.errors_most / 100:
-        yield f"{_percent(failed[0])} of {failed[0].whole} requests failed, {held_to.errors_most:g} % may"
-    slow = _share(step, "slow", "timed")
-    if slow[0].value > SLOW_SHARE:
-        yield from _differ(*slow, f"requests took more than {held_to.slow_ms:g} ms", held_to)
-    yield from _slower([*before, *step], held_to)
+    if failed.value > held_to.errors_most / 100:
+        yield f"{_percent(failed)} of {failed.whole} requests failed, {held_to.errors_most:g} % may"
+    slow = _slow(tried, held_to)
+    if slow.value > SLOW_SHARE:
+        what = f"requests took more than {held_to.slow_ms:g} ms"
+        yield from _differ(slow, _slow(there, held_to), what, held_to)
+    if sum(one.requests for one in tried) >= LIKE_LOAD * sum(one.requests for one in there):
+        yield from _slower(_typical(tried), _typical(there), held_to)
     yield from _growing(step, held_to)
 
 
@@ -138,48 +142,68 @@ def _differ(tried: Share, there: Share, what: str, held_to: Limits) -> Iterator[
         )
 
 
-def _slower(pairs: Sequence[Pair], held_to: Limits) -> Iterator[str]:
-    """Compare mean times pair by pair: what slows the whole machine down slows both sides."""
-    both = [pair for pair in pairs if pair.tried.seconds > 0 and pair.there.seconds > 0]
-    ratios = [math.log(pair.tried.mean / pair.there.mean) for pair in both]
-    chance = chance_of_mean(ratios, math.log1p(held_to.slower))
+def _slower(tried: Sample, there: Sample, held_to: Limits) -> Iterator[str]:
+    chance = chance_of_difference(tried, there, math.log1p(held_to.slower))
     if chance < held_to.chance:
-        typical = math.exp(math.fsum(ratios) / len(ratios)) - 1
+        longer = math.expm1(tried.mean - there.mean)
         yield (
-            f"a request takes {typical:.0%} longer in it than beside it, {held_to.slower:.0%} is allowed"
+            f"a request takes {longer:.0%} longer in it than beside it, {held_to.slower:.0%} is allowed"
             f"{_sure(chance, held_to)}"
         )
 
 
 def _growing(step: Sequence[Pair], held_to: Limits) -> Iterator[str]:
-    """Foresee memory from the second half of a step: in the first, caches of a new process still fill."""
-    late = [pair for pair in step[len(step) // 2 :] if pair.tried.memory_mib]
-    if not late or not held_to.memory_mib:
+    """Foresee memory from how it has grown within a step."""
+    known = [pair for pair in step if pair.tried.memory_mib]
+    if not known or not held_to.memory_mib:
         return
-    now = late[-1].tried.memory_mib
+    now = known[-1].tried.memory_mib
     if now > held_to.memory_mib:
         yield f"a gateway takes {now:.0f} MiB, {held_to.memory_mib:g} may be"
         return
-    hours = [pair.tried.at / 3600 for pair in late]
+    hours = [pair.tried.at / 3600 for pair in known]
     # What grows on both sides is the load's doing.
-    more = [pair.tried.memory_mib - pair.there.memory_mib for pair in late]
+    more = [pair.tried.memory_mib - pair.there.memory_mib for pair in known]
     chance = chance_of_slope(hours, more, (held_to.memory_mib - now) / HORIZON_H)
     if chance < held_to.chance:
-        grown = more[-1] - more[0]
+        seconds, limit = (hours[-1] - hours[0]) * 3600, held_to.memory_mib
         yield (
-            f"its memory grew by {grown:.0f} MiB within {(hours[-1] - hours[0]) * 3600:.0f} s to {now:.0f} "
-            f"MiB, and would pass {held_to.memory_mib:g} MiB within the hour{_sure(chance, held_to)}"
+            f"its memory grew by {more[-1] - more[0]:.0f} MiB within {seconds:.0f} s to {now:.0f} MiB, and "
+            f"would pass {limit:g} MiB within the hour{_sure(chance, held_to)}"
         )
 
 
-def _share(pairs: Sequence[Pair], part: str, whole: str) -> tuple[Share, Share]:
-    """Return a share of the requests of both sides, the tried one first."""
-    tried, there = [pair.tried for pair in pairs], [pair.there for pair in pairs]
-    first, second = (
-        Share(sum(getattr(one, part) for one in side), sum(getattr(one, whole) for one in side))
-        for side in (tried, there)
-    )
-    return first, second
+def _failed(side: Sequence[Interval]) -> Share:
+    return Share(sum(one.failed for one in side), sum(one.requests for one in side))
+
+
+def _slow(side: Sequence[Interval], held_to: Limits) -> Share:
+    """Return the requests that took longer than is aimed at, to the next bound above it."""
+    times = _times(side)
+    limit = min((bound for bound in times if bound >= held_to.slow_ms / 1000), default=math.inf)
+    return Share(sum(count for bound, count in times.items() if bound > limit), times.total())
+
+
+def _typical(side: Sequence[Interval]) -> Sample:
+    """Return the logarithms of the times, each as if in the middle of its bucket.
+
+    A stall of the machine, which is a hundred times as long as a request, hardly moves their mean.
+    """
+    times = _times(side)
+    bounds = sorted(times)
+    lower = [bounds[0] / 4, *bounds[:-1]] if bounds else []
+    middles = {
+        math.log(below if math.isinf(bound) else math.sqrt(below * bound)): times[bound]
+        for below, bound in zip(lower, bounds, strict=True)
+    }
+    return sample(middles)
+
+
+def _times(side: Sequence[Interval]) -> Counter[float]:
+    whole: Counter[float] = Counter()
+    for one in side:
+        whole.update(one.times)
+    return whole
 
 
 def _percent(share: Share) -> str:

@@ -35,7 +35,6 @@ class Gateways:
 
     stack: Stack
     """As the release has it."""
-    slow_ms: float
 
     def place(self) -> None:
         """Bring them up beside what is there, unless they are there already."""
@@ -62,7 +61,7 @@ class Gateways:
 
     def moment(self) -> Moment:
         """Return what both sides have done so far."""
-        return self._prometheus.moment(GATEWAYS, self.slow_ms, time.time())
+        return self._prometheus.moment(GATEWAYS, time.time())
 
     def take_over(self) -> None:
         """Bring up all of the release, one gateway after the other, while these answer; then remove these."""

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,9 +48,8 @@ class Totals:
 
     requests: int = 0
     failed: int = 0
-    timed: int = 0
-    seconds: float = 0.0
-    slow: int = 0
+    times: dict[float, int] = field(default_factory=dict)
+    """Upper bound, seconds → requests that took no longer."""
     memory_mib: float = 0.0
     started: float = 0.0
 
@@ -103,7 +102,7 @@ class Prometheus:
         query = f'sum(ollamamax_in_flight{{{series.of},{series.label}="{value}"}})'
         return round(sum(found for _, found in self.ask(query, time.time())))
 
-    def moment(self, series: Series, slow_ms: float, at: float) -> Moment:
+    def moment(self, series: Series, at: float) -> Moment:
         """Return the totals of both sides as of a time."""
         sides: dict[str, dict[str, Totals]] = {TRIED: defaultdict(Totals), THERE: defaultdict(Totals)}
         names = {series.tried: TRIED, series.there: THERE}
@@ -119,13 +118,8 @@ class Prometheus:
         for totals, labels, value in each(f"sum by ({by}, code) ({series.requests}{{{of}}})"):
             totals.requests += round(value)
             totals.failed += round(value) if labels["code"].startswith("5") else 0
-        for totals, _, value in each(f"sum by ({by}) ({series.seconds}_sum{{{of}}})"):
-            totals.seconds = value
-        buckets: dict[int, dict[float, int]] = defaultdict(dict)
         for totals, labels, value in each(f"sum by ({by}, le) ({series.seconds}_bucket{{{of}}})"):
-            buckets[id(totals)][float(labels["le"])] = round(value)
-        for totals in (one for side in sides.values() for one in side.values()):
-            totals.timed, totals.slow = slower_than(buckets[id(totals)], slow_ms / 1000)
+            totals.times[float(labels["le"])] = round(value)
         if series.processes:
             for totals, _, value in each(f"process_resident_memory_bytes{{{of}}}"):
                 totals.memory_mib = value / MEBIBYTE
@@ -134,36 +128,31 @@ class Prometheus:
         return Moment(at, sides)
 
 
-def slower_than(buckets: Mapping[float, int], seconds: float) -> tuple[int, int]:
-    """Return how many times a histogram has counted, and how many were longer, to the next bound above."""
-    if not buckets:
-        return 0, 0
-    count = buckets[max(buckets)]
-    return count, count - buckets[min(bound for bound in buckets if bound >= seconds)]
-
-
 def between(before: Moment, after: Moment, side: str) -> Interval:
     """Return what a side did between two moments. A process that has started since has counted from zero."""
     then, now = before.sides.get(side, {}), after.sides.get(side, {})
-    parts = {"requests": 0.0, "failed": 0.0, "timed": 0.0, "seconds": 0.0, "slow": 0.0}
-    restarts = 0
+    requests = failed = restarts = 0
+    times: Counter[float] = Counter()
     for address, totals in now.items():
         was = then.get(address, Totals())
-        again = was.started not in (0.0, totals.started)
-        restarts += again
-        for part in parts:
-            parts[part] += max(0, getattr(totals, part) - (0 if again else getattr(was, part)))
+        if was.started not in (0.0, totals.started):
+            restarts += 1
+            was = Totals()
+        requests += max(0, totals.requests - was.requests)
+        failed += max(0, totals.failed - was.failed)
+        times.update(_each(totals.times, was.times))
     memory = [one.memory_mib for one in now.values() if one.memory_mib]
-    return Interval(
-        at=after.at,
-        requests=round(parts["requests"]),
-        failed=round(parts["failed"]),
-        timed=round(parts["timed"]),
-        seconds=parts["seconds"],
-        slow=round(parts["slow"]),
-        memory_mib=sum(memory) / len(memory) if memory else 0.0,
-        restarts=restarts,
-    )
+    mean = sum(memory) / len(memory) if memory else 0.0
+    return Interval(after.at, requests, failed, times, mean, restarts)
+
+
+def _each(now: Mapping[float, int], was: Mapping[float, int]) -> dict[float, int]:
+    """Return what has been added to each bucket by itself."""
+    added = {bound: max(0, now[bound] - was.get(bound, 0)) for bound in sorted(now)}
+    return {
+        bound: max(0, count - less)
+        for (bound, count), less in zip(added.items(), [0, *added.values()], strict=False)
+    }
 
 
 def of_stack(outputs: Mapping[str, Any]) -> Prometheus:

@@ -82,7 +82,7 @@ class Swap:
 
     def moment(self) -> Moment:
         """Return what both models have done so far."""
-        return self.prometheus.moment(series(self.alias, TRIED, THERE), float("inf"), time.time())
+        return self.prometheus.moment(series(self.alias, TRIED, THERE), time.time())
 
     def take_over(self) -> None:
         """Leave the model alone behind the alias."""

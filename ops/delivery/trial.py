@@ -77,18 +77,14 @@ class Trial:
         """
         with self._taken_back_where_it_fails():
             self.candidate.place()
-            pairs: list[Pair] = []
-            reason = None
-            for percent in self.course.steps:
-                if above < percent <= until and not reason:
-                    reason, seen = self._step(percent, pairs)
-                    pairs += seen
+            steps = (one for one in self.course.steps if above < one <= until)
+            reason = next((found for one in steps if (found := self._step(one))), None)
             if reason:
                 self.candidate.take_back()
         return reason
 
-    def _step(self, percent: int, before: list[Pair]) -> tuple[str | None, list[Pair]]:
-        """Watch one share; return why the release is to be taken back, and what was seen."""
+    def _step(self, percent: int) -> str | None:
+        """Watch one share; return why the release is to be taken back."""
         self.note(percent)
         self.candidate.weigh(percent)
         self.clock.sleep(self.course.settle_s)
@@ -98,20 +94,19 @@ class Trial:
             self.clock.sleep(self.course.every_s)
             now = self.candidate.moment()
             if not now.sides.get(TRIED) and len(seen) >= UNSEEN_LOOKS:
-                return f"at {percent} %: it does not answer", seen
+                return f"at {percent} %: it does not answer"
             seen.append(Pair(between(then, now, TRIED), between(then, now, THERE)))
-            if reason := verdict(before, seen, self.limits, over=last):
-                return f"at {percent} %: {reason}", seen
+            if reason := verdict(seen, self.limits, over=last):
+                return f"at {percent} %: {reason}"
             then = now
         asked = sum(pair.tried.requests for pair in seen)
         if not enough(seen, self.limits):
+            least = self.limits.least_requests
             return (
-                f"at {percent} %: {asked} requests reached it, and nothing can be said of fewer than "
-                f"{self.limits.least_requests}",
-                seen,
+                f"at {percent} %: {asked} requests reached it, and nothing can be said of fewer than {least}"
             )
         self.say(f"{percent} %: not worse, by {asked:,} requests")
-        return None, seen
+        return None
 
     def _looks(self, enough_seen: Callable[[], bool]) -> Iterator[bool]:
         """Yield before each look whether it is a step's last: more follow until enough requests have come."""

@@ -51,7 +51,7 @@ def stage(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stage:
     (stack.root / "pyproject.toml").write_text('[project]\nversion = "0.1.0"\n')
     clock = Clock(lambda seconds: made.fake.pass_time(seconds))
     monkeypatch.setattr(commands, "Trial", partial(Trial, clock=clock))
-    monkeypatch.setattr(commands, "Gateways", lambda of, slow_ms: made.fake)
+    monkeypatch.setattr(commands, "Gateways", lambda of: made.fake)
     monkeypatch.setattr(commands, "is_up", lambda of: True)
     monkeypatch.setattr(commands, "images", lambda of: {"gateway": "ollamamax-gateway:a@sha256:0"})
     monkeypatch.setattr(Stack, "prepare", lambda self: None)

@@ -1,5 +1,6 @@
 """What Prometheus has of both sides, and what they did between two moments."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,6 @@ from ops.delivery.measure import (
     Totals,
     between,
     of_stack,
-    slower_than,
 )
 from ops.stack import StackError
 
@@ -29,7 +29,6 @@ ANSWERS: dict[str, list[tuple[Mapping[str, str], float]]] = {
         (CANARY | {"code": "404"}, 8.0),
         (CANARY | {"code": "500"}, 2.0),
     ],
-    "sum by (instance, release) (ollamamax_overhead_seconds_sum": [(STABLE, 0.3), (CANARY, 0.05)],
     "sum by (instance, release, le) (ollamamax_overhead_seconds_bucket": [
         (CANARY | {"le": "0.01"}, 95.0),
         (CANARY | {"le": "0.025"}, 99.0),
@@ -57,37 +56,32 @@ class Recorded(Prometheus):
 
 def test_the_sides_are_told_apart_by_their_label() -> None:
     prometheus = Recorded()
-    moment = prometheus.moment(GATEWAYS, 10, 5.0)
-    assert moment.sides[TRIED] == {"gateway-canary-1:9090": Totals(100, 2, 100, 0.05, 5, 64, 1000)}
-    assert moment.sides[THERE] == {"gateway-1:9090": Totals(903, 3, 0, 0.3, 0, 0, 10)}
+    moment = prometheus.moment(GATEWAYS, 5.0)
+    times = {0.01: 95, 0.025: 99, math.inf: 100}
+    assert moment.sides[TRIED] == {"gateway-canary-1:9090": Totals(100, 2, times, 64, 1000)}
+    assert moment.sides[THERE] == {"gateway-1:9090": Totals(903, 3, {}, 0, 10)}
     assert all('{job="gateway"}' in query for query in prometheus.asked)
 
 
-@given(
-    counts=st.lists(st.integers(0, 1000), min_size=3, max_size=3),
-    seconds=st.sampled_from([0.005, 0.01, 0.02, 0.025]),
-)
-def test_a_time_counts_as_longer_than_the_next_bound_of_its_histogram(
-    counts: list[int], seconds: float
-) -> None:
-    first, second, rest = counts
-    buckets = {0.01: first, 0.025: first + second, float("inf"): sum(counts)}
-    slow = second + rest if seconds <= 0.01 else rest
-    assert slower_than(buckets, seconds) == (sum(counts), slow)
+@given(counts=st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=1, max_size=9))
+def test_each_bucket_counts_what_was_added_to_it_alone(counts: list[tuple[int, int]]) -> None:
+    then = {float(n): sum(before for before, _ in counts[: n + 1]) for n in range(len(counts))}
+    now = {float(n): then[n] + sum(more for _, more in counts[: n + 1]) for n in range(len(counts))}
+    before, after = (Moment(at, {TRIED: {"a": Totals(times=of)}}) for at, of in ((0, then), (5, now)))
+    assert list(between(before, after, TRIED).times.values()) == [more for _, more in counts]
 
 
 def test_one_that_started_again_has_counted_from_zero() -> None:
-    then = Moment(0, {TRIED: {"a": Totals(100, 1, 100, 1.0, 0, 50, 10)}})
-    now = Moment(5, {TRIED: {"a": Totals(30, 2, 30, 0.3, 1, 70, 13), "b": Totals(7, 0, 7, 0.1, 0, 90, 12)}})
+    then = Moment(0, {TRIED: {"a": Totals(100, 1, {1.0: 100}, 50, 10)}})
+    now = Moment(5, {TRIED: {"a": Totals(30, 2, {1.0: 30}, 70, 13), "b": Totals(7, 0, {1.0: 7}, 90, 12)}})
     found = between(then, now, TRIED)
-    assert (found.requests, found.failed, found.slow, found.restarts) == (37, 2, 1, 1)
+    assert (found.requests, found.failed, found.times, found.restarts) == (37, 2, {1.0: 37}, 1)
     assert found.memory_mib == 80
-    assert found.seconds == pytest.approx(0.4)
 
 
 def test_a_side_that_is_not_there_has_done_nothing() -> None:
     found = between(Moment(0), Moment(5), THERE)
-    assert (found.requests, found.mean, found.memory_mib) == (0, 0, 0)
+    assert (found.requests, found.times, found.memory_mib) == (0, {}, 0)
 
 
 def test_a_stack_that_is_not_up_is_named() -> None:
