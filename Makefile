@@ -18,13 +18,19 @@ TRACE ?=
 STARTUP ?=
 OUT ?=
 ARCHIVE ?=
+UNTIL ?=
+ALIAS ?=
+MODEL ?=
+SLOWER ?=
+MINUTES ?= 60
+TO ?=
 TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops docs bench images console cloud upgrade gateway e2e kubernetes rehearsal second_opinion)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview impact comment drift sbom cost dashboards preflight status logs smoke outputs trust untrust backup restore load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview impact comment drift sbom cost dashboards preflight status logs smoke outputs trust untrust backup restore release promote rollback swap compare releases load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +39,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost dashboards preflight status logs smoke outputs trust untrust backup: .venv/compiled
+down cost dashboards preflight status logs smoke outputs trust untrust backup swap compare releases: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -93,6 +99,24 @@ backup: ## write database, models, state and encrypted secrets of a stack on thi
 
 restore: setup ## bring a stack on this machine up as an archive has it: ARCHIVE=file
 	@$(OPS) restore --stack $(STACK) $(if $(ARCHIVE),--archive $(ARCHIVE))
+
+release: setup ## try the checkout beside what runs, with more and more of the requests; UNTIL=25 holds it there
+	@$(OPS) release --stack $(STACK) $(if $(UNTIL),--until $(UNTIL))
+
+promote: setup ## go on with the release that is held, to the end
+	@$(OPS) promote --stack $(STACK)
+
+rollback: setup ## take the release back that is tried, or bring up the one before; TO=3 that one
+	@$(OPS) rollback --stack $(STACK) $(if $(TO),--to $(TO))
+
+swap: ## try another model behind an alias: ALIAS=chat MODEL=name, SLOWER=50 percent that it may take longer
+	@$(OPS) swap --stack $(STACK) --alias "$(ALIAS)" --model "$(MODEL)" $(if $(SLOWER),--slower $(SLOWER))
+
+compare: ## compare the variants of ALIAS=chat, or both releases while one is tried, over the last MINUTES=60
+	@$(OPS) compare --stack $(STACK) --minutes $(MINUTES) $(if $(ALIAS),--alias $(ALIAS))
+
+releases: ## list the releases that are kept
+	@$(OPS) releases --stack $(STACK)
 
 load: .venv/compiled ## put load on a stack that is up and judge it: SCENARIO=report, SECONDS=60 instead of its own length
 	@$(OPS) load --stack $(STACK) --scenario "$(SCENARIO)" $(if $(SECONDS),--seconds $(SECONDS))
