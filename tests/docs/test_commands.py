@@ -33,6 +33,7 @@ ELSEWHERE = {
     "make rehearse": "tests/rehearsal/test_rehearsal.py",
     "make replay": "tests/rehearsal/replay",
     "make restore": "tests/e2e/test_6_restore.py",
+    "make sbom": "tests/ops/test_sbom.py",
     "make second-opinion": "tests/second_opinion",
     "make test": ".ci/run",
     "make up ": "tests/e2e/conftest.py",
