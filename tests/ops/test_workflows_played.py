@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +105,53 @@ def test_the_night_finds_what_somebody_changed(checkout: Path, stack: str) -> No
         AssertionError, match=f"error: stack {stack} has drifted: budget; the report says what"
     ):
         play("nightly", "drift", checkout, {"matrix.stack": stack})
+
+
+SETTINGS = """\
+config:
+  ollamamax:target: docker
+  ollamamax:models: [tiny]
+  ollamamax:portOffset: {offset}
+  ollamamax:docker: {{subnet: {subnet}}}
+  ollamamax:alerts:
+    platformMs: {{target: 25, warning: 100, critical: 500}}
+    errorsPercent: {{target: 0.5, warning: 3, critical: 8}}
+    throughput: {{target: 100, warning: 50, critical: 10}}
+"""
+"""Of a stack on this machine, which may have other things to do, in the place of one on AWS."""
+
+
+@pytest.fixture
+def on_this_machine(checkout: Path) -> Iterator[Path]:
+    """Return a checkout whose ``staging`` and ``prod`` are on this machine; none is left afterwards."""
+    for stack, offset, subnet in (("staging", 2000, "172.16.86.0/24"), ("prod", 3000, "172.16.87.0/24")):
+        file = checkout / "stacks" / f"Pulumi.{stack}.yaml"
+        file.write_text(SETTINGS.format(offset=offset, subnet=subnet))
+    commit(checkout, "On this machine")
+    try:
+        yield checkout
+    finally:
+        for stack in ("staging", "prod"):
+            make(checkout, "down", f"STACK={stack}", "DATA=1")
+
+
+def make(checkout: Path, *words: str) -> str:
+    done = subprocess.run(["make", *words], cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_what_is_merged_is_deployed_judged_and_taken_back(on_this_machine: Path) -> None:
+    play("deploy", "staging", on_this_machine, {})
+    make(on_this_machine, "down", "STACK=staging", "DATA=1")
+    play("deploy", "prod", on_this_machine, {})
+    listed = {file.name for file in (on_this_machine / "sbom").iterdir()}
+    assert {"subjects.sha256", "gateway.cdx.json", "edge.cdx.json", "ollamamax.cdx.json"} <= listed
+    file = on_this_machine / "stacks" / "Pulumi.prod.yaml"
+    file.write_text(file.read_text() + "  ollamamax:gateway: {goGc: 100}\n")
+    make(on_this_machine, "up", "STACK=prod")
+    play("rollback", "rollback", on_this_machine, {"inputs.stack": "prod", "inputs.release": "1"})
+    (runs,) = [
+        line for line in make(on_this_machine, "releases", "STACK=prod").splitlines() if line.endswith("runs")
+    ]
+    assert runs.split()[0] == "1"
