@@ -27,7 +27,7 @@ class ReleaseSettings(Block):
     slower_percent: Annotated[int, Field(ge=1, le=1000)] = 20
     """By how much the time that gateways typically add to a request may be longer, percent. A new process is
     slower than a warm one at first: less would take good releases back."""
-    confidence_percent: Annotated[float, Field(ge=90, le=99.99)] = 99
+    confidence_percent: Annotated[int, Field(ge=90, le=99)] = 99
     """How sure it has to be that a release is worse, percent, over all looks of all steps together: one good
     release in a hundred is taken back at 99."""
     keep: Annotated[int, Field(ge=2, le=1000)] = 10
