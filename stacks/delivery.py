@@ -21,13 +21,13 @@ class ReleaseSettings(Block):
     """Shares of the requests that it is given, one after the other, percent; the last is 100."""
     watch_s: Seconds = 60
     """How long each step is watched, seconds: a dozen of ``monitoring.scrapeIntervalS``, each of which gives
-    one pair of measurements."""
+    one pair of measurements. Memory needs eight of them to tell a leak from noise."""
     settle_s: Annotated[int, Field(ge=0, le=600)] = 10
     """Time after each change of the share that does not count, seconds: caches and connections are new."""
-    slower_percent: Annotated[int, Field(ge=1, le=1000)] = 15
-    """By how much the time that gateways add to a request may be longer, percent. Less would take back
-    releases for what their caches have not seen yet."""
-    confidence_percent: Annotated[float, Field(ge=90, le=99.99)] = 99
+    slower_percent: Annotated[int, Field(ge=1, le=1000)] = 20
+    """By how much the time that gateways typically add to a request may be longer, percent. A new process is
+    slower than a warm one at first: less would take good releases back."""
+    confidence_percent: Annotated[int, Field(ge=90, le=99)] = 99
     """How sure it has to be that a release is worse, percent, over all looks of all steps together: one good
     release in a hundred is taken back at 99."""
     keep: Annotated[int, Field(ge=2, le=1000)] = 10

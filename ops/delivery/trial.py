@@ -122,6 +122,6 @@ class Trial:
         try:
             yield
         except BaseException as error:
-            self.say(f"taking it back: {error or type(error).__name__}")
+            self.say(f"taking it back: {str(error) or type(error).__name__}")
             self.candidate.take_back()
             raise

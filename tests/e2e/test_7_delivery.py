@@ -21,7 +21,7 @@ from tests.e2e.watching import Watchers
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
-WATCH_S, SETTLE_S = 30, 5
+WATCH_S, SETTLE_S = 40, 5
 MEAN = "sum(rate(ollamamax_overhead_seconds_sum[1m])) / sum(rate(ollamamax_overhead_seconds_count[1m]))"
 
 

@@ -30,7 +30,8 @@ def judged(config: str, folder: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("cdn", [False, True], ids=["alone", "behind a CDN"])
 def test_gixy_finds_nothing(tmp_path: Path, cdn: bool) -> None:
-    config = plain_config(describe(GATEWAYS, EdgeSettings(hsts_max_age_s=31_536_000), cdn))["nginx.conf"]
+    settings = EdgeSettings(hsts_max_age_s=31_536_000)
+    config = plain_config(describe(GATEWAYS, settings, cdn, canaries=["172.30.84.3"]))["nginx.conf"]
     assert judged(config, tmp_path) == []
 
 

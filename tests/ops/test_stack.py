@@ -8,9 +8,11 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ops.stack import Stack, StackError
 from tests.ops.conftest import SETTINGS, Checkout
@@ -326,3 +328,22 @@ def test_a_file_that_only_its_owner_may_read_is_never_wider_meanwhile(embedded: 
     finally:
         os.umask(before)
     assert {mode(path) for path in embedded.stack.state.iterdir()} == {0o600}
+
+
+def test_up_and_remove_keep_to_what_they_are_told(embedded: Checkout) -> None:
+    embedded.stack.prepare()
+    embedded.stack.up("urn:a", "urn:b")
+    at = embedded.words.index("up")
+    assert embedded.words[at : at + 6] == ["up", "--yes", "--target", "urn:a", "--target", "urn:b"]
+    embedded.stack.remove("urn:a")
+    at = embedded.words.index("destroy")
+    assert embedded.words[at : at + 4] == ["destroy", "--yes", "--target", "urn:a"]
+
+
+def test_settings_beside_the_stack_file_are_the_engines_alone(embedded: Checkout) -> None:
+    replace(embedded.stack, beside={"canary": {"replicas": 2}}).prepare()
+    found = yaml.safe_load(embedded.stack.config_file.read_text())
+    assert found["config"] == {"ollamamax:target": "docker", "ollamamax:canary": {"replicas": 2}}
+    assert embedded.stack.settings_file.read_text() == SETTINGS
+    embedded.stack.prepare()
+    assert "canary" not in embedded.stack.config_file.read_text(), "and gone with the next command"

@@ -19,7 +19,7 @@ LIMITS = Limits(
     errors_target=0.1,
     errors_most=1,
     slow_ms=10,
-    slower=0.15,
+    slower=0.2,
     memory_mib=2048,
     least_requests=100,
     chance=0.01 / 156,
@@ -102,7 +102,7 @@ def test_one_that_fails_two_percent_is_found_before_it_has_failed_many(seed: int
 def test_one_that_is_slower_by_thirty_percent_is_found_once_it_has_half_of_the_requests(seed: int) -> None:
     reason = judged(Load(seed, 0.5).pairs(slower=0.3))
     assert reason
-    assert "longer in it than beside it, 15% is allowed" in reason
+    assert "longer in it than beside it, 20% is allowed" in reason
 
 
 @settings(max_examples=20, deadline=None)
@@ -117,6 +117,22 @@ def test_one_that_leaks_is_found_in_the_first_step(seed: int, leaks: float) -> N
     reason = judged(Load(seed).pairs(leaks_mib_s=leaks))
     assert reason
     assert "within the hour" in reason
+
+
+def test_a_leak_of_64_kib_a_request_is_found_with_a_quarter_of_the_requests() -> None:
+    """As it was measured: 34 MiB grew to 95 within half a minute, and 47 to 57 beside it."""
+    pairs = [
+        Pair(
+            Interval(n * EVERY_S, 300, 0, took(300, 300), mib),
+            Interval(n * EVERY_S, 900, 0, took(900, 900), 47 + 1.7 * n),
+        )
+        for n, mib in enumerate((34, 44, 53, 64, 74, 85, 95))
+    ]
+    reason = judged(pairs)
+    assert reason
+    assert reason.startswith(
+        "its memory grew by 51 MiB within 30 s to 95 MiB, and would pass 2048 MiB within"
+    )
 
 
 def test_memory_that_grows_on_both_sides_is_the_loads_doing() -> None:
