@@ -6,6 +6,9 @@ SECRETS ?=
 SIMULATE ?=
 JSON ?=
 EXPORT ?=
+BASE ?= origin/main
+PULL ?=
+REFRESH ?=
 WORKLOADS ?=
 SCENARIO ?=
 SECONDS ?=
@@ -15,13 +18,19 @@ TRACE ?=
 STARTUP ?=
 OUT ?=
 ARCHIVE ?=
-TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops bench images console cloud upgrade gateway e2e kubernetes rehearsal second_opinion)
+UNTIL ?=
+ALIAS ?=
+MODEL ?=
+SLOWER ?=
+MINUTES ?= 60
+TO ?=
+TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates edge ops docs bench images console cloud upgrade gateway e2e kubernetes rehearsal second_opinion)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview cost dashboards preflight status logs smoke outputs trust untrust backup restore load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview impact comment drift sbom cost dashboards preflight status logs smoke outputs trust untrust backup restore release promote rollback swap compare releases load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +39,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost dashboards preflight status logs smoke outputs trust untrust backup: .venv/compiled
+down cost dashboards preflight status logs smoke outputs trust untrust backup swap compare releases: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -38,13 +47,25 @@ bootstrap: setup ## make what a stack on AWS needs before its first up: shared s
 	@$(OPS) bootstrap --stack $(STACK) $(if $(SIMULATE),--simulate)
 
 up: setup ## bring the stack up and prove it with a completion over HTTP/3 (STACK=local); SIMULATE=1 in a simulated cloud
-	@$(OPS) up --stack $(STACK) $(if $(SIMULATE),--simulate)
+	@$(OPS) up --stack $(STACK) $(if $(SIMULATE),--simulate) $(if $(REFRESH),--refresh)
 
 down: ## take the stack down, keeping its data; DATA=1 removes the data too
 	@$(OPS) down --stack $(STACK) $(if $(DATA),--data) $(if $(SIMULATE),--simulate)
 
 preview: setup ## show what up would change, break and cost; JSON=1 the plan as JSON
 	@$(OPS) preview --stack $(STACK) $(if $(SIMULATE),--simulate) $(if $(JSON),--json)
+
+impact: setup ## find out what this checkout changes on a stack beside BASE=origin/main, for make comment
+	@.venv/bin/python -m ops.impact $(STACK) --base $(BASE) $(if $(SIMULATE),--simulate)
+
+comment: .venv/compiled ## say as Markdown what make impact found; PULL=number writes it under a pull request
+	@.venv/bin/python -m ops.comment $(if $(PULL),--pull $(PULL))
+
+drift: setup ## say what was changed beside the stack's program, and what to do about it
+	@.venv/bin/python -m ops.drift $(STACK) $(if $(SIMULATE),--simulate)
+
+sbom: setup ## list what the stack's images and this package are made of, with their digests, into OUT=folder
+	@.venv/bin/python -m ops.sbom $(STACK) $(if $(OUT),--out $(OUT))
 
 cost: ## say what the stack costs a month, from list prices; JSON=1 as JSON
 	@$(OPS) cost --stack $(STACK) $(if $(JSON),--json)
@@ -78,6 +99,24 @@ backup: ## write database, models, state and encrypted secrets of a stack on thi
 
 restore: setup ## bring a stack on this machine up as an archive has it: ARCHIVE=file
 	@$(OPS) restore --stack $(STACK) $(if $(ARCHIVE),--archive $(ARCHIVE))
+
+release: setup ## try the checkout beside what runs, with more and more of the requests; UNTIL=25 holds it there
+	@$(OPS) release --stack $(STACK) $(if $(UNTIL),--until $(UNTIL))
+
+promote: setup ## go on with the release that is held, to the end
+	@$(OPS) promote --stack $(STACK)
+
+rollback: setup ## take the release back that is tried, or bring up the one before; TO=3 that one
+	@$(OPS) rollback --stack $(STACK) $(if $(TO),--to $(TO))
+
+swap: ## try another model behind an alias: ALIAS=chat MODEL=name, SLOWER=50 percent that it may take longer
+	@$(OPS) swap --stack $(STACK) --alias "$(ALIAS)" --model "$(MODEL)" $(if $(SLOWER),--slower $(SLOWER))
+
+compare: ## compare the variants of ALIAS=chat, or both releases while one is tried, over the last MINUTES=60
+	@$(OPS) compare --stack $(STACK) --minutes $(MINUTES) $(if $(ALIAS),--alias $(ALIAS))
+
+releases: ## list the releases that are kept
+	@$(OPS) releases --stack $(STACK)
 
 load: .venv/compiled ## put load on a stack that is up and judge it: SCENARIO=report, SECONDS=60 instead of its own length
 	@$(OPS) load --stack $(STACK) --scenario "$(SCENARIO)" $(if $(SECONDS),--seconds $(SECONDS))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pulumi
 
@@ -12,6 +13,7 @@ from components.page_policy import CONTENT_SECURITY_POLICY
 from components.rendering import render
 from components.service import Exposure, Limits, Peer, Placed, Port, Probe, Service, Stop, Target
 from stacks.aws import CdnSettings
+from stacks.delivery import SWITCHES
 from stacks.settings import EdgeSettings
 
 NAME = "edge"
@@ -46,6 +48,10 @@ class EdgeArgs:
     """The CDN that connects to ``CDN_PORT``, if there is one."""
     console_host: str | None = None
     """A host name of the console's own, where the CDN has its files from the edge."""
+    canaries: Sequence[str] = ()
+    """Addresses that gateways of another release have while one is tried; empty where none is."""
+    canary_percents: Sequence[int] = ()
+    """The shares of requests that those may be given, rising to 100."""
     leave_s: int = 0
     """On a cluster, how long a stopping edge still accepts connections, seconds: till none are sent to it."""
 
@@ -75,6 +81,9 @@ def describe(args: EdgeArgs) -> Service:
                 "nginx/nginx.conf.j2",
                 edge=variables,
                 gateways=[f"{address}:{args.gateway_port}" for address in args.gateways],
+                canaries=[f"{address}:{args.gateway_port}" for address in args.canaries],
+                shares=list(pairwise([0, *args.canary_percents])),
+                switches=SWITCHES,
                 private=PRIVATE,
                 kept=[
                     (pattern, rule.cache_control) for rule in edge_rules(args.cdn) for pattern in kept(rule)
@@ -97,7 +106,7 @@ def describe(args: EdgeArgs) -> Service:
             ),
             Port(METRICS_PORT),
         ),
-        scratch={"/tmp": 256},  # noqa: S108 - in the container
+        scratch={"/tmp": 256} | ({SWITCHES: 1} if args.canaries else {}),  # noqa: S108 - in the container
         headless=True,
         probe=Probe(("/usr/local/bin/healthcheck",)),
         stop=Stop(

@@ -1,7 +1,7 @@
 """The gateways ``ollama-distributed``, and the job that migrates their database."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import pulumi
@@ -25,6 +25,7 @@ from components.service import (
     Target,
     Workers,
 )
+from stacks.delivery import CANARY
 from stacks.gateway import AliasSettings, GatewaySettings
 from stacks.settings import NodeMemorySettings
 
@@ -105,6 +106,11 @@ def describe(args: GatewayArgs) -> Service:
         fixed_address=True,
         headless=True,
     )
+
+
+def describe_canary(args: GatewayArgs, replicas: int) -> Service:
+    """Return gateways that are tried beside the others, as a service of their own."""
+    return replace(describe(args), name=CANARY, replicas=replicas, scaling=None)
 
 
 def describe_migrations(args: GatewayArgs) -> Service:
@@ -198,12 +204,18 @@ class Gateway(pulumi.ComponentResource):
         target: Target,
         after_migrations: Sequence[pulumi.Resource] = (),
         after: Sequence[pulumi.Resource] = (),
+        canaries: int = 0,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Place the migrations after ``after_migrations``, then the gateways after those and ``after``."""
+        """Place the migrations after ``after_migrations``, then the gateways after those and ``after``.
+
+        ``canaries`` are placed beside them, and wait for none of them: they are to be tried first.
+        """
         super().__init__("ollamamax:index:Gateway", name, None, opts)
         jobs = target.place(describe_migrations(args), parent=self, after=after_migrations).replicas
         self._placed = target.place(describe(args), parent=self, after=[*jobs, *after])
+        if canaries:
+            target.place(describe_canary(args, canaries), parent=self, after=[*jobs, *after])
         self.register_outputs({})
 
     @property

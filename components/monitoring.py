@@ -29,6 +29,8 @@ class MonitoringArgs:
     stack: str
     gateways: Sequence[str]
     """The gateways' hosts; on a cluster the one name that resolves to all of them."""
+    canaries: Sequence[str]
+    """The hosts of those of another release, while one is tried."""
     gateway_port: int
     """Their admin port."""
     edges: Sequence[str]
@@ -70,6 +72,7 @@ def describe(args: MonitoringArgs) -> Service:
                 "prometheus/prometheus.yml.j2",
                 prometheus=settings,
                 gateways=args.gateways,
+                canaries=args.canaries,
                 gateway_port=args.gateway_port,
                 edges=args.edges,
                 edge_port=args.edge_port,

@@ -13,7 +13,7 @@ IMAGES = (
     *("ollama", "ollama-cuda", "pgbouncer", "prometheus"),
 )
 """Images that a cluster needs of those that this project builds."""
-FIXED_ADDRESSES = {"postgres": 2, "gateway": 11}
+FIXED_ADDRESSES = {"postgres": 2, "gateway-canary": 3, "gateway": 11}
 """Service with fixed addresses → offset of its first replica in the subnet. 1 is the bridge."""
 
 

@@ -11,8 +11,9 @@ from components.credentials import Credentials
 from components.ground import GroundArgs, Names, lay
 from components.scaling import Prometheus
 from components.service import Peer, Store, Workers
-from stacks import budgets
+from stacks import budgets, capacity
 from stacks.budgets.timeouts import longest_silence_s
+from stacks.delivery import CANARY
 from stacks.settings import Settings
 
 MEBIBYTE = 1024 * 1024
@@ -58,6 +59,7 @@ class Platform(pulumi.ComponentResource):
             opts=child,
         )
         workers, services, serving = self._on_machine() if self._one_machine else self._on_cluster()
+        canaries = capacity.canaries(settings)
         gateways = gateway.Gateway(
             "gateway",
             gateway.GatewayArgs(
@@ -81,6 +83,7 @@ class Platform(pulumi.ComponentResource):
             target,
             after_migrations=[*database_ready, *cache_ready],
             after=[*pgbouncer.placed.replicas, *serving],
+            canaries=settings.canary.replicas if settings.canary else 0,
             opts=child,
         )
         placed = edge.Edge(
@@ -89,6 +92,8 @@ class Platform(pulumi.ComponentResource):
                 settings=settings.edge,
                 public_port=self._edge_port,
                 gateways=gateways.placed.addresses,
+                canaries=target.addresses(CANARY, canaries) if self._one_machine else (),
+                canary_percents=settings.release.steps_percent,
                 gateway_port=gateway.PORT,
                 max_header_bytes=settings.gateway.max_header_bytes,
                 max_body_bytes=settings.gateway.max_body_mib * MEBIBYTE,

@@ -10,6 +10,8 @@ from components.certificates import Certificates
 from components.credentials import Credentials
 from components.rules import rules
 from components.service import Peer, Scraped, Store, Target
+from stacks import capacity
+from stacks.delivery import CANARY
 from stacks.settings import Settings
 
 FORECASTER = Peer(autoscaler.NAME, autoscaler.PORT)
@@ -83,6 +85,7 @@ def watch(args: WatchArgs, target: Target, opts: pulumi.ResourceOptions) -> None
             settings=settings.monitoring,
             stack=args.stack,
             gateways=_hosts(gateway.NAME, settings.gateway.replicas, one_machine),
+            canaries=_hosts(CANARY, capacity.canaries(settings), one_machine),
             gateway_port=gateway.ADMIN_PORT,
             edges=_hosts(edge.NAME, settings.edge.replicas, one_machine),
             edge_port=edge.METRICS_PORT,

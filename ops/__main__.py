@@ -7,14 +7,15 @@ import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ops.bootstrap import Bootstrap, words
+from ops.delivery import cli as delivery
 from ops.stack import Stack, StackError
+from ops.told import MEBIBYTE, StackName, Told, elapsed
 from stacks import Settings, SettingsError
 
 app = typer.Typer(
@@ -23,35 +24,44 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-StackName = Annotated[str, typer.Option("--stack", "-s", help="The stack: stacks/Pulumi.<stack>.yaml.")]
+app.add_typer(delivery.app)
 Simulate = Annotated[
     bool, typer.Option("--simulate", help="Work in a simulated cloud or cluster, not the real one.")
 ]
-MEBIBYTE = 1 << 20
-PATIENCE_S = 5
-"""How long nothing may be said, seconds, while much is read."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON document and nothing else.")]
 
 
 @app.command()
-def up(stack: StackName = "local", simulate: Simulate = False) -> None:
+def up(
+    stack: StackName = "local",
+    simulate: Simulate = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Take back what was changed beside the program, too.")
+    ] = False,
+) -> None:
     """Bring the stack up, then prove it with one completion over HTTP/3."""
     started = time.monotonic()
     platform = Stack(stack, simulate=simulate)
     platform.settings()  # what is wrong with them is said first, and alone
     platform.check_possible(changing=True)
-    typer.echo(f"{_elapsed(started)} stack {stack}: deploying with {platform.engine_name}")
+    typer.echo(f"{elapsed(started)} stack {stack}: deploying with {platform.engine_name}")
     platform.prepare()
+    if refresh:
+        platform.refresh()
+    if platform.on_machine:
+        delivery.of(platform, started).check_settled()
     platform.up()
     if platform.simulated:
-        typer.echo(f"{_elapsed(started)} simulated: nothing runs, so no completion is asked for")
+        typer.echo(f"{elapsed(started)} simulated: nothing runs, so no completion is asked for")
         return
     if not (platform.on_machine or platform.in_cloud):
         typer.echo(
-            f"{_elapsed(started)} ready: `{platform.way_in}` forwards the edge to this machine, TCP only"
+            f"{elapsed(started)} ready: `{platform.way_in}` forwards the edge to this machine, TCP only"
         )
         return
     _prove(platform, started)
+    if platform.on_machine:
+        delivery.of(platform, started).keep()
 
 
 @app.command()
@@ -64,7 +74,7 @@ def backup(
     """Write a stack's database, models, and state with its encrypted secrets into an archive."""
     from ops import backup as way_out
 
-    told = _Told(time.monotonic())
+    told = Told(time.monotonic())
     file = way_out.backup(Stack(stack), out, told.say, told.seen)
     told.say(f"{file}: {file.stat().st_size / MEBIBYTE:.1f} MiB")
     typer.echo(
@@ -81,7 +91,7 @@ def restore(
     from ops import restore as way_back
 
     started = time.monotonic()
-    told = _Told(started)
+    told = Told(started)
     platform = Stack(stack)
     platform.settings()
     found = way_back.restore(platform, archive, told.say, told.seen)
@@ -93,25 +103,23 @@ def _prove(platform: Stack, started: float) -> None:
     """Ask for one completion over HTTP/3, and say where the platform is."""
     from ops import smoke as smoke_test
 
-    typer.echo(f"{_elapsed(started)} asking for one completion")
+    typer.echo(f"{elapsed(started)} asking for one completion")
     outputs = platform.outputs(show_secrets=True)
     result = smoke_test.run(outputs, lambda text: typer.echo(text, nl=False))
-    typer.echo(f"\n{_elapsed(started)} {result.line}")
+    typer.echo(f"\n{elapsed(started)} {result.line}")
     if "consoleBucket" in outputs:
         from ops import console
 
         bucket, region = outputs["consoleBucket"], platform.region
-        typer.echo(f"{_elapsed(started)} building the console")
+        typer.echo(f"{elapsed(started)} building the console")
         said = console.publish(console.build(platform.root), bucket, console.client(region))
-        typer.echo(f"{_elapsed(started)} {said}")
+        typer.echo(f"{elapsed(started)} {said}")
     if result.model.partition(":")[0] == smoke_test.STAND_IN and smoke_test.STAND_IN not in platform.models:
         typer.echo(
             "The model registry could not be reached, so the platform serves its own stand-in model, "
             f'"{smoke_test.STAND_IN}": real inference over random weights. Its answers mean nothing.'
         )
-    typer.echo(
-        f"{_elapsed(started)} ready: {outputs['url']} (key and CA certificate: make outputs SECRETS=1)"
-    )
+    typer.echo(f"{elapsed(started)} ready: {outputs['url']} (key and CA certificate: make outputs SECRETS=1)")
 
 
 @app.command()
@@ -124,7 +132,7 @@ def bootstrap(stack: StackName = "local", simulate: Simulate = False) -> None:
     program.up()
     if not program.simulated:
         Stack(stack).create()
-    for line in words(program.outputs(show_secrets=False)):
+    for line in words(stack, program.outputs(show_secrets=False)):
         typer.echo(line)
 
 
@@ -139,6 +147,8 @@ def down(
     platform.check_possible(changing=True)
     platform.prepare()
     platform.destroy(data=data)
+    if data:
+        delivery.of(platform, time.monotonic()).releases.clear()
 
 
 @app.command()
@@ -270,28 +280,6 @@ def _costs(settings: Settings) -> str:
     from ops import cost as estimate
 
     return estimate.table(settings)
-
-
-@dataclass
-class _Told:
-    """Says what is done, and while that takes long, how much has been read."""
-
-    started: float
-    read: int = 0
-    at: float = 0
-
-    def say(self, text: str) -> None:
-        typer.echo(f"{_elapsed(self.started)} {text}")
-        self.at = time.monotonic()
-
-    def seen(self, size: int) -> None:
-        self.read += size
-        if time.monotonic() - self.at > PATIENCE_S:
-            self.say(f"{self.read / MEBIBYTE:.0f} MiB read")
-
-
-def _elapsed(started: float) -> str:
-    return f"[{time.monotonic() - started:4.0f}s]"
 
 
 def main() -> int:

@@ -49,12 +49,12 @@ class Bootstrap(Stack):
         return []
 
 
-def words(outputs: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what to write where, line by line, given the program's outputs."""
+def words(stack: str, outputs: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what to write where, line by line, given the outputs of the program for a stack."""
     yield "make up, preview and down find the state by themselves. For the Pulumi CLI without make:"
     yield f"  export PULUMI_BACKEND_URL='{outputs['backend']}'"
     yield f"  secretsprovider: {outputs['secretsProvider']}"
     if "deployRole" in outputs:
         yield "Variables of the repository on GitHub, for its workflows:"
-        yield f"  preview role: {outputs['previewRole']}"
-        yield f"  deploy role:  {outputs['deployRole']}"
+        yield f"  {stack.upper()}_PREVIEW_ROLE={outputs['previewRole']}"
+        yield f"  {stack.upper()}_DEPLOY_ROLE={outputs['deployRole']}"

@@ -3,11 +3,12 @@
 #
 # Usage: ops/check.sh [NAME…]     only the checks of these names (ops/check.sh --list prints them)
 #
-# Python's tools, shellcheck and hadolint come with the locked environment; golangci-lint is built
-# once from its module into the user's cache. Needs Go (1.24 or newer) and npm.
+# Python's tools, shellcheck and hadolint come with the locked environment; golangci-lint and actionlint
+# are built once from their modules into the user's cache. Needs Go (1.24 or newer) and npm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+readonly ACTIONLINT_VERSION=v1.7.12
 readonly GOLANGCI_VERSION=v2.15.0
 readonly CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/ollamamax"
 readonly BIN="$PWD/.venv/bin"
@@ -31,12 +32,16 @@ shell_scripts() {
 }
 go_modules() { files 'docker/*/go.mod' 'bench/*/go.mod' | xargs -r -n1 dirname; }
 
-# Runs a command in the folder of every Go module.
-in_go_modules() {
+need_go() {
   if ! command -v go >/dev/null; then
     echo "Go is missing: install Go 1.24 or newer (https://go.dev/dl, or Debian's package golang-go), then run the same command again"
     return 1
   fi
+}
+
+# Runs a command in the folder of every Go module.
+in_go_modules() {
+  need_go
   local module status=0
   for module in $(go_modules); do
     (cd "$module" && "$@") || status=1
@@ -44,15 +49,20 @@ in_go_modules() {
   return $status
 }
 
-golangci_lint() {
-  # Built with the Go at hand: it cannot read code of a newer Go than its own.
-  local folder
-  folder="$CACHE/golangci-lint-$GOLANGCI_VERSION-$(go env GOVERSION)"
-  if [ ! -x "$folder/golangci-lint" ]; then
-    echo "building golangci-lint $GOLANGCI_VERSION (once; a few minutes)" >&3
-    GOBIN="$folder" GOFLAGS='' go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$GOLANGCI_VERSION"
+# Prints where the program of a Go module is, which is built where it is not there yet.
+built() {
+  # Built with the Go at hand: golangci-lint cannot read code of a newer Go than its own.
+  local package=$1 version=$2 name=${1##*/} folder
+  folder="$CACHE/$name-$version-$(go env GOVERSION)"
+  if [ ! -x "$folder/$name" ]; then
+    echo "building $name $version (once; a few minutes)" >&3
+    GOBIN="$folder" GOFLAGS='' go install "$package@$version" >&3
   fi
-  "$folder/golangci-lint" run ./...
+  echo "$folder/$name"
+}
+
+golangci_lint() {
+  "$(built github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$GOLANGCI_VERSION")" run ./...
 }
 
 unformatted_go() {
@@ -73,11 +83,15 @@ check_policies_page() { "$BIN/python" -m ops.policies_page --check docs/policies
 check_shellcheck() { shell_scripts | xargs -r -d "\n" "$BIN/shellcheck"; }
 check_hadolint() { files 'docker/*Dockerfile' | xargs -r -d "\n" "$BIN/hadolint" --no-color; }
 check_console() { (cd docker/console && npm ci --silent --no-audit --no-fund && npm run --silent lint); }
+check_actionlint() {
+  need_go
+  "$(built github.com/rhysd/actionlint/cmd/actionlint "$ACTIONLINT_VERSION")" -shellcheck "$BIN/shellcheck" -pyflakes ''
+}
 check_gofmt() { in_go_modules unformatted_go; }
 check_go_vet() { in_go_modules go vet ./...; }
 check_golangci_lint() { in_go_modules golangci_lint; }
 
-readonly CHECKS=(ruff_format ruff mypy layers settings_page policies_page shellcheck hadolint console gofmt go_vet golangci_lint)
+readonly CHECKS=(ruff_format ruff mypy layers settings_page policies_page shellcheck hadolint actionlint console gofmt go_vet golangci_lint)
 
 if [ "${1:-}" = --list ]; then
   printf '%s\n' "${CHECKS[@]}"

@@ -9,15 +9,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+import yaml
 
 import stacks
 from stacks import Settings, shared_state
-from stacks.loading import raw
+from stacks.loading import document, raw
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "ollamamax"
@@ -46,11 +48,13 @@ class Stack:
         name: the stack's name; its settings are in ``stacks/Pulumi.<name>.yaml``.
         root: the checkout.
         simulate: whether to work in a simulated cloud or cluster, whatever is installed.
+        beside: settings that engines read beside those of the stack file, by their names there.
     """
 
     name: str
     root: Path = ROOT
     simulate: bool = False
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def state(self) -> Path:
@@ -198,6 +202,10 @@ class Stack:
     def _write_settings(self, salt: list[str]) -> None:
         """Write the stack file that engines read."""
         text = self.settings_file.read_text().rstrip("\n")
+        if self.beside:
+            found = document(self.settings_file)
+            found["config"] |= {f"{PROJECT}:{name}": value for name, value in self.beside.items()}
+            text = yaml.safe_dump(found, sort_keys=False).rstrip("\n")
         _write_private(self.config_file, "\n".join([text, *salt, ""]))
 
     def create(self) -> None:
@@ -207,15 +215,32 @@ class Stack:
             words = ["--create", "--secrets-provider", self._secrets_provider, "--cwd", folder]
             self._run(["stack", "select", self.name, *words])
 
-    def up(self) -> None:
-        """Bring the stack to what its settings say."""
+    def up(self, *targets: str) -> None:
+        """Bring the stack, or only the ``targets`` of it, to what its settings say."""
         # In the cloud a preview comes first: what a policy forbids is then refused before anything is made.
         skip = ["--skip-preview"] if self.cli and not self.in_cloud else []
-        self._run(["up", "--yes", *skip, *self._policies])
+        self._run(["up", "--yes", *skip, *_only(targets), *self._policies])
 
     def preview(self, *, as_json: bool = False) -> None:
         """Show what ``up`` would change, and what the policies say of it."""
         self._run(["preview", "--json" if as_json else "--diff", *self._policies])
+
+    def plan(self) -> tuple[dict[str, Any], bool]:
+        """Return what ``up`` would change, as the engines tell it, and whether it could.
+
+        Raises:
+            StackError: if the engine did not get as far as a plan; it has said why.
+        """
+        status, printed = self._engine(["preview", "--json", *self._policies], subprocess.PIPE)
+        try:
+            plan: dict[str, Any] = json.loads(printed)
+        except ValueError as error:
+            raise StackError(f"preview of stack {self.name} failed; the messages above say why") from error
+        return plan, status == 0
+
+    def refresh(self) -> None:
+        """Bring the state to what is really there; nothing else changes. What it says goes to stderr."""
+        self._run(["refresh", "--yes", *(["--skip-preview"] if self.cli else [])], to=sys.stderr)
 
     def destroy(self, *, data: bool) -> None:
         """Remove what runs; with ``data`` everything, volumes and secrets included."""
@@ -224,10 +249,9 @@ class Stack:
                 f"down of stack {self.name} would delete its data stores too: confirm with make down "
                 f"STACK={self.name} DATA=1"
             )
-        targets = [] if data else [word for urn in RUNNING_PARTS for word in ("--target", urn)]
         try:
             # Without a preview the CLI deletes all else before it says that something is protected.
-            self._run(["destroy", "--yes", *targets])
+            self._run(["destroy", "--yes", *_only(() if data else RUNNING_PARTS)])
         except StackError as error:
             if not self.in_cloud:
                 raise
@@ -236,6 +260,10 @@ class Stack:
                 f'["*"] in stacks/{self.settings_file.name}, run make up, then make down again: '
                 "docs/aws.md#taking-a-stack-down"
             ) from error
+
+    def remove(self, *targets: str) -> None:
+        """Remove what ``targets`` name, and nothing else."""
+        self._run(["destroy", "--yes", *_only(targets)])
 
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         """Return the stack's outputs; secret ones are "[secret]" unless they are asked for."""
@@ -325,15 +353,22 @@ class Stack:
             self._run(["stack", "init", self.name, "--cwd", folder], capture=True)
             return _salt_in((Path(folder) / self.settings_file.relative_to(self.root)).read_text())
 
-    def _run(self, words: list[str], *, capture: bool = False) -> str:
-        """Run the engine with ``words`` and return what it printed, if captured.
+    def _run(self, words: list[str], *, capture: bool = False, to: TextIO | None = None) -> str:
+        """Run the engine with ``words`` and return what it printed, if captured; else it goes ``to`` a file.
 
         Raises:
             StackError: if the engine fails; it has said why.
         """
+        status, printed = self._engine(words, subprocess.PIPE if capture else to)
+        if status != 0:
+            raise StackError(f"{words[0]} of stack {self.name} failed; the messages above say why")
+        return printed
+
+    def _engine(self, words: list[str], stdout: int | TextIO | None) -> tuple[int, str]:
+        """Run the engine with ``words`` and return its exit status, and what it printed if that is piped."""
         program = [self.cli, "--non-interactive"] if self.cli else [sys.executable, "-m", "engine"]
         stack = [] if words[:2] in (["stack", "init"], ["stack", "select"]) else ["--stack", self.name]
-        reads_settings = words[0] in {"up", "destroy", "preview", "import"}
+        reads_settings = words[0] in {"up", "destroy", "preview", "refresh", "import"}
         config = ["--config-file", str(self.config_file)] if reads_settings else []
         env = {
             **os.environ,
@@ -349,14 +384,12 @@ class Stack:
             [*program, *words, *stack, *config, *(["--simulate"] if self.simulated else [])],
             cwd=self.folder,
             env=env,
-            stdout=subprocess.PIPE if capture else None,
+            stdout=stdout,
             text=True,
         )
         with _interrupts_left_to(engine):
             printed, _ = engine.communicate()
-        if engine.returncode != 0:
-            raise StackError(f"{words[0]} of stack {self.name} failed; the messages above say why")
-        return printed or ""
+        return engine.returncode, printed or ""
 
 
 @contextlib.contextmanager
@@ -390,6 +423,11 @@ def _lack_of_credentials() -> str:
         return "" if botocore.session.get_session().get_credentials() else "there are no credentials for it"
     except BotoCoreError as error:
         return str(error).rstrip(".")
+
+
+def _only(targets: Sequence[str]) -> list[str]:
+    """Return the words that keep an engine to ``targets``."""
+    return [word for urn in targets for word in ("--target", urn)]
 
 
 def _salt_in(settings: str) -> list[str]:

@@ -97,6 +97,8 @@ METRICS_SERVER = Module(
 SECRETS_STORE = Module(
     "secrets-store", "sigs.k8s.io/secrets-store-csi-driver", "v1.5.3", ("config/crd/bases",)
 )  # fmt: skip
+SYFT = Module("syft", "github.com/anchore/syft", "v1.57.1", programs={"syft": "./cmd/syft"})
+"""Lists what images are made of (``make sbom``)."""
 CUSTOM_KINDS = (CERT_MANAGER, KARPENTER, KEDA, SECRETS_STORE)
 """Modules that define kinds which stacks use."""
 

@@ -11,6 +11,9 @@ from stacks.settings import Settings
 SYSTEM_CPUS, SYSTEM_MIB = 2.0, 4096
 """Room for what a cluster runs beside the platform's services: DNS, KEDA, metrics."""
 
+MOST_CANARIES = 8
+"""Gateways of another release that have addresses in a Docker network."""
+
 FILL_SHARE = 0.8
 """How full the nodes without a GPU are: the rest is kept by the system, or too small for one more pod."""
 
@@ -23,6 +26,15 @@ def most_gateways(s: Settings) -> int:
 def most_gateways_path(s: Settings) -> str:
     """Return the path of the setting that says so."""
     return "gateway.autoscaling.maxReplicas" if s.gateway.autoscaling else "gateway.replicas"
+
+
+def canaries(s: Settings) -> int:
+    """Return how many gateways of another release may be tried beside those that are there.
+
+    As many as are always there, since all requests are theirs in the end; 8 at most.
+    """
+    fewest = s.gateway.autoscaling.min_replicas if s.gateway.autoscaling else s.gateway.replicas
+    return min(fewest, MOST_CANARIES)
 
 
 def scales(s: Settings) -> bool:

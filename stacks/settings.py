@@ -16,6 +16,7 @@ from stacks.alerts import AlertSettings
 from stacks.autoscaler import AutoscalerSettings
 from stacks.aws import AwsSettings
 from stacks.block import Block, Email, HostName, Mebibytes, ModelName, Resources, Seconds
+from stacks.delivery import CanarySettings, ReleaseSettings
 from stacks.gateway import GatewaySettings
 from stacks.kubernetes import GpuPoolSettings, KubernetesSettings
 from stacks.stores import CacheSettings, DatabaseSettings, MonitoringSettings, PoolSettings
@@ -208,6 +209,10 @@ class Settings(Block):
     """The edge."""
     gateway: GatewaySettings = GatewaySettings()
     """The gateways."""
+    release: ReleaseSettings = ReleaseSettings()
+    """How ``make release`` tries a release before it takes the place of the one before."""
+    canary: CanarySettings | None = None
+    """Gateways of another release beside those that run: ``make release`` says so while it tries one."""
     worker: WorkerSettings = WorkerSettings()
     """The workers."""
     database: DatabaseSettings = DatabaseSettings()

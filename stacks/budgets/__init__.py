@@ -17,6 +17,7 @@ from stacks.budgets import (
     lists,
     memory,
     protection,
+    releases,
     spending,
     target,
     timeouts,
@@ -48,6 +49,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     cloud.network,
     cloud.names,
     alerts.alerts,
+    releases.steps,
     protection.given_free,
 )
 MODEL_CHECKS: tuple[Callable[[Settings, models.Catalogue], Iterator[str]], ...] = (

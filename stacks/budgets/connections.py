@@ -20,6 +20,8 @@ docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html"""
 def connections(s: Settings) -> Iterator[str]:
     """Every layer of the data path can hold what the layer before it may open."""
     pool, gateways, path = s.gateway.database_pool, capacity.most_gateways(s), capacity.most_gateways_path(s)
+    if s.canary:
+        gateways, path = gateways + s.canary.replicas, f"{path} + canary.replicas"
     wanted, replicas = gateways * pool.max_open, s.pool.replicas
     staying = max(1, replicas - 1)
     if wanted > staying * s.pool.max_client_conn:

@@ -67,3 +67,9 @@ def test_a_body_is_limited_at_the_edge_as_at_the_gateway(plan: Plan) -> None:
     graph = plan(gateway={"maxBodyMib": 7})
     assert f"client_max_body_size {7 * 1024 * 1024}" in conf(graph)
     assert f"maxBodyBytes: {7 * 1024 * 1024}" in graph.files("gateway")["/etc/ollamamax/gateway.yaml"]
+
+
+def test_the_parts_of_the_requests_add_up_to_the_shares_of_a_release(plan: Plan) -> None:
+    text = conf(plan(release={"stepsPercent": [1, 10, 100]}))
+    parts = text.partition("split_clients $canary_key $canary_part {")[2].partition("}")[0].split("\n")
+    assert [one.strip() for one in parts if one.strip()] == ["1% 1;", "9% 10;", "* 100;"]

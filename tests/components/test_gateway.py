@@ -294,3 +294,27 @@ def test_the_migrations_alone_act_as_the_administrator_of_a_managed_database() -
 
 def test_a_database_that_is_a_service_has_no_administrator_to_act_as(local: Graph) -> None:
     assert "admin" not in config(local, "migrations")["database"]
+
+
+def test_gateways_of_another_release_are_placed_beside_those_that_are_there(plan: Plan) -> None:
+    before, graph = plan(), plan(canary={"replicas": 2})
+    canaries = [graph.container(f"gateway-canary-{n}") for n in (1, 2)]
+    addresses = [network["ipv4Address"] for one in canaries for network in one.inputs["networksAdvanced"]]
+    for address in addresses:
+        assert f"server {address}:8080" in before.files("edge")["/etc/ollamamax/nginx.conf"], (
+            "an edge knows them before they are there, and is not replaced for them"
+        )
+    for one in canaries:
+        assert any("::migrations-1" in urn for urn in one.depends_on), "the database is migrated first"
+        assert not any("::gateway-1" in urn for urn in one.depends_on), "and none of the others is waited for"
+    assert graph.files("gateway-canary")[FILE] == graph.files("gateway")[FILE]
+    there = {one.name: one.inputs for one in before.containers}
+    kept = {one.name: one.inputs for one in graph.containers if "canary" not in one.name}
+    assert kept == there, "nothing else changes for them"
+
+
+def test_prometheus_tells_the_gateways_of_another_release_apart(plan: Plan) -> None:
+    found = yaml.safe_load(plan().files("prometheus")["/etc/ollamamax/prometheus.yml"])
+    (group,) = [one for one in found["scrape_configs"][0]["static_configs"] if one.get("labels")]
+    assert group["labels"] == {"release": "canary"}
+    assert group["targets"] == ["gateway-canary-1:9090", "gateway-canary-2:9090"]

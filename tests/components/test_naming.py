@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components import naming
 
-HIGHEST_REPLICAS = {"postgres": 1, "gateway": 50}
+HIGHEST_REPLICAS = {"postgres": 1, "gateway-canary": 8, "gateway": 50}
 """What the settings allow."""
 subnets = st.builds(
     lambda start, prefix: IPv4Network((start, prefix), strict=False),

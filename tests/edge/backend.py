@@ -105,14 +105,14 @@ class Backend:
 
 
 @contextmanager
-def backend(host: str) -> Iterator[Backend]:
-    """Run one in a thread of its own until the context ends."""
+def backend(host: str, port: int = 0) -> Iterator[Backend]:
+    """Run one in a thread of its own until the context ends; on any port where none is given."""
     made = Backend()
     loop = asyncio.new_event_loop()
     ready, stop = threading.Event(), asyncio.Event()
 
     async def main() -> None:
-        server = await asyncio.start_server(made.serve, host, 0, limit=HEAD_BYTES, backlog=4096)
+        server = await asyncio.start_server(made.serve, host, port, limit=HEAD_BYTES, backlog=4096)
         made.address = f"{host}:{server.sockets[0].getsockname()[1]}"
         ready.set()
         await stop.wait()

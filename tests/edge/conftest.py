@@ -111,7 +111,8 @@ class Edge:
 
 
 Starter = Callable[..., AbstractContextManager[Edge]]
-"""Runs an edge: the gateways' addresses, settings, whether a CDN is before it, and its largest body."""
+"""Runs an edge: the gateways' addresses, settings, whether a CDN is before it, its largest body,
+and the addresses of gateways of another release."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -153,9 +154,10 @@ def start(daemon: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
         settings: EdgeSettings | None = None,
         cdn: bool = False,
         body_bytes: int = BODY_BYTES,
+        canaries: Sequence[str] = (),
     ) -> Iterator[Edge]:
         settings = settings or EdgeSettings()
-        described = describe(gateways, settings, cdn, body_bytes)
+        described = describe(gateways, settings, cdn, body_bytes, canaries)
         network = daemon.networks.create(f"ollamamax-edgetest-{uuid.uuid4().hex[:8]}", driver="bridge")
         try:
             with serving(
@@ -185,7 +187,11 @@ def served(start: Starter, gateway: Backend) -> Iterator[Edge]:
 
 
 def describe(
-    gateways: Sequence[str], settings: EdgeSettings, cdn: bool = False, body_bytes: int = BODY_BYTES
+    gateways: Sequence[str],
+    settings: EdgeSettings,
+    cdn: bool = False,
+    body_bytes: int = BODY_BYTES,
+    canaries: Sequence[str] = (),
 ) -> Service:
     """Return the edge as a service."""
     return edge.describe(
@@ -200,6 +206,8 @@ def describe(
             certificate=NO_CERTIFICATE,
             cdn=CdnSettings() if cdn else None,
             console_host=CONSOLE_HOST if cdn else None,
+            canaries=canaries,
+            canary_percents=[5, 25, 50, 100],
         )
     )
 

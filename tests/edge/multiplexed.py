@@ -196,11 +196,11 @@ class Http3Protocol(QuicConnectionProtocol):
                 exchange.end()
 
 
-async def dial(protocol: str, host: str, port: int, authority: str) -> Client:
-    """Connect over ``http/1.1``, ``h2`` or ``h3`` to a server whose certificate ``authority`` has signed."""
+async def dial(protocol: str, host: str, port: int, authority: str, name: str = "edge") -> Client:
+    """Connect over ``http/1.1``, ``h2`` or ``h3`` to the server ``name``, by what ``authority`` signed."""
     if protocol == "h3":
         configuration = QuicConfiguration(
-            is_client=True, alpn_protocols=["h3"], cadata=authority.encode(), server_name="edge"
+            is_client=True, alpn_protocols=["h3"], cadata=authority.encode(), server_name=name
         )
         opened = connect(host, port, configuration=configuration, create_protocol=Http3Protocol)
         made = await opened.__aenter__()
@@ -208,5 +208,5 @@ async def dial(protocol: str, host: str, port: int, authority: str) -> Client:
         return Http3(made, opened)
     trust = ssl.create_default_context(cadata=authority)
     trust.set_alpn_protocols([protocol])
-    reader, writer = await asyncio.open_connection(host, port, ssl=trust, server_hostname="edge")
+    reader, writer = await asyncio.open_connection(host, port, ssl=trust, server_hostname=name)
     return Http2(reader, writer) if protocol == "h2" else Http1(reader, writer)

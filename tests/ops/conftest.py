@@ -1,13 +1,17 @@
-"""A checkout whose engines only record what they are asked, and certificates for loopback."""
+"""A checkout whose engines only record what they are asked, a GitHub here, and certificates for loopback."""
 
+import http.server
 import json
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ops import github
 from ops.stack import Stack
 from tests.identity import certify
 
@@ -101,3 +105,65 @@ def make_identity(folder: Path) -> Identity:
     made.certificate.write_text(found.certificate)
     made.key.write_text(found.key)
     return made
+
+
+class Repository:
+    """A repository's comments, and the server that has them."""
+
+    def __init__(self) -> None:
+        self.comments: list[dict[str, Any]] = []
+        self.asked: list[tuple[str, str]] = []
+        self.token = ""
+        self.status = 200
+
+    def add(self, body: str, kind: str) -> dict[str, Any]:
+        number = len(self.comments) + 1
+        comment = {
+            "id": number,
+            "body": body,
+            "user": {"type": kind},
+            "html_url": f"https://somewhere/{number}",
+        }
+        self.comments.append(comment)
+        return comment
+
+    def answer(self, method: str, path: str, body: dict[str, Any]) -> Any:
+        self.asked.append((method, path))
+        if self.status != 200:
+            return {"message": "Resource not accessible by integration"}
+        if method == "POST":
+            return self.add(body["body"], "Bot")
+        if method == "PATCH":
+            found = self.comments[int(path.rpartition("/")[2]) - 1]
+            found.update(body)
+            return found
+        page = int(path.rpartition("page=")[2])
+        return self.comments[(page - 1) * github.PAGE : page * github.PAGE]
+
+
+@pytest.fixture
+def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    """Return a repository without comments, and let the environment name it."""
+    found = Repository()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            size = int(self.headers.get("Content-Length") or 0)
+            found.token = self.headers["Authorization"]
+            told = found.answer(self.command, self.path, json.loads(self.rfile.read(size) or b"{}"))
+            self.send_response(found.status)
+            self.end_headers()
+            self.wfile.write(json.dumps(told).encode())
+
+        do_GET = do_POST = do_PATCH = answer  # noqa: N815 - the library's names
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("GITHUB_REPOSITORY", "example/ollamamax")
+        monkeypatch.setenv("GITHUB_TOKEN", "of the job")
+        yield found
+        server.shutdown()

@@ -135,9 +135,9 @@ def test_a_stack_on_this_machine_is_refused(with_cli: Checkout) -> None:
 
 def test_what_to_write_where_is_printed() -> None:
     outputs = {"backend": "s3://one", "secretsProvider": "awskms://two"}
-    text = "\n".join(words(outputs))
+    text = "\n".join(words("prod", outputs))
     assert "export PULUMI_BACKEND_URL='s3://one'" in text
     assert "secretsprovider: awskms://two" in text
     assert "GitHub" not in text
     with_roles = {**outputs, "previewRole": "three", "deployRole": "four"}
-    assert "deploy role:  four" in "\n".join(words(with_roles))
+    assert "PROD_DEPLOY_ROLE=four" in "\n".join(words("prod", with_roles))

@@ -15,6 +15,7 @@ CHECKS = [
     "policies_page",
     "shellcheck",
     "hadolint",
+    "actionlint",
     "console",
     "gofmt",
     "go_vet",

@@ -136,3 +136,18 @@ def test_the_subnet_holds_fixed_and_dynamic_addresses(prefix: int) -> None:
         "dev",
     )
     assert bool(found) == (prefix > 25)
+
+
+@given(steps=st.lists(st.integers(1, 100), min_size=1, max_size=6, unique=True))
+@example(steps=[5, 25, 50])
+@example(steps=[100, 5])
+@example(steps=[5, 25, 100])
+def test_a_release_is_given_more_and_more_and_in_the_end_all(steps: list[int]) -> None:
+    found = about(problems(release={"steps_percent": tuple(steps)}), "release.stepsPercent")
+    assert bool(found) == (steps != sorted(steps) or steps[-1] != 100)
+
+
+def test_the_gateways_of_a_release_that_is_tried_count_too() -> None:
+    more = {"pool": {"max_client_conn": 250}, "canary": {"replicas": 1}}
+    assert about(problems(**more), "gateway.replicas + canary.replicas (3)", "= 300 ")
+    assert not about(problems(pool={"max_client_conn": 250}), "pool.maxClientConn")

@@ -72,6 +72,7 @@ def services() -> Mapping[str, Service]:
                 settings=settings.monitoring,
                 stack="local",
                 gateways=["gateway-1", "gateway-2"],
+                canaries=["gateway-canary-1", "gateway-canary-2"],
                 gateway_port=9090,
                 edges=["edge-1"],
                 edge_port=edge.METRICS_PORT,

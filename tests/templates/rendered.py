@@ -36,6 +36,8 @@ def edge_service(settings: EdgeSettings) -> Service:
             settings=settings,
             public_port=8443,
             gateways=["172.30.84.11", "172.30.84.12"],
+            canaries=["172.30.84.3", "172.30.84.4"],
+            canary_percents=[5, 25, 50, 100],
             gateway_port=8080,
             max_header_bytes=8192,
             max_body_bytes=32 * 1024 * 1024,

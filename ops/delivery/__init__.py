@@ -1,0 +1,1 @@
+"""Delivery: releases that are tried beside the one before, kept, and gone back to."""

@@ -1,0 +1,267 @@
+"""``make release``, ``promote`` and ``rollback``."""
+
+import contextlib
+import math
+import signal
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import FrameType
+
+from rich.console import Console
+from rich.table import Table
+
+from ops.delivery import gate, measure
+from ops.delivery.machine import Gateways, images, is_up
+from ops.delivery.releases import Record, Releases
+from ops.delivery.swap import Aliases, Swap, left_unfinished, only
+from ops.delivery.trial import Course, Say, Trial
+from ops.stack import Stack, StackError
+from stacks import Settings
+from stacks.delivery import ALL
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Brings releases of a stack out, and back."""
+
+    stack: Stack
+    say: Say
+
+    @property
+    def releases(self) -> Releases:
+        """Those that are written down."""
+        return Releases(self.stack)
+
+    def release(self, until: int) -> None:
+        """Try the checkout as a release, step by step up to ``until``; at 100 it takes over.
+
+        Raises:
+            StackError: if it was taken back; the message says why.
+        """
+        settings = self._checked(until)
+        with self.releases.locked(), _terminated_as_interrupted():
+            if left := self.releases.tried:
+                self._settle(left)
+            record = self._begin()
+            if not is_up(self.stack):
+                self.say("nothing runs that it could be compared with: it is brought up as it is")
+                self._deploy(record)
+                return
+            self.say(f"release {record.number}: migrations, and its gateways beside those that are there")
+            self._try(record, settings, above=0, until=until)
+
+    def promote(self) -> None:
+        """Go on with the release that is held, or was left unfinished, to the end.
+
+        Raises:
+            StackError: if there is none, or it was taken back.
+        """
+        self._checked(ALL)
+        with self.releases.locked(), _terminated_as_interrupted():
+            record = self.releases.tried
+            if record is None:
+                raise StackError(f"no release is being tried: make release STACK={self.stack.name} tries one")
+            settings = self.releases.of(record).settings()
+            # A share that was not watched to its end is watched again.
+            steps = settings.release.steps_percent
+            done = [one for one in steps if one < record.percent or (one == record.percent and record.held)]
+            self.say(f"release {record.number}: going on after {max(done, default=0)} %")
+            self._try(record, settings, above=max(done, default=0), until=ALL)
+
+    def rollback(self, to: int | None) -> None:
+        """Take back the release that is tried; or, if none is, bring up a kept one with its settings.
+
+        Raises:
+            StackError: if that is not kept, or does not come up.
+        """
+        self._checked(ALL)
+        with self.releases.locked(), _terminated_as_interrupted():
+            running, left = self.releases.running, self.releases.tried
+            wanted = self.releases.find(to) if to else None
+            if left:
+                self._take_back(left)
+                self.say(f"release {left.number} is taken back")
+                if to is None and not _takes_over(left):
+                    return
+            if running is None:
+                raise StackError("no release is kept that could be gone back to")
+            back_to = wanted or (running if left else self.releases.before(running))
+            self.say(f"bringing up release {back_to.number} of {back_to.began:%Y-%m-%d %H:%M} UTC")
+            self._deploy(back_to)
+
+    def _settle(self, left: Record) -> None:
+        """Deal with a release whose command ended in its midst."""
+        began = f"{left.began:%Y-%m-%d %H:%M} UTC"
+        what = f"release {left.number} of {began} was left unfinished at {left.percent} %"
+        if _takes_over(left):
+            self.say(f"{what}, found good: it takes over first")
+            self._take_over(left)
+        else:
+            self.say(f"{what}: it is taken back first")
+            self._take_back(left)
+
+    def swap(self, alias: str, model: str, slower_percent: int | None) -> None:
+        """Try another model behind an alias; in the end it takes the place of the one that is there.
+
+        Raises:
+            StackError: if it was taken back; the message says why.
+        """
+        settings, outputs = self.stack.settings(), self.stack.outputs(show_secrets=True)
+        if missing := {"url", "apiKey"} - outputs.keys():
+            raise StackError(f"the stack has no output {min(missing)}: it is not up, make up brings it up")
+        aliases = Aliases(outputs["url"], outputs["apiKey"], outputs.get("caCertificate"))
+        with self.releases.locked(), _terminated_as_interrupted():
+            targets = aliases.get(alias)
+            if left := left_unfinished(targets):
+                self.say(f"{left['model']} was left unfinished at {left['weight']} %: it is taken back first")
+                targets = [one for one in targets if one is not left]
+            there = only(alias, targets)
+            candidate = Swap(aliases, measure.of_stack(outputs), alias, there, model)
+            candidate.take_back()
+            held_to = gate.limits(settings)
+            slower = held_to.slower if slower_percent is None else slower_percent / ALL
+            self.say(f"{alias}: {model} in the place of {there}")
+            trial = Trial(
+                candidate,
+                _course(settings),
+                replace(held_to, slower=slower, slow_ms=math.inf),
+                self.say,
+                lambda percent: self.say(f"{percent} % of the requests"),
+            )
+            if reason := trial.run():
+                raise StackError(f"{alias}: {model} was taken back {reason}")
+            candidate.take_over()
+            self.say(f"{alias} is answered by {model}")
+
+    def check_settled(self) -> None:
+        """Raise StackError while a release is tried: its gateways would be gone."""
+        if left := self.releases.tried:
+            raise StackError(
+                f"release {left.number} is being tried: make promote STACK={self.stack.name} goes on, "
+                f"make rollback STACK={self.stack.name} takes it back"
+            )
+
+    def keep(self) -> None:
+        """Write down what ``make up`` has brought up, unless that is the release that runs already."""
+        with self.releases.locked():
+            record = self._begin()
+            running = self.releases.running
+            if running and running.digest == record.digest:
+                self.releases.forget(record)
+            else:
+                self.releases.keep(record, images(self.stack))
+
+    def _try(self, record: Record, settings: Settings, *, above: int, until: int) -> None:
+        candidate = Gateways(self.releases.of(record))
+
+        def note(percent: int) -> None:
+            self.say(f"{percent} % of the requests")
+            self.releases.write(record.model_copy(update={"percent": percent}))
+
+        trial = Trial(candidate, _course(settings), gate.limits(settings), self.say, note)
+        with self._forgotten_where_it_fails(record):
+            reason = trial.run(above, until)
+            if reason:
+                raise StackError(f"release {record.number} was taken back {reason}")
+        held = record.model_copy(update={"percent": until, "held": True})
+        self.releases.write(held)
+        if until < ALL:
+            number = f"release {record.number}"
+            self.say(f"{number} is held at {until} %: make promote goes on, make rollback takes it back")
+            return
+        self._take_over(held)
+
+    def _take_over(self, record: Record) -> None:
+        self.say(f"release {record.number} takes the place of the one before")
+        Gateways(self.releases.of(record)).take_over()
+        self.releases.keep(record, images(self.stack))
+        self.say(f"release {record.number} runs")
+
+    def _deploy(self, record: Record) -> None:
+        """Bring a release up as it is, without a trial."""
+        stack = self.releases.of(record)
+        stack.prepare()
+        stack.up()
+        self.releases.keep(record, images(self.stack))
+        self.say(f"release {record.number} runs")
+
+    def _take_back(self, record: Record) -> None:
+        Gateways(self.releases.of(record)).take_back()
+        self.releases.forget(record)
+
+    @contextlib.contextmanager
+    def _forgotten_where_it_fails(self, record: Record) -> Iterator[None]:
+        """The trial has taken it back."""
+        try:
+            yield
+        except BaseException:
+            self.releases.forget(record)
+            raise
+
+    def _begin(self) -> Record:
+        version = tomllib.loads((self.stack.root / "pyproject.toml").read_text())["project"]["version"]
+        return self.releases.begin(version)
+
+    def _checked(self, until: int) -> Settings:
+        """Return the settings of the checkout, if it can be released."""
+        settings = self.stack.settings()
+        if not self.stack.on_machine:
+            raise StackError(
+                f"stack {self.stack.name} runs on a cluster, where none is tried beside another: make up "
+                f"STACK={self.stack.name} rolls out pod by pod"
+            )
+        if until not in settings.release.steps_percent:
+            shown = ", ".join(map(str, settings.release.steps_percent))
+            raise StackError(f"UNTIL={until} is not among release.stepsPercent: {shown}")
+        self.stack.prepare()
+        return settings
+
+
+def _course(settings: Settings) -> Course:
+    return Course(
+        settings.release.steps_percent,
+        settings.release.watch_s,
+        settings.release.settle_s,
+        settings.monitoring.scrape_interval_s,
+    )
+
+
+def show(stack: Stack) -> None:
+    """Print the releases of a stack.
+
+    Raises:
+        StackError: if none is kept.
+    """
+    releases = Releases(stack)
+    found, running = releases.all, releases.running
+    if not found:
+        raise StackError(f"no release of stack {stack.name} is kept: make release STACK={stack.name}")
+    table = Table(box=None)
+    for heading in ("release", "version", "deployed, UTC", "program", "gateway", ""):
+        table.add_column(heading, no_wrap=True)
+    for one in found:
+        state = "runs" if one == running else "" if one.state == "kept" else f"tried, at {one.percent} %"
+        deployed = f"{one.deployed:%Y-%m-%d %H:%M}" if one.deployed else ""
+        image = one.images.get("gateway", "").partition("@")[0]
+        table.add_row(str(one.number), one.version, deployed, one.digest, image, state)
+    Console(width=120, soft_wrap=True).print(table)
+
+
+def _takes_over(record: Record) -> bool:
+    """Tell whether a release has been found good, and its gateways may be on their way into place."""
+    return record.held and record.percent == ALL
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM, which make passes on, take a release back as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,41 @@
+"""Settings of releases: how one is tried, by what it is judged, and how many are kept."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stacks.block import Block, Percent, Seconds
+
+ALL = 100
+CANARY = "gateway-canary"
+"""The service of the gateways of a release that is being tried, for the program and the commands alike."""
+SWITCHES = "/canary"
+"""Folder of an edge in which a file stands for a part of the requests that goes to those gateways. It is
+looked at for each request: nothing is loaded anew, and an edge that starts again has none."""
+
+
+class ReleaseSettings(Block):
+    """How a release is tried beside the one before, which it is compared with over the same time."""
+
+    steps_percent: Annotated[tuple[Percent, ...], Field(min_length=1)] = (5, 25, 50, ALL)
+    """Shares of the requests that it is given, one after the other, percent; the last is 100."""
+    watch_s: Seconds = 60
+    """How long each step is watched, seconds: a dozen of ``monitoring.scrapeIntervalS``, each of which gives
+    one pair of measurements."""
+    settle_s: Annotated[int, Field(ge=0, le=600)] = 10
+    """Time after each change of the share that does not count, seconds: caches and connections are new."""
+    slower_percent: Annotated[int, Field(ge=1, le=1000)] = 15
+    """By how much the time that gateways add to a request may be longer, percent. Less would take back
+    releases for what their caches have not seen yet."""
+    confidence_percent: Annotated[float, Field(ge=90, le=99.99)] = 99
+    """How sure it has to be that a release is worse, percent, over all looks of all steps together: one good
+    release in a hundred is taken back at 99."""
+    keep: Annotated[int, Field(ge=2, le=1000)] = 10
+    """Releases that can be gone back to, each a copy of the program of some MiB; older ones are removed."""
+
+
+class CanarySettings(Block):
+    """Gateways of a release that is being tried."""
+
+    replicas: Annotated[int, Field(ge=1, le=8)]
+    """How many: at the last step all requests are theirs."""
