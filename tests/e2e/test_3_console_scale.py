@@ -38,21 +38,23 @@ window.WebSocket = class {
   close() {}
 };
 """.replace("NODES", str(NODES))
-MEASURE = """async (scrolled) => {
+MEASURE = """async (doing) => {
   const list = document.querySelector(".virtual");
   const long = [];
   const watch = new PerformanceObserver((entries) => long.push(...entries.getEntries()));
   watch.observe({entryTypes: ["longtask"]});
   const started = performance.now();
+  const messages = doing === "hearing" ? window.busy() : 0;
   let frames = 0;
   await new Promise((done) => {
     const frame = () => {
       frames++;
-      if (scrolled) list.scrollTop += 97;
+      if (doing === "scrolling") list.scrollTop += 97;
       performance.now() - started < 3000 ? requestAnimationFrame(frame) : done();
     };
     requestAnimationFrame(frame);
   });
+  clearInterval(messages);
   watch.disconnect();
   return [frames / 3, long.length];
 }"""
@@ -74,23 +76,27 @@ def empty(browser: Browser) -> Iterator[Page]:
     page.context.close()
 
 
-def measure(page: Page, scrolled: bool = False) -> tuple[float, int]:
-    """Return frames a second, and how many tasks took longer than 50 ms."""
-    page.bring_to_front()
-    rounds = [page.evaluate(MEASURE, scrolled) for _ in range(ROUNDS)]
-    return max(frames for frames, _ in rounds), min(long for _, long in rounds)
+def compare(nodes: Page, doing: str, empty: Page) -> tuple[list[float], list[int]]:
+    """Return frames a second, and how many tasks took longer than 50 ms, of the list and of an empty page.
+
+    The two take turns, so that whatever else the machine does is done beside both.
+    """
+    rounds: dict[Page, list[tuple[float, int]]] = {nodes: [], empty: []}
+    for _ in range(ROUNDS):
+        for page, seen in rounds.items():
+            page.bring_to_front()
+            seen.append(page.evaluate(MEASURE, doing if page is nodes else None))
+    frames = [max(frames for frames, _ in seen) for seen in rounds.values()]
+    return frames, [min(long for _, long in seen) for seen in rounds.values()]
 
 
 def test_a_list_of_ten_thousand_nodes_scrolls_as_smoothly_as_an_empty_page(nodes: Page, empty: Page) -> None:
-    most, _ = measure(empty)
-    frames, _ = measure(nodes, scrolled=True)
+    (frames, most), _ = compare(nodes, "scrolling", empty)
     assert nodes.evaluate("document.querySelector('.virtual').scrollTop") > 97 * 100
     assert nodes.locator(".virtual [role=row]").count() < 60, "only what is seen is in the document"
     assert frames >= 0.9 * most
 
 
 def test_a_thousand_messages_a_second_take_no_long_tasks(nodes: Page, empty: Page) -> None:
-    _, idle = measure(empty)
-    nodes.evaluate("window.busy()")
-    _, long = measure(nodes)
+    _, (long, idle) = compare(nodes, "hearing", empty)
     assert long <= idle
