@@ -90,7 +90,9 @@ class ControlPlane:
         store, address = f"http://127.0.0.1:{etcd}", f"https://127.0.0.1:{server}"
         self._write_certificates(address)
         self._run("etcd", {
-            "data-dir": self.folder / "etcd", "listen-client-urls": store, "advertise-client-urls": store,
+            # Nothing of it outlives the run, and a busy disk would stall it.
+            "data-dir": self.folder / "etcd", "unsafe-no-fsync": "true",
+            "listen-client-urls": store, "advertise-client-urls": store,
             "listen-peer-urls": f"http://127.0.0.1:{peers}", "log-level": "error",
         })  # fmt: skip
         authority, kubeconfig = self.folder / "ca.crt", {"kubeconfig": self.kubeconfig}

@@ -104,7 +104,19 @@ CHANGES: dict[str, tuple[Change, set[tuple[str, str]]]] = {
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
+LONG = {
+    "better compression",
+    "more memory for sorting",
+    "a longer context",
+    "metrics kept longer",
+    "a higher budget",
+}
+"""Those that take the same way as another."""
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=pytest.mark.long if what in LONG else ()) for what in CHANGES]
+)
 def test_a_changed_setting_changes_what_it_is_about_and_replaces_nothing_precious(
     prod: Simulated, what: str
 ) -> None:

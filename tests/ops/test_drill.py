@@ -96,6 +96,7 @@ def picture(stack: Stack) -> dict[str, str]:
     return found | {"outputs": json.dumps(stack.outputs(show_secrets=True), sort_keys=True)}
 
 
+@pytest.mark.long
 def test_what_is_destroyed_with_its_state_comes_back_as_it_was(stack: Stack, tmp_path: Path) -> None:
     psql = ["psql", "--username=postgres", "--quiet", "--command", MADE, "ollamamax"]
     docker("exec", f"ollamamax-{NAME}-postgres-1", *psql)
