@@ -15,10 +15,12 @@ from rehearsal.promises import promised
 from rehearsal.stage import QUICK, Stage, running
 
 STACK = "prod"
+DEPLOY_S = 600
+"""The one before may have left a whole pool of workers that start anew."""
 MERGE = "application/merge-patch+json"
 UP = "  - load: {percent: 50}\n  - expect: {scaleUp: {withinS: 90, percent: 60}}\n"
 FELL = "  - {name: Fall, load: {percent: 2}}\n"
-WINDOW = "  - wait: {forS: 30}\n"
+WINDOW = "  - wait: {forS: 70}\n"
 """All that was asked for within a window is as much as before the fall."""
 SLOW = "  - wait: {forS: 20}\n"
 
@@ -65,10 +67,16 @@ def chat_scaling(**changed: int) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def dear(settings: dict[str, Any]) -> None:
-    """Have the pool ``chat`` on nodes that cost a multiple, and the budget allow them."""
-    chat(instanceTypes=["g6e.16xlarge"], capacity="on-demand")(settings)
-    settings["cost"]["monthlyUsd"] = 1_000_000
+def few_nodes(settings: dict[str, Any]) -> None:
+    """Reckon with a fifth of the nodes of the pool ``chat``."""
+    chat(maxNodes=10)(settings)
+    chat_scaling(maxReplicas=10)(settings)
+
+
+def long_window(settings: dict[str, Any]) -> None:
+    """Have the pool ``chat`` hold counts for so long that what metrics lag behind does not matter."""
+    chat_scaling(scaleDownWindowS=60)(settings)
+    chat(disruption={"consolidateAfterS": 60})(settings)
 
 
 MUTANTS = {
@@ -81,7 +89,8 @@ MUTANTS = {
     "no window before replicas go": Mutant(
         "scale_down",
         UP + WINDOW + FELL + "  - expect: {scaleDown: {withinS: 180}}\n",
-        "its window is 20 s",
+        "its window is 60 s",
+        promises=long_window,
         change=chat_scaling(scaleDownWindowS=0),
     ),
     "nodes that go at once": Mutant(
@@ -91,11 +100,12 @@ MUTANTS = {
         promises=chat(disruption={"consolidateAfterS": 60}),
         patch=("/apis/karpenter.sh/v1/nodepools/chat", {"spec": {"disruption": {"consolidateAfter": "0s"}}}),
     ),
-    "dear nodes": Mutant(
+    "more nodes than were reckoned with": Mutant(
         "cost",
         "  - load: {percent: 90}\n  - expect: {scaleUp: {withinS: 120}}\n  - expect: {cost: {}}\n",
         "the estimate's most is",
-        change=dear,
+        promises=few_nodes,
+        change=lambda settings: None,
     ),
     "a pool in one zone": Mutant(
         "capacity_back",
@@ -168,10 +178,10 @@ def test_a_wrong_setting_is_found(
     if mutant.claim == "taken_back":
         monkeypatch.setattr(player, "Gate", partial(Gate, errors_percent=100.0))
     stage.offer()
-    stage.deploy(mutant.promises)
+    stage.deploy(mutant.promises, DEPLOY_S)
     promise = promised(stage)
     if mutant.change:
-        stage.deploy(mutant.change)
+        stage.deploy(mutant.change, DEPLOY_S)
     if mutant.patch:
         path, body = mutant.patch
         stage.plane.request("patch", path, body, MERGE)
