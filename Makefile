@@ -62,7 +62,7 @@ smoke: ## one completion over HTTP/3: protocol, node, time to first token
 outputs: ## print the stack's outputs; SECRETS=1 shows the secret ones
 	@$(OPS) outputs --stack $(STACK) $(if $(SECRETS),--show-secrets) $(if $(SIMULATE),--simulate)
 
-test: setup control-plane scalers ## run the tests in two processes, fast tiers first
+test: setup control-plane ## run the tests in two processes, fast tiers first
 	@.venv/bin/pytest -n 2 --no-loadscope-reorder $(TIERS)
 
 test-long: setup control-plane scalers ## run the campaigns that take longer

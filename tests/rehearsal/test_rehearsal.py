@@ -62,6 +62,7 @@ def test_what_ends_a_rehearsal_is_in_its_report(
     assert "✗ fails" in (tmp_path / "prod.html").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(QUICK_S + 60)
 def test_a_load_and_a_lost_zone_are_met_in_staging(tmp_path: Path) -> None:
     done = rehearsed(tmp_path, "--scenario", str(SHORT), stack="staging", seconds=QUICK_S)
