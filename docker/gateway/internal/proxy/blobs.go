@@ -73,6 +73,9 @@ func (p *Proxy) UploadBlob(w http.ResponseWriter, r *http.Request, targets []*no
 	x.Node = names(targets)
 	w.Header().Set(reply.NodeHeader, x.Node)
 	if len(lacking) == 0 {
+		// Where a body is left unread, the connection ends with the answer, and so does the edge's with a client
+		// that may have sent its next request on it already.
+		_, x.Cause = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusOK)
 		return
 	}

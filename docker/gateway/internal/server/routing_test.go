@@ -263,6 +263,17 @@ func TestABlobReachesEveryNodeUnbuffered(t *testing.T) {
 			t.Errorf("a node got %s with %d bytes", last.Method, len(last.Body))
 		}
 	}
+	connection := g.dial(t)
+	const pieces = 64 // more than sockets hold
+	_, err := fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", path, key, pieces*len(blob))
+	for range pieces {
+		if err == nil {
+			_, err = connection.Write(blob)
+		}
+	}
+	if err != nil {
+		t.Errorf("what every node has was not taken to its end: %v", err)
+	}
 }
 
 func TestARouteThatTheGatewayDoesNotKnowPassesThrough(t *testing.T) {

@@ -64,6 +64,7 @@ type Worker struct {
 	digest string // of all models, in place of one made from each name
 	fault  Fault
 	seen   []Seen
+	blobs  sync.Map      // paths of those that were uploaded
 	gone   chan struct{} // closed when a client leaves a silent answer
 	once   sync.Once
 	hold   chan struct{} // answers wait for it, if set
@@ -191,7 +192,14 @@ func (w *Worker) serve(out http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/api/blobs/"):
-		out.WriteHeader(map[string]int{http.MethodHead: http.StatusNotFound, http.MethodPost: http.StatusCreated}[r.Method])
+		_, has := w.blobs.Load(r.URL.Path)
+		switch {
+		case r.Method == http.MethodPost:
+			w.blobs.Store(r.URL.Path, true)
+			out.WriteHeader(http.StatusCreated)
+		case !has:
+			out.WriteHeader(http.StatusNotFound)
+		}
 	case r.URL.Path == "/api/pull" || r.URL.Path == "/api/create":
 		w.progress(out, fault)
 		if r.URL.Path == "/api/pull" && fault == None {
