@@ -73,10 +73,7 @@ func (p *Proxy) UploadBlob(w http.ResponseWriter, r *http.Request, targets []*no
 	x.Node = names(targets)
 	w.Header().Set(reply.NodeHeader, x.Node)
 	if len(lacking) == 0 {
-		// Where a body is left unread, the connection ends with the answer, and so does the edge's with a client
-		// that may have sent its next request on it already.
-		_, x.Cause = io.Copy(io.Discard, r.Body)
-		w.WriteHeader(http.StatusOK)
+		taken(r, outcome{status: http.StatusOK}).send(w)
 		return
 	}
 
@@ -105,7 +102,17 @@ func (p *Proxy) UploadBlob(w http.ResponseWriter, r *http.Request, targets []*no
 		reply.Error(w, r, http.StatusRequestTimeout, "the upload broke off")
 		return
 	}
-	combine(r.URL.Path, outcomes).send(w)
+	taken(r, combine(r.URL.Path, outcomes)).send(w)
+}
+
+// taken returns the answer of nodes that may not have waited for the end of the body; a good one once the rest
+// of it has been read. Where a body is left unread the connection ends with the answer, and so does the edge's
+// with a client that may have sent its next request on it already.
+func taken(r *http.Request, answer outcome) outcome {
+	if answer.ok() {
+		_, exchange.From(r.Context()).Cause = io.Copy(io.Discard, r.Body)
+	}
+	return answer
 }
 
 // spread copies body to every feed that still takes it and returns what stopped the reading, or nil at
