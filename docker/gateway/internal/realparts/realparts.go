@@ -171,11 +171,26 @@ func (c Container) order(what string) error {
 	return nil
 }
 
+// How often, and how long after each other, a pause is ordered again: while its processes start others, as a
+// server does for each connection, the kernel may not get all of a container frozen in time.
+const (
+	unfrozen     = 4
+	unfrozenWait = 300 * time.Millisecond
+)
+
 // Order has the Docker daemon stop, start, pause or unpause it. One that is paused accepts connections, by the
 // kernel's hand, and says nothing.
 func (c Container) Order(t testing.TB, what string) {
 	t.Helper()
-	if err := c.order(what); err != nil {
+	err := c.order(what)
+	for range unfrozen {
+		if err == nil || what != "pause" {
+			break
+		}
+		time.Sleep(unfrozenWait)
+		err = c.order(what)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
