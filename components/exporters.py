@@ -151,12 +151,19 @@ class Exporters(pulumi.ComponentResource):
     """The exporters of one stack."""
 
     def __init__(
-        self, name: str, args: ExportersArgs, target: Target, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: ExportersArgs,
+        target: Target,
+        pool_ready: Sequence[pulumi.Resource] = (),
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("ollamamax:index:Exporters", name, None, opts)
         self._services = describe(args)
         for service in self._services:
-            target.place(service, parent=self)
+            # Alone among them, PgBouncer's ends when what it asks is not there at its start.
+            after = pool_ready if service.name == exporter_name("pgbouncer") else ()
+            target.place(service, parent=self, after=after)
         self.register_outputs({})
 
     @property

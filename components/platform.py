@@ -117,6 +117,7 @@ class Platform(pulumi.ComponentResource):
                 self._credentials,
                 at_database,
                 at_cache,
+                pgbouncer.placed.replicas,
                 self._edge_name,
                 edge_of_stack=not ground.certificate,
                 prometheus_names=self._prometheus_names,
@@ -167,13 +168,8 @@ class Platform(pulumi.ComponentResource):
     @property
     def _prometheus(self) -> Prometheus:
         """What reads the metrics from outside the platform, and needs to open Prometheus."""
-        return Prometheus(
-            monitoring.NAME,
-            monitoring.PORT,
-            monitoring.USER,
-            self._credentials.monitoring,
-            self.ca_certificate,
-        )
+        password, authority = self._credentials.monitoring, self.ca_certificate
+        return Prometheus(monitoring.NAME, monitoring.PORT, monitoring.USER, password, authority)
 
     @property
     def _prometheus_names(self) -> list[str]:

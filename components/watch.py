@@ -27,6 +27,7 @@ class WatchArgs:
         stack: its name.
         certificates, credentials: the stack's own.
         database, cache: where they are.
+        pool_ready: what there is of PgBouncer once it is ready.
         edge_name: whom the edge's certificate names.
         edge_of_stack: whether the stack's own authority signed it.
         prometheus_names: those that Prometheus is reached by.
@@ -39,6 +40,7 @@ class WatchArgs:
     credentials: Credentials
     database: Peer | Store
     cache: Peer | Store
+    pool_ready: Sequence[pulumi.Resource]
     edge_name: str
     edge_of_stack: bool
     prometheus_names: Sequence[str]
@@ -65,6 +67,7 @@ def watch(args: WatchArgs, target: Target, opts: pulumi.ResourceOptions) -> None
             machine=one_machine,
         ),
         target,
+        args.pool_ready,
         opts,
     )
     alerting.Alerting(

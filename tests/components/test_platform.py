@@ -244,7 +244,7 @@ def test_things_start_in_the_order_in_which_they_need_each_other(local: Graph) -
         "autoscaler-1": set(),
         "edge-1": {"gateway-1", "gateway-2"},
         "exporter-machine-1": set(),
-        "exporter-pgbouncer-1": set(),
+        "exporter-pgbouncer-1": {"pgbouncer-1"},
         "exporter-postgres-1": set(),
         "exporter-probe-1": set(),
         "exporter-redis-1": set(),
