@@ -6,6 +6,7 @@ import type { Alias, Target } from "../lib/types";
 import { Dialog } from "../ui/dialog";
 import { Empty, Field, Section, Show, say, typed } from "../ui/parts";
 import { useResource } from "../ui/resource";
+import { ACTIONS, Table } from "../ui/table";
 
 const shareOf = (target: Target, targets: readonly Target[]): string => {
   const whole = targets.reduce((sum, { weight }) => sum + weight, 0);
@@ -46,57 +47,42 @@ export function Aliases(props: { models: readonly string[] }) {
               answers.
             </Empty>
           ) : (
-            <div class="scroll">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">Alias</th>
-                    <th scope="col">Answered by</th>
-                    <th scope="col">Where none can</th>
-                    <th scope="col">Changed</th>
-                    <th scope="col">
-                      <span class="unseen">Actions</span>
-                    </th>
+            <Table columns={["Alias", "Answered by", "Where none can", "Changed", ACTIONS]}>
+              <tbody>
+                {aliases.map((alias) => (
+                  <tr key={alias.name}>
+                    <th scope="row">{alias.name}</th>
+                    <td>
+                      {alias.targets.length === 0 && <span class="note">the model of this name</span>}
+                      {alias.targets.map((target) => (
+                        <div key={target.variant} class="share">
+                          <span class="number">{shareOf(target, alias.targets)}</span> {target.model}
+                          {target.variant !== target.model && <span class="note"> as {target.variant}</span>}
+                        </div>
+                      ))}
+                    </td>
+                    <td>{alias.fallbacks.join(", then ") || <span class="note">nothing</span>}</td>
+                    <td>
+                      {day(alias.updated_at)} <span class="note">by {alias.updated_by}</span>
+                    </td>
+                    <td class="actions">
+                      {alias.source === "stack" ? (
+                        <span class="note">set by the stack</span>
+                      ) : (
+                        <>
+                          <button type="button" class="quiet" onClick={() => setEditing(alias)}>
+                            Change…
+                          </button>
+                          <button type="button" class="quiet" onClick={() => setDeleting(alias)}>
+                            Delete…
+                          </button>
+                        </>
+                      )}
+                    </td>
                   </tr>
-                </thead>
-                <tbody>
-                  {aliases.map((alias) => (
-                    <tr key={alias.name}>
-                      <th scope="row">{alias.name}</th>
-                      <td>
-                        {alias.targets.length === 0 && <span class="note">the model of this name</span>}
-                        {alias.targets.map((target) => (
-                          <div key={target.variant} class="share">
-                            <span class="number">{shareOf(target, alias.targets)}</span> {target.model}
-                            {target.variant !== target.model && (
-                              <span class="note"> as {target.variant}</span>
-                            )}
-                          </div>
-                        ))}
-                      </td>
-                      <td>{alias.fallbacks.join(", then ") || <span class="note">nothing</span>}</td>
-                      <td>
-                        {day(alias.updated_at)} <span class="note">by {alias.updated_by}</span>
-                      </td>
-                      <td class="actions">
-                        {alias.source === "stack" ? (
-                          <span class="note">set by the stack</span>
-                        ) : (
-                          <>
-                            <button type="button" class="quiet" onClick={() => setEditing(alias)}>
-                              Change…
-                            </button>
-                            <button type="button" class="quiet" onClick={() => setDeleting(alias)}>
-                              Delete…
-                            </button>
-                          </>
-                        )}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+                ))}
+              </tbody>
+            </Table>
           )
         }
       />

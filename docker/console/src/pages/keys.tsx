@@ -5,6 +5,7 @@ import type { Key } from "../lib/types";
 import { Dialog } from "../ui/dialog";
 import { Empty, Page, Section, Show, State, say } from "../ui/parts";
 import { useEvery, useResource } from "../ui/resource";
+import { ACTIONS, numbers, Table } from "../ui/table";
 import { type Made, Make, Rotate } from "./making";
 
 const PAGE = 100;
@@ -103,89 +104,69 @@ export default function Keys() {
 
 const limit = (value: number | null) => (value === null ? <span class="note">no limit</span> : count(value));
 
+const COLUMNS = [
+  ...["Name", "Tenant", "State", "Scopes"],
+  ...numbers("Requests/min", "Tokens/min", "Tokens/month"),
+  ...["Priority", "Last used", "Ends"],
+  ACTIONS,
+];
+
 function List(props: { keys: readonly Key[]; rotate: (key: Key) => void; revoke: (key: Key) => void }) {
   const now = useEvery(10);
   return (
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col">Tenant</th>
-            <th scope="col">State</th>
-            <th scope="col">Scopes</th>
-            <th scope="col" class="number">
-              Requests/min
-            </th>
-            <th scope="col" class="number">
-              Tokens/min
-            </th>
-            <th scope="col" class="number">
-              Tokens/month
-            </th>
-            <th scope="col">Priority</th>
-            <th scope="col">Last used</th>
-            <th scope="col">Ends</th>
-            <th scope="col">
-              <span class="unseen">Actions</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {props.keys.map((key) => {
-            const over = key.expires_at !== null && Date.parse(key.expires_at) <= now;
-            return (
-              <tr key={key.id}>
-                <th scope="row">{key.name}</th>
-                <td class="whole">{key.tenant || <span class="note">the platform</span>}</td>
-                <td>
-                  {key.revoked_at ? (
-                    <State tone="off">revoked</State>
-                  ) : over ? (
-                    <State tone="warn">expired</State>
-                  ) : (
-                    <State tone="ok">good</State>
-                  )}
-                </td>
-                <td>{key.scopes.join(", ")}</td>
-                <td class="number">{limit(key.requests_per_minute)}</td>
-                <td class="number">{limit(key.tokens_per_minute)}</td>
-                <td class="number">{limit(key.tokens_per_month)}</td>
-                <td>{key.priority}</td>
-                <td class="whole">{key.last_used_at ? ago(key.last_used_at, now) : NONE}</td>
-                <td class="whole">
-                  {key.expires_at ? day(key.expires_at) : <span class="note">never</span>}
-                </td>
-                <td class="actions">
-                  {key.source === "stack" ? (
-                    <span class="note">set by the stack</span>
-                  ) : key.revoked_at ? null : (
-                    <>
-                      <button
-                        type="button"
-                        class="quiet"
-                        aria-label={`Rotate ${key.name}`}
-                        onClick={() => props.rotate(key)}
-                      >
-                        Rotate…
-                      </button>
-                      <button
-                        type="button"
-                        class="quiet"
-                        aria-label={`Revoke ${key.name}`}
-                        onClick={() => props.revoke(key)}
-                      >
-                        Revoke…
-                      </button>
-                    </>
-                  )}
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+    <Table columns={COLUMNS}>
+      <tbody>
+        {props.keys.map((key) => {
+          const over = key.expires_at !== null && Date.parse(key.expires_at) <= now;
+          return (
+            <tr key={key.id}>
+              <th scope="row">{key.name}</th>
+              <td class="whole">{key.tenant || <span class="note">the platform</span>}</td>
+              <td>
+                {key.revoked_at ? (
+                  <State tone="off">revoked</State>
+                ) : over ? (
+                  <State tone="warn">expired</State>
+                ) : (
+                  <State tone="ok">good</State>
+                )}
+              </td>
+              <td>{key.scopes.join(", ")}</td>
+              <td class="number">{limit(key.requests_per_minute)}</td>
+              <td class="number">{limit(key.tokens_per_minute)}</td>
+              <td class="number">{limit(key.tokens_per_month)}</td>
+              <td>{key.priority}</td>
+              <td class="whole">{key.last_used_at ? ago(key.last_used_at, now) : NONE}</td>
+              <td class="whole">{key.expires_at ? day(key.expires_at) : <span class="note">never</span>}</td>
+              <td class="actions">
+                {key.source === "stack" ? (
+                  <span class="note">set by the stack</span>
+                ) : key.revoked_at ? null : (
+                  <>
+                    <button
+                      type="button"
+                      class="quiet"
+                      aria-label={`Rotate ${key.name}`}
+                      onClick={() => props.rotate(key)}
+                    >
+                      Rotate…
+                    </button>
+                    <button
+                      type="button"
+                      class="quiet"
+                      aria-label={`Revoke ${key.name}`}
+                      onClick={() => props.revoke(key)}
+                    >
+                      Revoke…
+                    </button>
+                  </>
+                )}
+              </td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </Table>
   );
 }
 

@@ -7,12 +7,19 @@ import type { Loads, PlacedModel } from "../lib/types";
 import { Dialog } from "../ui/dialog";
 import { Bar, Empty, Field, Page, Section, Show, State, say, typed } from "../ui/parts";
 import { useResource } from "../ui/resource";
+import { numbers, Table } from "../ui/table";
 import { Aliases } from "./aliases";
 
 interface List {
   gateway: string;
   models: PlacedModel[];
 }
+
+const COLUMNS = [
+  ...["Model", "Digest"],
+  ...numbers("On disk", "In memory", "Nodes", "Loaded", "Pinned", "In flight", "Waiting"),
+  "Changed",
+];
 
 export default function Models() {
   const list = useResource<List>("/api/v1/models", 10);
@@ -41,49 +48,19 @@ export default function Models() {
             models.length === 0 ? (
               <Empty>No node holds a model. Pull one above.</Empty>
             ) : (
-              <div class="scroll">
-                <table>
-                  <thead>
-                    <tr>
-                      <th scope="col">Model</th>
-                      <th scope="col">Digest</th>
-                      <th scope="col" class="number">
-                        On disk
-                      </th>
-                      <th scope="col" class="number">
-                        In memory
-                      </th>
-                      <th scope="col" class="number">
-                        Nodes
-                      </th>
-                      <th scope="col" class="number">
-                        Loaded
-                      </th>
-                      <th scope="col" class="number">
-                        Pinned
-                      </th>
-                      <th scope="col" class="number">
-                        In flight
-                      </th>
-                      <th scope="col" class="number">
-                        Waiting
-                      </th>
-                      <th scope="col">Changed</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {models.map((model) => (
-                      <Row
-                        key={model.id}
-                        model={model}
-                        open={open === model.id}
-                        toggle={() => setOpen(open === model.id ? null : model.id)}
-                        reload={reload}
-                      />
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table columns={COLUMNS}>
+                <tbody>
+                  {models.map((model) => (
+                    <Row
+                      key={model.id}
+                      model={model}
+                      open={open === model.id}
+                      toggle={() => setOpen(open === model.id ? null : model.id)}
+                      reload={reload}
+                    />
+                  ))}
+                </tbody>
+              </Table>
             )
           }
         />

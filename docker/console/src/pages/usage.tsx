@@ -4,6 +4,7 @@ import { failed } from "../lib/series";
 import { GROUPS, type Group, type Usage as Row } from "../lib/types";
 import { Bar, Empty, Field, Page, Section, Show, typed } from "../ui/parts";
 import { useResource } from "../ui/resource";
+import { type Column, numbers, Table } from "../ui/table";
 
 const today = (): string => new Date().toISOString().slice(0, 10);
 const SHOWN = 500;
@@ -41,7 +42,7 @@ export default function Usage() {
             rows.length === 0 ? (
               <Empty>Nothing was used in these days.</Empty>
             ) : (
-              <Table rows={rows} by={by} more={next !== null} />
+              <Sums rows={rows} by={by} more={next !== null} />
             )
           }
         />
@@ -58,65 +59,48 @@ function nameOf(row: Row, by: Group): string {
   return row[by] || (UNNAMED[by] ?? "");
 }
 
-function Table(props: { rows: readonly Row[]; by: Group; more: boolean }) {
+function Sums(props: { rows: readonly Row[]; by: Group; more: boolean }) {
   const sum = (read: (row: Row) => number) => props.rows.reduce((total, row) => total + read(row), 0);
   const tokens = (row: Row) => row.prompt_tokens + row.completion_tokens;
   const most = Math.max(1, ...props.rows.map(tokens));
+  const columns: Column[] = [
+    props.by[0]?.toUpperCase() + props.by.slice(1),
+    ...numbers("Requests", "Failed", "Prompt tokens", "Completion tokens"),
+    { title: "Tokens, beside the others", as: "wide" },
+  ];
   return (
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">{props.by[0]?.toUpperCase() + props.by.slice(1)}</th>
-            <th scope="col" class="number">
-              Requests
-            </th>
-            <th scope="col" class="number">
-              Failed
-            </th>
-            <th scope="col" class="number">
-              Prompt tokens
-            </th>
-            <th scope="col" class="number">
-              Completion tokens
-            </th>
-            <th scope="col" class="wide">
-              Tokens, beside the others
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {props.rows.map((row) => (
-            <tr key={`${row.key_id ?? ""} ${nameOf(row, props.by)}`}>
-              <th scope="row">{nameOf(row, props.by)}</th>
-              <td class="number">{count(row.requests)}</td>
-              <td class="number">{percent(failed(row.requests, row.failures))}</td>
-              <td class="number">{count(row.prompt_tokens)}</td>
-              <td class="number">{count(row.completion_tokens)}</td>
-              <td>
-                <Bar share={tokens(row) / most} label={`tokens of ${nameOf(row, props.by)}`} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-        <tfoot>
-          <tr>
-            <th scope="row">{props.more ? `The first ${SHOWN}` : "In all"}</th>
-            <td class="number">{count(sum((row) => row.requests))}</td>
-            <td class="number">
-              {percent(
-                failed(
-                  sum((row) => row.requests),
-                  sum((row) => row.failures),
-                ),
-              )}
+    <Table columns={columns}>
+      <tbody>
+        {props.rows.map((row) => (
+          <tr key={`${row.key_id ?? ""} ${nameOf(row, props.by)}`}>
+            <th scope="row">{nameOf(row, props.by)}</th>
+            <td class="number">{count(row.requests)}</td>
+            <td class="number">{percent(failed(row.requests, row.failures))}</td>
+            <td class="number">{count(row.prompt_tokens)}</td>
+            <td class="number">{count(row.completion_tokens)}</td>
+            <td>
+              <Bar share={tokens(row) / most} label={`tokens of ${nameOf(row, props.by)}`} />
             </td>
-            <td class="number">{count(sum((row) => row.prompt_tokens))}</td>
-            <td class="number">{count(sum((row) => row.completion_tokens))}</td>
-            <td />
           </tr>
-        </tfoot>
-      </table>
-    </div>
+        ))}
+      </tbody>
+      <tfoot>
+        <tr>
+          <th scope="row">{props.more ? `The first ${SHOWN}` : "In all"}</th>
+          <td class="number">{count(sum((row) => row.requests))}</td>
+          <td class="number">
+            {percent(
+              failed(
+                sum((row) => row.requests),
+                sum((row) => row.failures),
+              ),
+            )}
+          </td>
+          <td class="number">{count(sum((row) => row.prompt_tokens))}</td>
+          <td class="number">{count(sum((row) => row.completion_tokens))}</td>
+          <td />
+        </tr>
+      </tfoot>
+    </Table>
   );
 }
