@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ops.gate import Gate, roll_out
 from rehearsal import losses
 from rehearsal.assertions import CLAIMS
+from rehearsal.gate import Gate, roll_out
 from rehearsal.processes import RehearsalError
 from rehearsal.promises import Promise
 from rehearsal.record import Finding, Record

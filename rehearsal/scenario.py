@@ -64,7 +64,7 @@ class LoseZone(Block):
 
 
 class Rollout(Block):
-    """A new version of the gateways, behind the gate of ops/gate.py."""
+    """A new version of the gateways, behind its gate."""
 
     errors_percent: Annotated[int, Field(ge=0, le=100)] = 0
     """Requests that the new version fails, percent."""

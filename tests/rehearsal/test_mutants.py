@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ops.gate import Gate
 from rehearsal import player, reading
 from rehearsal.assertions import CLAIMS
+from rehearsal.gate import Gate
 from rehearsal.promises import promised
 from rehearsal.stage import QUICK, Stage, running
 

@@ -1,6 +1,7 @@
 """The gate of a rollout: a new version that does not become ready, or fails requests, is taken back.
 
-It knows neither engine nor cluster: how to deploy and what to measure is handed to it.
+It knows neither engine nor cluster: how to deploy and what to measure is handed to it. Releases beside each
+other are judged by ``ops/delivery/gate.py``.
 """
 
 import time

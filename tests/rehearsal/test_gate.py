@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from ops.gate import Gate, roll_out
+from rehearsal.gate import Gate, roll_out
 
 GATE = Gate(errors_percent=1.0, watch_s=20, every_s=5)
 
