@@ -56,10 +56,10 @@ preview: setup ## show what up would change, break and cost; JSON=1 the plan as 
 	@$(OPS) preview --stack $(STACK) $(if $(SIMULATE),--simulate) $(if $(JSON),--json)
 
 impact: setup ## find out what this checkout changes on a stack beside BASE=origin/main, for make comment
-	@.venv/bin/python -m ops.impact $(STACK) --base $(BASE) $(if $(SIMULATE),--simulate)
+	@.venv/bin/python -m ops.impact $(STACK) --base "$(BASE)" $(if $(SIMULATE),--simulate)
 
 comment: .venv/compiled ## say as Markdown what make impact found; PULL=number writes it under a pull request
-	@.venv/bin/python -m ops.comment $(if $(PULL),--pull $(PULL))
+	@.venv/bin/python -m ops.comment $(if $(PULL),--pull "$(PULL)")
 
 drift: setup ## say what was changed beside the stack's program, and what to do about it
 	@.venv/bin/python -m ops.drift $(STACK) $(if $(SIMULATE),--simulate)
@@ -101,19 +101,19 @@ restore: setup ## bring a stack on this machine up as an archive has it: ARCHIVE
 	@$(OPS) restore --stack $(STACK) $(if $(ARCHIVE),--archive $(ARCHIVE))
 
 release: setup ## try the checkout beside what runs, with more and more of the requests; UNTIL=25 holds it there
-	@$(OPS) release --stack $(STACK) $(if $(UNTIL),--until $(UNTIL))
+	@$(OPS) release --stack $(STACK) $(if $(UNTIL),--until "$(UNTIL)")
 
 promote: setup ## go on with the release that is held, to the end
 	@$(OPS) promote --stack $(STACK)
 
 rollback: setup ## take the release back that is tried, or bring up the one before; TO=3 that one
-	@$(OPS) rollback --stack $(STACK) $(if $(TO),--to $(TO))
+	@$(OPS) rollback --stack $(STACK) $(if $(TO),--to "$(TO)")
 
 swap: ## try another model behind an alias: ALIAS=chat MODEL=name, SLOWER=50 percent that it may take longer
-	@$(OPS) swap --stack $(STACK) --alias "$(ALIAS)" --model "$(MODEL)" $(if $(SLOWER),--slower $(SLOWER))
+	@$(OPS) swap --stack $(STACK) --alias "$(ALIAS)" --model "$(MODEL)" $(if $(SLOWER),--slower "$(SLOWER)")
 
 compare: ## compare the variants of ALIAS=chat, or both releases while one is tried, over the last MINUTES=60
-	@$(OPS) compare --stack $(STACK) --minutes $(MINUTES) $(if $(ALIAS),--alias $(ALIAS))
+	@$(OPS) compare --stack $(STACK) --minutes "$(MINUTES)" $(if $(ALIAS),--alias "$(ALIAS)")
 
 releases: ## list the releases that are kept
 	@$(OPS) releases --stack $(STACK)

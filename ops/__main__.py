@@ -46,10 +46,10 @@ def up(
     platform.check_possible(changing=True)
     typer.echo(f"{elapsed(started)} stack {stack}: deploying with {platform.engine_name}")
     platform.prepare()
-    if refresh:
-        platform.refresh()
     if platform.on_machine:
         delivery.of(platform, started).check_settled()
+    if refresh:
+        platform.refresh()
     platform.up()
     if platform.simulated:
         typer.echo(f"{elapsed(started)} simulated: nothing runs, so no completion is asked for")

@@ -20,6 +20,7 @@ import typer
 from ops import cost
 from ops.elsewhere import Elsewhere
 from ops.stack import ROOT, Stack, StackError
+from ops.told import elapsed
 from stacks import SettingsError
 
 Say = Callable[[str], None]
@@ -157,7 +158,7 @@ def main(
         file = look(
             Stack(stack, simulate=simulate),
             base,
-            lambda text: typer.echo(f"[{time.monotonic() - started:4.0f}s] {text}", err=True),
+            lambda text: typer.echo(f"{elapsed(started)} {text}", err=True),
         )
     except StackError as error:
         sys.exit(f"error: {error}")

@@ -1,7 +1,6 @@
 """The smoke test: one streamed chat over HTTP/3, as a user's client would send it."""
 
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 import niquests
 
+from ops.asking import trusting
 from ops.stack import StackError
 
 STAND_IN = "tiny"
@@ -60,12 +60,7 @@ def run(outputs: dict[str, Any], show: Callable[[str], None]) -> Result:
         raise SmokeError(f"the stack has no output {missing[0]}: it is not up, make up brings it up")
     url = outputs["url"]
     address = urlsplit(url)
-    with niquests.Session() as session, tempfile.NamedTemporaryFile("w", suffix=".pem") as ca:
-        ca.write(outputs.get("caCertificate", ""))
-        ca.flush()
-        session.verify = ca.name if "caCertificate" in outputs else True
-        # A CA bundle in the environment would go before the stack's own.
-        session.trust_env = False
+    with trusting(outputs.get("caCertificate")) as session:
         session.headers["Authorization"] = f"Bearer {outputs['apiKey']}"
         # Start with HTTP/3: without this the first request only learns of it from Alt-Svc.
         host, port = address.hostname or "", address.port or 443

@@ -46,7 +46,8 @@ class Delivery:
             record = self._begin()
             if not is_up(self.stack):
                 self.say("nothing runs that it could be compared with: it is brought up as it is")
-                self._deploy(record)
+                with self._forgotten_where_it_fails(record):
+                    self._deploy(record)
                 return
             self.say(f"release {record.number}: migrations, and its gateways beside those that are there")
             self._try(record, settings, above=0, until=until)
@@ -156,14 +157,16 @@ class Delivery:
         candidate = Gateways(self.releases.of(record))
 
         def note(percent: int) -> None:
-            self.say(f"{percent} % of the requests")
             self.releases.write(record.model_copy(update={"percent": percent}))
+            self.say(f"{percent} % of the requests")
 
-        trial = Trial(candidate, _course(settings), gate.limits(settings), self.say, note)
-        with self._forgotten_where_it_fails(record):
-            reason = trial.run(above, until)
-            if reason:
-                raise StackError(f"release {record.number} was taken back {reason}")
+        def taken_back() -> None:
+            self.releases.forget(record)
+
+        course, held_to = _course(settings), gate.limits(settings)
+        trial = Trial(candidate, course, held_to, self.say, note, taken_back=taken_back)
+        if reason := trial.run(above, until):
+            raise StackError(f"release {record.number} was taken back {reason}")
         held = record.model_copy(update={"percent": until, "held": True})
         self.releases.write(held)
         if until < ALL:
@@ -192,7 +195,7 @@ class Delivery:
 
     @contextlib.contextmanager
     def _forgotten_where_it_fails(self, record: Record) -> Iterator[None]:
-        """The trial has taken it back."""
+        """What comes up without a trial has nothing to be taken back; the next run finds what is there."""
         try:
             yield
         except BaseException:

@@ -1,6 +1,5 @@
 """What Prometheus has of both sides of a release."""
 
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from typing import Any
 
 import niquests
 
+from ops.asking import trusting
 from ops.delivery.gate import Interval
 from ops.stack import StackError
 
@@ -78,16 +78,12 @@ class Prometheus:
         Raises:
             StackError: if it does not answer.
         """
-        with niquests.Session() as session, tempfile.NamedTemporaryFile("w", suffix=".pem") as ca:
-            ca.write(self.ca_certificate)
-            ca.flush()
-            session.trust_env = False  # a CA bundle in the environment would go before the stack's own
+        with trusting(self.ca_certificate) as session:
             try:
                 answer = session.get(
                     f"{self.url}/api/v1/query",
                     params={"query": query, "time": str(at)},
                     auth=(self.user, self.password),
-                    verify=ca.name,
                     timeout=TIMEOUT_S,
                 )
                 answer.raise_for_status()

@@ -1,6 +1,5 @@
 """A model swap: behind an alias one model takes the place of another, tried as a release is."""
 
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 import niquests
 
+from ops.asking import trusting
 from ops.delivery.measure import Moment, Prometheus, Series
 from ops.stack import StackError
 from stacks.delivery import ALL
@@ -39,11 +39,7 @@ class Aliases:
 
     def _ask(self, method: str, name: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         address = f"{self.url}/api/v1/models/aliases/{name}"
-        with niquests.Session() as session, tempfile.NamedTemporaryFile("w", suffix=".pem") as ca:
-            ca.write(self.ca_certificate or "")
-            ca.flush()
-            session.verify = ca.name if self.ca_certificate else True
-            session.trust_env = False  # a CA bundle in the environment would go before the stack's own
+        with trusting(self.ca_certificate) as session:
             session.headers["Authorization"] = f"Bearer {self.key}"
             try:
                 answer = session.request(method, address, json=body, timeout=TIMEOUT_S)

@@ -69,6 +69,8 @@ class Trial:
     note: Callable[[int], None]
     """Told each share that it is given, before it is."""
     clock: Clock = Clock()
+    taken_back: Callable[[], None] = lambda: None
+    """Called once it has been taken back, and only then: what could not be is still there."""
 
     def run(self, above: int = 0, until: int = ALL) -> str | None:
         """Give it the shares above ``above`` up to ``until``; return in one line why not.
@@ -80,7 +82,7 @@ class Trial:
             steps = (one for one in self.course.steps if above < one <= until)
             reason = next((found for one in steps if (found := self._step(one))), None)
             if reason:
-                self.candidate.take_back()
+                self._take_back()
         return reason
 
     def _step(self, percent: int) -> str | None:
@@ -123,5 +125,9 @@ class Trial:
             yield
         except BaseException as error:
             self.say(f"taking it back: {str(error) or type(error).__name__}")
-            self.candidate.take_back()
+            self._take_back()
             raise
+
+    def _take_back(self) -> None:
+        self.candidate.take_back()
+        self.taken_back()

@@ -141,7 +141,7 @@ def test_a_model_takes_the_place_of_another_behind_an_alias(
         compared = ready.checkout.make("compare", f"STACK={STACK}", "ALIAS=chat", "MINUTES=10")
     reported("a model swap", load, time.monotonic() - begun, capsys)
     assert done.status == 0, done.text
-    assert [one["model"] for one in aliases.get("chat")] == ["mine:latest"]
+    assert [one["model"] for one in aliases.get("chat")] == ["mine"]
     assert load.bad == 0, load.errors[:5]
     assert compared.status == 0, compared.text
     assert "there and tried: " in compared.text

@@ -91,6 +91,35 @@ def test_a_bad_release_is_taken_back_forgotten_and_says_why(stage: Stage) -> Non
     assert stage.states() == {}
 
 
+def test_a_bad_release_that_cannot_be_taken_back_is_not_forgotten(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise StackError("Docker does not answer")
+
+    stage.fake.fails = 0.02
+    monkeypatch.setattr(stage.fake, "take_back", fails)
+    with pytest.raises(StackError, match="Docker does not answer"):
+        stage.release("bad")
+    assert stage.states() == {1: "tried"}
+    with pytest.raises(StackError, match="make rollback STACK=some takes it back"):
+        stage.delivery.check_settled()
+
+
+def test_a_first_release_that_does_not_come_up_is_not_in_the_way_of_the_next(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: Stack, *targets: str) -> None:
+        raise StackError("port 8443 is in use")
+
+    monkeypatch.setattr(commands, "is_up", lambda of: False)
+    monkeypatch.setattr(Stack, "up", fails)
+    with pytest.raises(StackError, match="port 8443 is in use"):
+        stage.release("one")
+    stage.delivery.check_settled()
+    assert stage.states() == {}
+
+
 def test_one_that_is_held_goes_on_with_the_program_that_it_had(stage: Stage) -> None:
     stage.release("one", until=25)
     assert stage.states() == {1: "tried"}
