@@ -71,10 +71,10 @@ def test_a_program_has_names_of_its_own(tmp_path: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text("127.53.255.1 prometheus.platform.svc\n")
     processes = Processes(tmp_path)
-    processes.start("one", ["getent", "hosts", "prometheus.platform.svc"], hosts=hosts)
-    processes.start("other", ["getent", "hosts", "prometheus.platform.svc"])
-    with pytest.raises(RehearsalError, match=r"^(one ended with 0|other ended with 2):"):
-        processes.wait("they did not end", lambda: False, SECONDS)
-    processes.stop()
+    for name, own, status in (("one", hosts, 0), ("other", None, 2)):
+        processes.start(name, ["getent", "hosts", "prometheus.platform.svc"], hosts=own)
+        with pytest.raises(RehearsalError, match=f"^{name} ended with {status}:"):
+            processes.wait("it did not end", lambda: False, SECONDS)
+        processes.stop()
     assert processes.log("one").read_text().split() == ["127.53.255.1", "prometheus.platform.svc"]
     assert processes.log("other").read_text() == ""
