@@ -170,13 +170,14 @@ class Cloud(pulumi.ComponentResource):
 
     @property
     def outputs(self) -> dict[str, pulumi.Input[object]]:
-        """From where the cluster is reached; and, where there are such, what only somebody outside can do.
+        """How and from where the cluster is reached; and, where there is such, what only people can do.
 
         That is to have the parent zone name a new zone's servers, once, and to put the console's files into
         their bucket at each release.
         """
         found: dict[str, pulumi.Input[object] | None] = {
             "clusterAccess": self._cluster.endpoint_note,
+            "kubeconfig": self._cluster.kubeconfig,
             "consoleBucket": self._front.console_bucket,
             "nameServers": self._front.name_servers,
         }

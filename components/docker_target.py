@@ -16,6 +16,7 @@ LOOPBACK = "127.0.0.1"
 CONFIG_MODE = "0444"
 SECRET_MODE = "0440"  # noqa: S105 - a file mode
 LOG_FILES = "3"
+SWITCHES_MIB = 1
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,10 @@ class DockerTarget(pulumi.ComponentResource):
             replicas.append(container)
         return Placed(replicas, addresses)
 
+    def lead(self, name: str, service: Service, parent: pulumi.Resource) -> Sequence[pulumi.Resource]:
+        """Do nothing: replicas are reached at addresses of their own."""
+        return []
+
     def _container(
         self,
         service: Service,
@@ -119,7 +124,7 @@ class DockerTarget(pulumi.ComponentResource):
             ulimits=[
                 docker.ContainerUlimitArgs(name="nofile", soft=settings.open_files, hard=settings.open_files)
             ],
-            tmpfs={path: f"size={mib}m,mode=1777" for path, mib in sorted(service.scratch.items())} or None,
+            tmpfs=_tmpfs(service) or None,
             volumes=self._volumes(service, name, files, parent) or None,
             networks_advanced=[
                 docker.ContainerNetworksAdvancedArgs(
@@ -251,6 +256,12 @@ def _expect_success(job: docker.Container, name: str) -> None:
 
 def _container_labels(labels: Mapping[str, pulumi.Input[str]]) -> list[docker.ContainerLabelArgs]:
     return [docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(labels.items())]
+
+
+def _tmpfs(service: Service) -> dict[str, str]:
+    """Return what lies in memory: path → options."""
+    sizes = {**service.scratch, **({service.switches.path: SWITCHES_MIB} if service.switches else {})}
+    return {path: f"size={mib}m,mode=1777" for path, mib in sorted(sizes.items())}
 
 
 def _uploads(service: Service) -> list[docker.ContainerUploadArgs]:

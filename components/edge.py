@@ -11,9 +11,9 @@ from components.certificates import ServerCertificate
 from components.http_cache import API, CONSOLE, PRIVATE, Kept, Rule, edge_rules
 from components.page_policy import CONTENT_SECURITY_POLICY
 from components.rendering import render
-from components.service import Exposure, Limits, Peer, Placed, Port, Probe, Service, Stop, Target
+from components.service import Exposure, Limits, Peer, Placed, Port, Probe, Service, Stop, Switches, Target
 from stacks.aws import CdnSettings
-from stacks.delivery import SWITCHES
+from stacks.delivery import SHARES, SWITCHES
 from stacks.settings import EdgeSettings
 
 NAME = "edge"
@@ -49,7 +49,7 @@ class EdgeArgs:
     console_host: str | None = None
     """A host name of the console's own, where the CDN has its files from the edge."""
     canaries: Sequence[str] = ()
-    """Addresses that gateways of another release have while one is tried; empty where none is."""
+    """Addresses that gateways of another release have while one is tried; empty where none ever is."""
     canary_percents: Sequence[int] = ()
     """The shares of requests that those may be given, rising to 100."""
     leave_s: int = 0
@@ -106,7 +106,8 @@ def describe(args: EdgeArgs) -> Service:
             ),
             Port(METRICS_PORT),
         ),
-        scratch={"/tmp": 256} | ({SWITCHES: 1} if args.canaries else {}),  # noqa: S108 - in the container
+        scratch={"/tmp": 256},  # noqa: S108 - in the container
+        switches=Switches(SWITCHES, SHARES) if args.canaries else None,
         headless=True,
         probe=Probe(("/usr/local/bin/healthcheck",)),
         stop=Stop(

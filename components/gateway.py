@@ -25,7 +25,7 @@ from components.service import (
     Target,
     Workers,
 )
-from stacks.delivery import CANARY
+from stacks.delivery import CANARY, TRIAL
 from stacks.gateway import AliasSettings, GatewaySettings
 from stacks.settings import NodeMemorySettings
 
@@ -109,8 +109,12 @@ def describe(args: GatewayArgs) -> Service:
 
 
 def describe_canary(args: GatewayArgs, replicas: int) -> Service:
-    """Return gateways that are tried beside the others, as a service of their own."""
-    return replace(describe(args), name=CANARY, replicas=replicas, scaling=None)
+    """Return gateways that are tried beside the others, as a service of their own.
+
+    No autoscaler moves their number: for new ones it would be late at each share.
+    """
+    callers = (Peer("edge", PORT), Peer("prometheus", ADMIN_PORT))
+    return replace(describe(args), name=CANARY, replicas=replicas, scaling=None, asked_by=callers)
 
 
 def describe_migrations(args: GatewayArgs) -> Service:
@@ -213,12 +217,15 @@ class Gateway(pulumi.ComponentResource):
         """
         super().__init__("ollamamax:index:Gateway", name, None, opts)
         jobs = target.place(describe_migrations(args), parent=self, after=after_migrations).replicas
-        self._placed = target.place(describe(args), parent=self, after=[*jobs, *after])
-        if canaries:
-            target.place(describe_canary(args, canaries), parent=self, after=[*jobs, *after])
+        service, tried = describe(args), describe_canary(args, canaries) if canaries else None
+        placed = target.place(service, parent=self, after=[*jobs, *after])
+        if tried:
+            target.place(tried, parent=self, after=[*jobs, *after])
+        named = target.lead(TRIAL, tried or service, parent=self)
+        self._placed = Placed([*placed.replicas, *named], placed.addresses)
         self.register_outputs({})
 
     @property
     def placed(self) -> Placed:
-        """The gateways."""
+        """The gateways, and the name of those that are tried."""
         return self._placed

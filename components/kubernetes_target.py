@@ -137,6 +137,15 @@ class KubernetesTarget(pulumi.ComponentResource):
         addresses = self.addresses(service.name, service.replicas) if service.fixed_address else []
         return Placed([workload, *self._around(service, workload, parent)], addresses)
 
+    def lead(self, name: str, service: Service, parent: pulumi.Resource) -> Sequence[pulumi.Resource]:
+        """Create the Service ``name``, whose one address leads to the pods of ``service``.
+
+        It waits for none of them: who goes by the name needs it to start, and comes after what serves.
+        """
+        spec = manifests.cluster_service(service, self._args.stack, self._args.settings)
+        metadata, opts = self._cluster.metadata(name) | SKIP_AWAIT, self._cluster.opts(parent)
+        return [core.Service(name, metadata=metadata, spec=spec, opts=opts)]
+
     def _scale(self, args: ScalingArgs) -> Scalers:
         """Let KEDA in to Prometheus."""
         prometheus, stack = args.prometheus, self._args.stack
@@ -223,12 +232,12 @@ class KubernetesTarget(pulumi.ComponentResource):
         """Create the policies by which the service and its peers may do what it declares."""
         stack = self._args.stack
         own = network_policies.own(service, stack, self._args.api_server)
-        return [self._policy(service.name, own, parent)] + [
-            self._policy(
-                f"{service.name}-to-{peer}", network_policies.to_peer(service, peer, ports, stack), parent
-            )
-            for peer, ports in network_policies.peers(service).items()
-        ]
+        policies = {service.name: own}
+        for peer, ports in network_policies.peers(service.talks_to).items():
+            policies[f"{service.name}-to-{peer}"] = network_policies.to_peer(service, peer, ports, stack)
+        for peer, ports in network_policies.peers(service.asked_by).items():
+            policies[f"{service.name}-from-{peer}"] = network_policies.from_peer(service, peer, ports, stack)
+        return [self._policy(name, spec, parent) for name, spec in policies.items()]
 
     def _let_ask(
         self, service: Service, use: ApiUse, account: core.ServiceAccount, parent: pulumi.Resource

@@ -30,7 +30,7 @@ class MonitoringArgs:
     gateways: Sequence[str]
     """The gateways' hosts; on a cluster the one name that resolves to all of them."""
     canaries: Sequence[str]
-    """The hosts of those of another release, while one is tried."""
+    """The hosts of those of another release, while one is tried; as of the gateways."""
     gateway_port: int
     """Their admin port."""
     edges: Sequence[str]

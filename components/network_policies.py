@@ -1,7 +1,7 @@
 """Who may talk to whom in the platform's namespace, as plain data: pure functions.
 
 The namespace denies everything both ways. Beside it every service that is placed brings what it declares: one
-policy for its own pods, and one for those of each peer.
+policy for its own pods, and one for those of each peer; for those of ``asked_by`` both ways.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import pulumi
 
 from components.manifests import is_public
 from components.pods import Manifest, selector
-from components.service import Outside, Service
+from components.service import Outside, Peer, Service
 
 DENY_ALL: Manifest = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 DNS_PORTS = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
@@ -37,14 +37,19 @@ def own(service: Service, stack: str, api_server: Outside | None = None) -> Mani
     public = [_port(port.number, port.protocol) for port in service.ports if is_public(port)]
     egress = [
         {"to": [_pods(peer, stack)], "ports": [_port(port) for port in ports]}
-        for peer, ports in peers(service).items()
+        for peer, ports in peers(service.talks_to).items()
     ] + [_outside(one) for one in beyond]
+    ingress = [{"ports": public}] if public else []
+    ingress += [
+        {"from": [_pods(peer, stack)], "ports": [_port(port) for port in ports]}
+        for peer, ports in peers(service.asked_by).items()
+    ]
     policy: Manifest = {
         "podSelector": {"matchLabels": selector(service.name, stack)},
         "policyTypes": ["Ingress", "Egress"],
     }
     # An empty list reads back as none, which would be a difference in every plan.
-    policy |= {"ingress": [{"ports": public}]} if public else {}
+    policy |= {"ingress": ingress} if ingress else {}
     return policy | ({"egress": egress} if egress else {})
 
 
@@ -54,6 +59,15 @@ def to_peer(service: Service, peer: str, ports: Sequence[int], stack: str) -> Ma
         "podSelector": {"matchLabels": selector(peer, stack)},
         "policyTypes": ["Ingress"],
         "ingress": [{"from": [_pods(service.name, stack)], "ports": [_port(port) for port in ports]}],
+    }
+
+
+def from_peer(service: Service, peer: str, ports: Sequence[int], stack: str) -> Manifest:
+    """Return the policy of ``peer``'s pods that lets them out to ``ports`` of ``service``."""
+    return {
+        "podSelector": {"matchLabels": selector(peer, stack)},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": [_pods(service.name, stack)], "ports": [_port(port) for port in ports]}],
     }
 
 
@@ -72,10 +86,10 @@ def from_elsewhere(
     }
 
 
-def peers(service: Service) -> Mapping[str, list[int]]:
-    """Return the service's peers, by name, with the ports there."""
-    declared = sorted({(peer.service, peer.port) for peer in service.talks_to})
-    return {name: [port for _, port in pairs] for name, pairs in groupby(declared, lambda pair: pair[0])}
+def peers(declared: Sequence[Peer]) -> Mapping[str, list[int]]:
+    """Return the ports that are declared, by the peer's name."""
+    pairs_of_all = sorted({(peer.service, peer.port) for peer in declared})
+    return {name: [port for _, port in pairs] for name, pairs in groupby(pairs_of_all, lambda pair: pair[0])}
 
 
 def _pods(name: str, stack: str) -> Manifest:

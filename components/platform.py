@@ -13,7 +13,7 @@ from components.scaling import Prometheus
 from components.service import Peer, Store, Workers
 from stacks import budgets, capacity
 from stacks.budgets.timeouts import longest_silence_s
-from stacks.delivery import CANARY
+from stacks.delivery import CANARY, TRIAL
 from stacks.settings import Settings
 
 MEBIBYTE = 1024 * 1024
@@ -59,7 +59,7 @@ class Platform(pulumi.ComponentResource):
             opts=child,
         )
         workers, services, serving = self._on_machine() if self._one_machine else self._on_cluster()
-        canaries = capacity.canaries(settings)
+        canaries = capacity.most_canaries(settings)
         gateways = gateway.Gateway(
             "gateway",
             gateway.GatewayArgs(
@@ -92,7 +92,7 @@ class Platform(pulumi.ComponentResource):
                 settings=settings.edge,
                 public_port=self._edge_port,
                 gateways=gateways.placed.addresses,
-                canaries=target.addresses(CANARY, canaries) if self._one_machine else (),
+                canaries=target.addresses(CANARY if self._one_machine else TRIAL, canaries),
                 canary_percents=settings.release.steps_percent,
                 gateway_port=gateway.PORT,
                 max_header_bytes=settings.gateway.max_header_bytes,
@@ -148,9 +148,11 @@ class Platform(pulumi.ComponentResource):
     def dashboards(self) -> dict[str, pulumi.Input[str]]:
         """Pages for people, by name, with the account that opens them; the password is secret.
 
-        On a cluster they are reached through ``kubectl port-forward``.
+        On a cluster they are reached through ``kubectl port-forward``. Where the edge's certificate is of
+        somebody else's authority, that of the pages is named with them.
         """
-        return watch.pages(self._settings.port_offset, self._credentials.monitoring)
+        pages = watch.pages(self._settings.port_offset, self._credentials.monitoring)
+        return pages | ({"caCertificate": self.ca_certificate} if self._ground.certificate else {})
 
     @property
     def outputs(self) -> dict[str, pulumi.Input[object]]:

@@ -246,6 +246,9 @@ def _volumes(service: Service, placement: Placement) -> list[Manifest]:
             "name": f"scratch-{index}",
             "emptyDir": {"medium": "Memory", "sizeLimit": mebibytes(mib)},
         })  # fmt: skip
+    if service.switches:
+        source = {"name": service.switches.config_map, "optional": True}
+        volumes.append({"name": "switches", "configMap": source})
     for volume in shared_volumes(service):
         claim = {"claimName": volume.name} | _read_only(volume)
         volumes.append({"name": volume.name, "persistentVolumeClaim": claim})
@@ -265,6 +268,8 @@ def _mounts(service: Service, placement: Placement) -> list[Manifest]:
         mounts.append({"name": "vault", "mountPath": VAULT_DIR, "readOnly": True})
     for index, path in enumerate(sorted(service.scratch)):
         mounts.append({"name": f"scratch-{index}", "mountPath": path})
+    if service.switches:
+        mounts.append({"name": "switches", "mountPath": service.switches.path, "readOnly": True})
     for volume in (*shared_volumes(service), *own_volumes(service)):
         mounts.append({"name": volume.name, "mountPath": volume.path} | _read_only(volume))
     return mounts

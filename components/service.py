@@ -91,6 +91,15 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Switches:
+    """A folder whose files say what a service does: commands write and remove them while it runs."""
+
+    path: str
+    config_map: str
+    """On a cluster, the ConfigMap that has them. It belongs to the commands, and need not be there."""
+
+
+@dataclass(frozen=True)
 class Probe:
     """A command inside the container that succeeds while the service is healthy."""
 
@@ -195,6 +204,8 @@ class Service:
     volumes: tuple[Volume, ...] = ()
     scratch: Mapping[str, int] = field(default_factory=lambda: {"/tmp": 64})  # noqa: S108 - in the container
     """Path → MiB of memory-backed scratch space; all else is read-only."""
+    switches: Switches | None = None
+    """What it heeds while it runs."""
     probe: Probe | None = None
     """Whether it lives. On a cluster, one that fails is started again."""
     ready: Probe | None = None
@@ -202,6 +213,9 @@ class Service:
     stop: Stop = Stop()
     talks_to: tuple[Peer, ...] = ()
     """Services that it opens connections to."""
+    asked_by: tuple[Peer, ...] = ()
+    """Services that open connections to it, and its port for each, of those that do not say so themselves:
+    it is not always there."""
     reaches: tuple[Outside, ...] = ()
     """What it opens connections to beyond the platform."""
     asks_api: ApiUse | None = None
@@ -265,4 +279,8 @@ class Target(Protocol):
 
     def addresses(self, service_name: str, replicas: int) -> Sequence[str]:
         """Return where the replicas of ``service_name`` are or will be reached."""
+        ...
+
+    def lead(self, name: str, service: Service, parent: pulumi.Resource) -> Sequence[pulumi.Resource]:
+        """Have ``name`` stand for ``service`` where names lead to services; return what does that."""
         ...

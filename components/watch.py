@@ -88,7 +88,7 @@ def watch(args: WatchArgs, target: Target, opts: pulumi.ResourceOptions) -> None
             settings=settings.monitoring,
             stack=args.stack,
             gateways=_hosts(gateway.NAME, settings.gateway.replicas, one_machine),
-            canaries=_hosts(CANARY, capacity.canaries(settings), one_machine),
+            canaries=_hosts(CANARY, capacity.most_canaries(settings), one_machine),
             gateway_port=gateway.ADMIN_PORT,
             edges=_hosts(edge.NAME, settings.edge.replicas, one_machine),
             edge_port=edge.METRICS_PORT,

@@ -46,7 +46,7 @@ def up(
     platform.check_possible(changing=True)
     typer.echo(f"{elapsed(started)} stack {stack}: deploying with {platform.engine_name}")
     platform.prepare()
-    if platform.on_machine:
+    if not platform.simulated:
         delivery.of(platform, started).check_settled()
     if refresh:
         platform.refresh()
@@ -54,14 +54,13 @@ def up(
     if platform.simulated:
         typer.echo(f"{elapsed(started)} simulated: nothing runs, so no completion is asked for")
         return
-    if not (platform.on_machine or platform.in_cloud):
+    if platform.on_machine or platform.in_cloud:
+        _prove(platform, started)
+    else:
         typer.echo(
             f"{elapsed(started)} ready: `{platform.way_in}` forwards the edge to this machine, TCP only"
         )
-        return
-    _prove(platform, started)
-    if platform.on_machine:
-        delivery.of(platform, started).keep()
+    delivery.of(platform, started).keep()
 
 
 @app.command()
@@ -107,13 +106,10 @@ def _prove(platform: Stack, started: float) -> None:
     outputs = platform.outputs(show_secrets=True)
     result = smoke_test.run(outputs, lambda text: typer.echo(text, nl=False))
     typer.echo(f"\n{elapsed(started)} {result.line}")
-    if "consoleBucket" in outputs:
+    if platform.in_cloud:
         from ops import console
 
-        bucket, region = outputs["consoleBucket"], platform.region
-        typer.echo(f"{elapsed(started)} building the console")
-        said = console.publish(console.build(platform.root), bucket, console.client(region))
-        typer.echo(f"{elapsed(started)} {said}")
+        console.bring(platform, Told(started).say)
     if result.model.partition(":")[0] == smoke_test.STAND_IN and smoke_test.STAND_IN not in platform.models:
         typer.echo(
             "The model registry could not be reached, so the platform serves its own stand-in model, "

@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -23,7 +23,7 @@ from docker.errors import DockerException
 
 from engine.provider import ProviderError
 from engine.providers.docker_image import builder
-from ops.stack import StackError
+from ops.stack import Stack, StackError
 
 ASSETS = "assets/"
 """Where the files are whose names change with their content."""
@@ -75,6 +75,18 @@ def build(root: Path) -> dict[str, bytes]:
             for file in files
             if PurePath(file.name).suffix in TYPES and (opened := files.extractfile(file))
         }
+
+
+def bring(stack: Stack, say: Callable[[str], None]) -> None:
+    """Put the console of a stack's program where clients have it from, if that is a bucket.
+
+    Raises:
+        StackError: if it cannot be built, or put there.
+    """
+    bucket = stack.outputs(show_secrets=False).get("consoleBucket")
+    if bucket:
+        say("building the console")
+        say(publish(build(stack.root), bucket, client(stack.region)))
 
 
 def publish(files: Mapping[str, bytes], bucket: str, client: Any) -> str:  # noqa: ANN401 - botocore makes it

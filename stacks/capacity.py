@@ -28,13 +28,12 @@ def most_gateways_path(s: Settings) -> str:
     return "gateway.autoscaling.maxReplicas" if s.gateway.autoscaling else "gateway.replicas"
 
 
-def canaries(s: Settings) -> int:
-    """Return how many gateways of another release may be tried beside those that are there.
+def most_canaries(s: Settings) -> int:
+    """Return the most gateways of another release that are tried beside those that are there.
 
-    As many as are always there, since all requests are theirs in the end; 8 at most.
+    As many as those are, since all requests are theirs in the end.
     """
-    fewest = s.gateway.autoscaling.min_replicas if s.gateway.autoscaling else s.gateway.replicas
-    return min(fewest, MOST_CANARIES)
+    return min(most_gateways(s), MOST_CANARIES) if s.target == "docker" else most_gateways(s)
 
 
 def scales(s: Settings) -> bool:

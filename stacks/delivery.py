@@ -9,9 +9,15 @@ from stacks.block import Block, Percent, Seconds
 ALL = 100
 CANARY = "gateway-canary"
 """The service of the gateways of a release that is being tried, for the program and the commands alike."""
+TRIAL = "gateway-trial"
+"""On a cluster, the name by which the edges ask for those gateways. It is always there, as nginx does not
+start without, and leads to the other gateways while none is tried."""
 SWITCHES = "/canary"
 """Folder of an edge in which a file stands for a part of the requests that goes to those gateways. It is
-looked at for each request: nothing is loaded anew, and an edge that starts again has none."""
+looked at for each request: nothing is loaded anew. On one machine an edge that starts again has none."""
+SHARES = "edge-shares"
+"""On a cluster, the ConfigMap whose entries are those files: so they hold for every edge. It belongs to no
+program, and is there only while a release is tried."""
 
 
 class ReleaseSettings(Block):
@@ -37,5 +43,6 @@ class ReleaseSettings(Block):
 class CanarySettings(Block):
     """Gateways of a release that is being tried."""
 
-    replicas: Annotated[int, Field(ge=1, le=8)]
-    """How many: at the last step all requests are theirs."""
+    replicas: Annotated[int, Field(ge=1, le=1000)]
+    """How many: at the last step all requests are theirs. ``make release`` takes as many as there are
+    others."""

@@ -11,8 +11,10 @@ from types import FrameType
 from rich.console import Console
 from rich.table import Table
 
-from ops.delivery import gate, measure
-from ops.delivery.machine import Gateways, images, is_up
+from ops import console
+from ops.delivery import cluster, gate, machine
+from ops.delivery.beside import Beside
+from ops.delivery.reach import Reach
 from ops.delivery.releases import Record, Releases
 from ops.delivery.swap import Aliases, Swap, left_unfinished, only
 from ops.delivery.trial import Course, Say, Trial
@@ -43,8 +45,14 @@ class Delivery:
         with self.releases.locked(), _terminated_as_interrupted():
             if left := self.releases.tried:
                 self._settle(left)
+            there = gateways(self.stack)
+            if (up := there.is_up) and there.is_tried:
+                self.say(
+                    "gateways are tried of which nothing is written down here: they are taken back first"
+                )
+                there.take_back()
             record = self._begin()
-            if not is_up(self.stack):
+            if not up:
                 self.say("nothing runs that it could be compared with: it is brought up as it is")
                 with self._forgotten_where_it_fails(record):
                     self._deploy(record)
@@ -108,24 +116,25 @@ class Delivery:
         Raises:
             StackError: if it was taken back; the message says why.
         """
-        settings, outputs = self.stack.settings(), self.stack.outputs(show_secrets=True)
+        settings, reach = self.stack.settings(), Reach(self.stack)
+        outputs = reach.outputs
         if missing := {"url", "apiKey"} - outputs.keys():
             raise StackError(f"the stack has no output {min(missing)}: it is not up, make up brings it up")
-        aliases = Aliases(outputs["url"], outputs["apiKey"], outputs.get("caCertificate"))
+        aliases = Aliases(reach.edge, outputs["apiKey"], outputs.get("caCertificate"))
         with self.releases.locked(), _terminated_as_interrupted():
             targets = aliases.get(alias)
             if left := left_unfinished(targets):
                 self.say(f"{left['model']} was left unfinished at {left['weight']} %: it is taken back first")
                 targets = [one for one in targets if one is not left]
             there = only(alias, targets)
-            candidate = Swap(aliases, measure.of_stack(outputs), alias, there, model)
+            candidate = Swap(aliases, reach.prometheus, alias, there, model)
             candidate.take_back()
             held_to = gate.limits(settings)
             slower = held_to.slower if slower_percent is None else slower_percent / ALL
             self.say(f"{alias}: {model} in the place of {there}")
             trial = Trial(
                 candidate,
-                _course(settings),
+                _course(settings, heard_s=0),
                 replace(held_to, slower=slower, slow_ms=math.inf),
                 self.say,
                 lambda percent: self.say(f"{percent} % of the requests"),
@@ -151,10 +160,10 @@ class Delivery:
             if running and running.digest == record.digest:
                 self.releases.forget(record)
             else:
-                self.releases.keep(record, images(self.stack))
+                self.releases.keep(record, gateways(self.stack).images)
 
     def _try(self, record: Record, settings: Settings, *, above: int, until: int) -> None:
-        candidate = Gateways(self.releases.of(record))
+        candidate = gateways(self.releases.of(record))
 
         def note(percent: int) -> None:
             self.releases.write(record.model_copy(update={"percent": percent}))
@@ -163,7 +172,7 @@ class Delivery:
         def taken_back() -> None:
             self.releases.forget(record)
 
-        course, held_to = _course(settings), gate.limits(settings)
+        course, held_to = _course(settings, candidate.heard_s), gate.limits(settings)
         trial = Trial(candidate, course, held_to, self.say, note, taken_back=taken_back)
         if reason := trial.run(above, until):
             raise StackError(f"release {record.number} was taken back {reason}")
@@ -177,20 +186,25 @@ class Delivery:
 
     def _take_over(self, record: Record) -> None:
         self.say(f"release {record.number} takes the place of the one before")
-        Gateways(self.releases.of(record)).take_over()
-        self.releases.keep(record, images(self.stack))
-        self.say(f"release {record.number} runs")
+        gateways(self.releases.of(record)).take_over()
+        self._runs(record)
 
     def _deploy(self, record: Record) -> None:
         """Bring a release up as it is, without a trial."""
         stack = self.releases.of(record)
         stack.prepare()
         stack.up()
-        self.releases.keep(record, images(self.stack))
+        self._runs(record)
+
+    def _runs(self, record: Record) -> None:
+        """Do what is left to do for a release that has come up."""
+        self.releases.keep(record, gateways(self.stack).images)
+        if self.stack.in_cloud:
+            console.bring(self.releases.of(record), self.say)
         self.say(f"release {record.number} runs")
 
     def _take_back(self, record: Record) -> None:
-        Gateways(self.releases.of(record)).take_back()
+        gateways(self.releases.of(record)).take_back()
         self.releases.forget(record)
 
     @contextlib.contextmanager
@@ -209,11 +223,7 @@ class Delivery:
     def _checked(self, until: int) -> Settings:
         """Return the settings of the checkout, if it can be released."""
         settings = self.stack.settings()
-        if not self.stack.on_machine:
-            raise StackError(
-                f"stack {self.stack.name} runs on a cluster, where none is tried beside another: make up "
-                f"STACK={self.stack.name} rolls out pod by pod"
-            )
+        self.stack.check_possible(changing=True)
         if until not in settings.release.steps_percent:
             shown = ", ".join(map(str, settings.release.steps_percent))
             raise StackError(f"UNTIL={until} is not among release.stepsPercent: {shown}")
@@ -221,11 +231,17 @@ class Delivery:
         return settings
 
 
-def _course(settings: Settings) -> Course:
+def gateways(stack: Stack) -> Beside:
+    """Return the gateways of a release where its stack runs."""
+    return machine.Gateways(stack) if stack.on_machine else cluster.Gateways(stack)
+
+
+def _course(settings: Settings, heard_s: float) -> Course:
+    """Return how a stack's releases are tried, where all edges know a share after ``heard_s``."""
     return Course(
         settings.release.steps_percent,
         settings.release.watch_s,
-        settings.release.settle_s,
+        max(settings.release.settle_s, heard_s),
         settings.monitoring.scrape_interval_s,
     )
 

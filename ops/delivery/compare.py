@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.delivery.confidence import Share, chance_of_rank, chance_of_share
-from ops.delivery.measure import GATEWAYS, Prometheus, Series, of_stack
+from ops.delivery.measure import GATEWAYS, Prometheus, Series
+from ops.delivery.reach import Reach
 from ops.delivery.swap import series
 from ops.stack import Stack, StackError
 
@@ -47,8 +48,8 @@ def compare(stack: Stack, alias: str, minutes: int) -> None:
     Raises:
         StackError: if there are no two.
     """
-    prometheus = of_stack(stack.outputs(show_secrets=True))
-    found = variants(prometheus, series(alias, "", "") if alias else GATEWAYS, minutes)
+    with Reach(stack).prometheus() as prometheus:
+        found = variants(prometheus, series(alias, "", "") if alias else GATEWAYS, minutes)
     if len(found) < 2:
         what = f"alias {alias}" if alias else "the gateways"
         raise StackError(f"{what}: there are no two that were asked in the last {minutes} minutes")

@@ -159,7 +159,8 @@ def of_stack(outputs: Mapping[str, Any]) -> Prometheus:
     """
     try:
         pages = outputs["dashboards"]
-        return Prometheus(pages["prometheus"], pages["user"], pages["password"], outputs["caCertificate"])
+        authority = (outputs if "caCertificate" in outputs else pages)["caCertificate"]
+        return Prometheus(pages["prometheus"], pages["user"], pages["password"], authority)
     except KeyError as error:
         raise StackError(
             f"the stack has no output {error.args[0]}: it is not up, make up brings it up"

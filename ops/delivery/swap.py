@@ -1,7 +1,8 @@
 """A model swap: behind an alias one model takes the place of another, tried as a release is."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,8 @@ TIMEOUT_S = 600
 class Aliases:
     """The aliases of a platform, through its API."""
 
-    url: str
+    edge: Callable[[], AbstractContextManager[str]]
+    """Reaches it."""
     key: str
     ca_certificate: str | None
 
@@ -38,15 +40,15 @@ class Aliases:
         )
 
     def _ask(self, method: str, name: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        address = f"{self.url}/api/v1/models/aliases/{name}"
-        with trusting(self.ca_certificate) as session:
+        path = f"/api/v1/models/aliases/{name}"
+        with self.edge() as url, trusting(self.ca_certificate) as session:
             session.headers["Authorization"] = f"Bearer {self.key}"
             try:
-                answer = session.request(method, address, json=body, timeout=TIMEOUT_S)
+                answer = session.request(method, f"{url}{path}", json=body, timeout=TIMEOUT_S)
             except niquests.exceptions.RequestException as error:
-                raise StackError(f"{address} did not answer: {error}") from error
+                raise StackError(f"{url}{path} did not answer: {error}") from error
         if not answer.ok:
-            raise StackError(f"{method} {address}: {answer.status_code} {answer.text}")
+            raise StackError(f"{method} {path}: {answer.status_code} {answer.text}")
         found: dict[str, Any] = answer.json()
         return found
 
@@ -56,7 +58,7 @@ class Swap:
     """A model that is tried behind an alias."""
 
     aliases: Aliases
-    prometheus: Prometheus
+    prometheus: Callable[[], AbstractContextManager[Prometheus]]
     alias: str
     there: str
     """The model that answers."""
@@ -78,7 +80,8 @@ class Swap:
 
     def moment(self) -> Moment:
         """Return what both models have done so far."""
-        return self.prometheus.moment(series(self.alias, TRIED, THERE), time.time())
+        with self.prometheus() as prometheus:
+            return prometheus.moment(series(self.alias, TRIED, THERE), time.time())
 
     def take_over(self) -> None:
         """Leave the model alone behind the alias."""

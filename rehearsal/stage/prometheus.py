@@ -17,11 +17,13 @@ from rehearsal import programs
 from rehearsal.controlplane import ControlPlane
 from rehearsal.processes import RehearsalError
 from rehearsal.stage import pods
+from stacks.delivery import CANARY
 
 PORT = 9090
 READY_S = 60
 ANSWER_S = 10
 NAME = "prometheus"
+CANARIES = f"{CANARY}-each"
 JOBS = ("gateway", "autoscaler", "prometheus")
 """Those that something answers here."""
 
@@ -143,7 +145,11 @@ class Prometheus:
             for group in groups:
                 group["targets"] = [here.get(one) or self._here(one) for one in group["targets"]]
             for lookup in job.pop("dns_sd_configs", []):
-                groups.append({"targets": [self._here(name) for name in lookup["names"]]})
+                groups += [
+                    {"targets": [self._here(name)], "labels": {"__meta_dns_name": name}}
+                    for name in lookup["names"]
+                    if name != CANARIES  # as where it has no address
+                ]
         return yaml.safe_dump(document).encode()
 
     def _here(self, target: str) -> str:

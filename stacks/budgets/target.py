@@ -35,8 +35,11 @@ def target(s: Settings) -> Iterator[str]:
         yield f"aws: is given, while the target is {s.target}: only target aws has managed parts"
     if s.target != "aws" and s.cost is not None:
         yield f"cost: is given, while the target is {s.target}: only target aws has prices"
-    if s.target != "docker" and s.canary is not None:
-        yield f"canary: is given, while the target is {s.target}: only target docker tries releases"
+    if s.canary and s.canary.replicas > capacity.most_canaries(s):
+        yield (
+            f"canary.replicas ({s.canary.replicas}) must be at most {capacity.most_canaries(s)}: as many as "
+            f"{capacity.most_gateways_path(s)}, and {capacity.MOST_CANARIES} with target docker"
+        )
     if s.target == "kubernetes" and s.kubernetes.context is None:
         yield (
             f"kubernetes.context: is missing: target {s.target} needs the name of the cluster's context in "

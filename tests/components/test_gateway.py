@@ -8,9 +8,10 @@ import yaml
 
 from components import gateway
 from components.service import ApiUse, Outside, Peer, Service, Store, VaultSecret, Workers
+from stacks.delivery import TRIAL
 from stacks.gateway import GatewaySettings, RoutingSettings, TracingSettings
 from stacks.settings import NodeMemorySettings
-from tests.components.conftest import Graph, Plan, strings
+from tests.components.conftest import Graph, Plan, Registered, strings
 
 FILE = "/etc/ollamamax/gateway.yaml"
 
@@ -313,8 +314,75 @@ def test_gateways_of_another_release_are_placed_beside_those_that_are_there(plan
     assert kept == there, "nothing else changes for them"
 
 
-def test_prometheus_tells_the_gateways_of_another_release_apart(plan: Plan) -> None:
+def test_prometheus_tells_the_gateways_of_another_release_apart(plan: Plan, cluster: Graph) -> None:
     found = yaml.safe_load(plan().files("prometheus")["/etc/ollamamax/prometheus.yml"])
     (group,) = [one for one in found["scrape_configs"][0]["static_configs"] if one.get("labels")]
     assert group["labels"] == {"release": "canary"}
     assert group["targets"] == ["gateway-canary-1:9090", "gateway-canary-2:9090"]
+    (text,) = [
+        one.inputs["data"]["prometheus.yml"] for one in config_maps(cluster) if one.name == "prometheus"
+    ]
+    job = yaml.safe_load(text)["scrape_configs"][0]
+    (lookup,), (rule,) = job["dns_sd_configs"], job["relabel_configs"]
+    assert lookup["names"] == ["gateway-each", "gateway-canary-each"]
+    assert rule == {
+        "source_labels": ["__meta_dns_name"],
+        "regex": "gateway-canary-each",
+        "target_label": "release",
+        "replacement": "canary",
+    }
+
+
+def config_maps(graph: Graph) -> list[Registered]:
+    return [one for one in graph.values() if one.type == "kubernetes:core/v1:ConfigMap"]
+
+
+SOMEWHERE: dict[str, Any] = {
+    "target": "kubernetes",
+    "kubernetes": {"context": "somewhere"},
+    "gateway": {"drainTimeoutS": 620},
+    "edge": {"drainTimeoutS": 620},
+}
+
+
+def test_on_a_cluster_nothing_of_a_release_is_there_but_the_name_that_edges_ask(cluster: Graph) -> None:
+    beside = {one.name for one in cluster.values() if one.name.startswith("gateway-")}
+    assert {name for name in beside if "-to-" not in name} == {"gateway-each", "gateway-trial"}
+    (spec, there) = (
+        cluster[f"kubernetes:core/v1:Service::{name}"].inputs["spec"] for name in (TRIAL, "gateway")
+    )
+    assert spec == there, "while none is tried, it leads to those that are there"
+    (text,) = [one.inputs["data"]["nginx.conf"] for one in config_maps(cluster) if one.name == "edge"]
+    assert "server gateway-trial:8080 max_fails=0;" in text
+    edge = cluster["kubernetes:apps/v1:Deployment::edge"]
+    assert any(urn.endswith("Service::gateway-trial") for urn in edge.depends_on), "nginx needs it to start"
+
+
+def test_on_a_cluster_a_release_adds_and_changes_nothing_of_the_others(plan: Plan, cluster: Graph) -> None:
+    graph = plan("somewhere", **SOMEWHERE, canary={"replicas": 2})
+    changed = {key for key in cluster if graph[key].inputs != cluster[key].inputs}
+    assert changed == {"kubernetes:core/v1:Service::gateway-trial"}
+    added = {key.partition("::")[2] for key in graph.keys() - cluster.keys()}
+    assert added
+    assert all(name.startswith("gateway-canary") for name in added), "they are all that a trial names"
+    spec = graph["kubernetes:core/v1:Service::gateway-trial"].inputs["spec"]
+    assert spec["selector"]["app.kubernetes.io/name"] == "gateway-canary"
+    for key, one in graph.items():
+        if key.partition("::")[2] not in added:
+            assert not any("::gateway-canary" in urn for urn in one.depends_on), "so they can be taken away"
+
+
+def test_on_a_cluster_edges_and_prometheus_reach_a_release_that_says_so_itself(plan: Plan) -> None:
+    graph = plan("somewhere", **SOMEWHERE, canary={"replicas": 2})
+    for name, port in (("edge", 8080), ("prometheus", 9090)):
+        policy = graph[f"kubernetes:networking.k8s.io/v1:NetworkPolicy::gateway-canary-from-{name}"].inputs
+        assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == name
+        assert [one["port"] for one in policy["spec"]["egress"][0]["ports"]] == [port]
+
+
+def test_no_autoscaler_moves_the_gateways_of_a_release(plan: Plan) -> None:
+    scaled = SOMEWHERE | {"gateway": {"drainTimeoutS": 620, "autoscaling": {"maxReplicas": 5}}}
+    graph = plan("somewhere", **scaled, canary={"replicas": 5})
+    deployment = graph["kubernetes:apps/v1:Deployment::gateway-canary"]
+    assert deployment.inputs["spec"]["replicas"] == 5
+    assert {one.name for one in graph.values() if one.inputs.get("kind") == "ScaledObject"} == {"gateway"}

@@ -57,7 +57,7 @@ def test_any_service_reaches_exactly_what_it_declares(service: Service) -> None:
 @given(SERVICES)
 def test_any_service_is_let_in_by_exactly_its_peers(service: Service) -> None:
     let_in: set[Flow] = set()
-    for peer, ports in network_policies.peers(service).items():
+    for peer, ports in network_policies.peers(service.talks_to).items():
         policy = network_policies.to_peer(service, peer, ports, "test")
         assert pods_of(policy) == peer
         assert policy["policyTypes"] == ["Ingress"], "it must not close the peer's own way out"
@@ -77,6 +77,17 @@ def test_any_service_is_open_to_everyone_on_its_public_ports_alone(service: Serv
         if port.published is not None and port.exposure is Exposure.PUBLIC
     }
     assert all(rule["ports"] for rule in ingress), "an empty list would allow every port"
+
+
+def test_who_does_not_say_that_it_asks_a_service_is_let_out_and_in_by_that_alone() -> None:
+    service = replace(SOME, asked_by=(Peer("caller", 2), Peer("caller", 1)))
+    own = network_policies.own(service, "test")
+    assert flows(own["ingress"], "from") == {("caller", 1, "TCP"), ("caller", 2, "TCP")}
+    assert "egress" not in own
+    policy = network_policies.from_peer(service, "caller", [1, 2], "test")
+    assert pods_of(policy) == "caller"
+    assert policy["policyTypes"] == ["Egress"], "it must not close the caller's own way in"
+    assert flows(policy["egress"], "to") == {("some", 1, "TCP"), ("some", 2, "TCP")}
 
 
 def test_what_nobody_declares_is_denied_both_ways() -> None:
@@ -103,5 +114,5 @@ def test_policies_are_the_same_in_whatever_order_peers_are_declared() -> None:
         replace(SOME, talks_to=order, ports=(Port(1),), reaches=(INTERNET,)) for order in (peers, peers[::-1])
     )
     assert network_policies.own(one, "test") == network_policies.own(other, "test")
-    assert network_policies.peers(one) == {"a": [1], "b": [1, 2]}
+    assert network_policies.peers(one.talks_to) == {"a": [1], "b": [1, 2]}
     assert "0.0.0.0/0" in list(strings(network_policies.own(one, "test")))

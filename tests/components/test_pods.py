@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import pods
-from components.service import CONFIG_DIR, Limits, Port, Probe, Service, Stop, Volume
+from components.service import CONFIG_DIR, Limits, Port, Probe, Service, Stop, Switches, Volume
 from stacks.kubernetes import AutoscalingSettings, KubernetesSettings
 from tests.components.conftest import ROOT, Graph
 from tests.components.placing import SERVICES, SOME
@@ -218,6 +218,14 @@ def test_scratch_space_is_memory_with_an_end() -> None:
     paths = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
     limits = {volume["name"]: volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"]}
     assert {path: limits[name] for path, name in paths.items()} == {"/tmp": "64Mi", "/home": "16Mi"}  # noqa: S108
+
+
+def test_switches_are_a_config_map_that_need_not_be_there() -> None:
+    pod = spec(replace(SOME, switches=Switches("/told", "some-told")))
+    (volume,) = [one for one in pod["volumes"] if "configMap" in one]
+    assert volume["configMap"] == {"name": "some-told", "optional": True}
+    mount = {"name": volume["name"], "mountPath": "/told", "readOnly": True}
+    assert mount in pod["containers"][0]["volumeMounts"], "whole: of a file alone pods get no change"
 
 
 def test_files_are_mounted_where_services_look_for_them() -> None:

@@ -169,7 +169,8 @@ def start(daemon: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges"],
                 mem_limit=f"{described.limits.memory_mib}m",
-                tmpfs={path: f"size={size}m" for path, size in described.scratch.items()},
+                tmpfs={path: f"size={size}m" for path, size in described.scratch.items()}
+                | ({described.switches.path: ""} if described.switches else {}),
             ) as container:
                 wait_until_healthy(container, described)
                 yield Edge(container, str(network.name), identity, authority, settings)

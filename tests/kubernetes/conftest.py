@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from engine.providers.kubernetes import KubernetesProvider
+from rehearsal import programs
 from rehearsal.controlplane import ControlPlane, running
 from tests.engine.providers.harness import Plugin
-from tests.kubernetes.stack import Stack
+from tests.kubernetes.stack import Stack, patch
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,19 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with running(tmp_path_factory.mktemp("controlplane")) as started:
         started.add_node("node-1")
         yield started
+
+
+@pytest.fixture(scope="session")
+def nodes(plane: ControlPlane) -> None:
+    """Nodes in three zones, each with GPUs, and the kinds that KEDA knows, which does not run."""
+    for zone in "abc":
+        name = f"gpu-{zone}"
+        plane.add_node(name, **{"nvidia.com/gpu": "8", "ephemeral-storage": "200Gi"})
+        labels = {"topology.kubernetes.io/zone": zone, "ollamamax.io/pool": "chat"}
+        patch(plane, f"/api/v1/nodes/{name}", {"metadata": {"labels": labels}})
+    plane.request("post", "/api/v1/namespaces", {"metadata": {"name": "keda"}})
+    for kind in programs.KEDA.definitions():
+        plane.request("post", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", kind)
 
 
 @pytest.fixture

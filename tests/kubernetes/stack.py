@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes.client import ApiException
 
 from rehearsal.controlplane import ControlPlane
@@ -31,6 +32,43 @@ PLATFORM = """
     k8s.core.v1.Service("front", metadata=meta, spec={"selector": labels, "ports": ports})
 """
 """A small platform: a namespace, a ConfigMap, a Deployment of two pods, a Service."""
+
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "Pulumi.existing-cluster.yaml"
+DISKS = ("ReadWriteOnce", "ReadWriteOnce", "ReadWriteOnce", "ReadWriteOnce", "ReadWriteMany")
+"""Of PostgreSQL, Prometheus, Alertmanager, the job that fetches the models, and the models."""
+
+
+def example(namespace: str, storage: str, **changes: Any) -> dict[str, Any]:
+    """The settings of the example, in a namespace of the control plane, with these changes."""
+    config = yaml.safe_load(EXAMPLE.read_text())["config"]
+    settings: dict[str, Any] = {name.removeprefix("ollamamax:"): value for name, value in config.items()}
+    del settings["kubernetes"]["registry"]
+    here = {"context": "rehearsal", "keda": {}, "namespace": namespace, "edgeService": "NodePort"}
+    stores = {"storageClass": storage, "modelStore": {"storageClass": storage, "sizeGib": 100}}
+    settings["kubernetes"] |= here | stores
+    for block, values in changes.items():
+        settings[block] = settings.get(block, {}) | values
+    return settings
+
+
+def give_disks(plane: ControlPlane, storage: str) -> None:
+    """Make a class of storage with the disks of one platform."""
+    by_hand = {
+        "metadata": {"name": storage},
+        "provisioner": "kubernetes.io/no-provisioner",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+    plane.request("post", "/apis/storage.k8s.io/v1/storageclasses", by_hand)
+    for number, access in enumerate(DISKS):
+        name = f"{storage}-{number}"
+        spec = {
+            "storageClassName": storage,
+            "accessModes": [access],
+            "capacity": {"storage": "100Gi"},
+            "hostPath": {"path": f"/{name}"},
+        }
+        plane.request("post", "/api/v1/persistentvolumes", {"metadata": {"name": name}, "spec": spec})
 
 
 class Stack(Bench):

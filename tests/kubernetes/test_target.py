@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes.client import ApiException
 
-from rehearsal import programs
+from ops.delivery.beside import FIRST, PARTS
+from ops.delivery.cluster import LEADS
 from rehearsal.controlplane import ControlPlane
-from tests.kubernetes.stack import Stack, get, patch
+from tests.kubernetes.stack import Stack, example, get, give_disks, patch
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "docs" / "examples" / "Pulumi.existing-cluster.yaml"
 NAMESPACE = "platform"
 STORAGE = "by-hand"
 APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}"
@@ -24,15 +23,6 @@ CORE = f"/api/v1/namespaces/{NAMESPACE}"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}"
 HPA = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}"
 SCALED = f"/apis/keda.sh/v1alpha1/namespaces/{NAMESPACE}/scaledobjects"
-MERGE = "application/merge-patch+json"
-DISKS = {
-    "disk-1": "ReadWriteOnce",
-    "disk-2": "ReadWriteOnce",
-    "disk-3": "ReadWriteOnce",
-    "disk-4": "ReadWriteOnce",
-    "disk-5": "ReadWriteMany",
-}
-"""Of PostgreSQL, Prometheus, Alertmanager, the job that fetches the models, and the models."""
 PROGRAM = """
 import sys
 
@@ -50,47 +40,8 @@ Platform("platform", parse(SETTINGS, "dev"), "0.0.0")
 
 def program(**changes: Any) -> str:
     """Return the program for the example, on this cluster, with these changes of its settings."""
-    config = yaml.safe_load(EXAMPLE.read_text())["config"]
-    settings = {name.removeprefix("ollamamax:"): value for name, value in config.items()}
-    here = {
-        "context": "rehearsal",
-        "keda": {},
-        "namespace": NAMESPACE,
-        "edgeService": "NodePort",
-        "storageClass": STORAGE,
-    }
-    settings["kubernetes"] |= here | {"modelStore": {"storageClass": STORAGE, "sizeGib": 100}}
-    for block, values in changes.items():
-        settings[block] = settings.get(block, {}) | values
+    settings = example(NAMESPACE, STORAGE, **changes)
     return f"ROOT, SETTINGS = {str(ROOT)!r}, {settings!r}\n{PROGRAM}"
-
-
-@pytest.fixture(scope="module")
-def _cluster(plane: ControlPlane) -> None:
-    """Give the cluster nodes in three zones, each with GPUs, and disks."""
-    for zone in "abc":
-        name = f"gpu-{zone}"
-        plane.add_node(name, **{"nvidia.com/gpu": "4", "ephemeral-storage": "100Gi"})
-        labels = {"topology.kubernetes.io/zone": zone, "ollamamax.io/pool": "chat"}
-        plane.request("patch", f"/api/v1/nodes/{name}", {"metadata": {"labels": labels}}, MERGE)
-    by_hand = {
-        "metadata": {"name": STORAGE},
-        "provisioner": "kubernetes.io/no-provisioner",
-        "volumeBindingMode": "WaitForFirstConsumer",
-    }
-    plane.request("post", "/apis/storage.k8s.io/v1/storageclasses", by_hand)
-    for name, access in DISKS.items():
-        spec = {
-            "storageClassName": STORAGE,
-            "accessModes": [access],
-            "capacity": {"storage": "100Gi"},
-            "hostPath": {"path": f"/{name}"},
-        }
-        plane.request("post", "/api/v1/persistentvolumes", {"metadata": {"name": name}, "spec": spec})
-
-    plane.request("post", "/api/v1/namespaces", {"metadata": {"name": "keda"}})
-    for kind in programs.KEDA.definitions():
-        plane.request("post", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", kind)
 
 
 def play_keda(stack: Stack) -> None:
@@ -108,8 +59,9 @@ def play_keda(stack: Stack) -> None:
 
 
 @pytest.fixture(scope="module")
-def applied(plane: ControlPlane, _cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def applied(plane: ControlPlane, nodes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Return a stack with the program applied, which all tests share: bringing it up takes a while."""
+    give_disks(plane, STORAGE)
     stack = Stack(tmp_path_factory.mktemp("target"), plane)
     stack.program(program())
     stack.up()
@@ -195,6 +147,34 @@ def test_a_service_keeps_its_replicas_while_an_autoscaler_takes_over_their_count
     assert get(applied.plane, scaler)["spec"]["minReplicaCount"] == 3
     assert get(applied.plane, f"{APPS}/deployments/gateway")["spec"]["replicas"] == 4
     assert {each["metadata"]["uid"] for each in items(applied, gateways)} == before
+    applied.up("--expect-no-changes")
+
+
+def only(*targets: str) -> list[str]:
+    return [word for one in targets for word in ("--target", one)]
+
+
+def test_a_release_stands_beside_what_is_there_and_goes_without_a_trace(applied: Stack) -> None:
+    def led_to() -> str:
+        spec = get(applied.plane, f"{CORE}/services/gateway-trial")["spec"]
+        return str(spec["selector"]["app.kubernetes.io/name"])
+
+    def pods() -> set[str]:
+        return {each["metadata"]["uid"] for each in items(applied, f"{CORE}/pods")}
+
+    before = pods()
+    assert led_to() == "gateway"
+    # An edge of another setting: what a trial does not name stays as it is.
+    applied.program(program(canary={"replicas": 2}, edge={"keepaliveTimeoutS": 60}))
+    applied.up(*only(*FIRST, LEADS))
+    assert get(applied.plane, f"{APPS}/deployments/gateway-canary")["status"]["readyReplicas"] == 2
+    assert led_to() == "gateway-canary"
+    assert before < pods()
+    applied.program(program())
+    applied.up(*only(LEADS))
+    assert led_to() == "gateway"
+    applied.run("destroy", "--yes", *only(PARTS))
+    assert pods() == before
     applied.up("--expect-no-changes")
 
 

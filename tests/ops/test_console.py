@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from ops import __main__ as commands
 from ops import console, smoke
+from ops.delivery import cli as delivery
 from ops.smoke import Result
 from ops.stack import StackError
 
@@ -161,6 +162,8 @@ def test_up_puts_them_there_once_the_platform_has_answered(monkeypatch: pytest.M
         up=lambda: done.append("up"), outputs=lambda show_secrets: outputs,
     )  # fmt: skip
     monkeypatch.setattr(commands, "Stack", lambda *_, **__: platform)
+    kept = SimpleNamespace(check_settled=lambda: None, keep=lambda: done.append("kept"))
+    monkeypatch.setattr(delivery, "of", lambda *_: kept)
 
     def answers(*_: object) -> Result:
         done.append("smoke")
@@ -170,7 +173,7 @@ def test_up_puts_them_there_once_the_platform_has_answered(monkeypatch: pytest.M
     monkeypatch.setattr(console, "build", lambda root: release(1) if root == platform.root else {})
     monkeypatch.setattr(console, "publish", lambda files, bucket, _: done.append(f"{len(files)} to {bucket}"))
     commands.up("prod")
-    assert done == ["up", "smoke", f"5 to {BUCKET}"]
+    assert done == ["up", "smoke", f"5 to {BUCKET}", "kept"]
     del outputs["consoleBucket"]
     commands.up("prod")
-    assert done[3:] == ["up", "smoke"]
+    assert done[4:] == ["up", "smoke", "kept"]

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from ops.delivery import commands
+from ops.delivery import cluster, commands, machine
 from ops.delivery.commands import Delivery
 from ops.delivery.releases import Record
 from ops.delivery.trial import Clock, Trial
@@ -16,11 +16,26 @@ from tests.ops.delivery.test_trial import Fake
 
 
 @dataclass
+class Gateways(Fake):
+    """A candidate that stands for those of any place."""
+
+    is_up: bool = True
+    is_tried: bool = False
+    heard_s: float = 0
+    images: dict[str, str] = field(default_factory=lambda: {"gateway": "ollamamax-gateway:a@sha256:0"})
+    passed: list[float] = field(default_factory=list)
+
+    def pass_time(self, seconds: float) -> None:
+        self.passed.append(seconds)
+        super().pass_time(seconds)
+
+
+@dataclass
 class Stage:
     """A delivery on a stage: what was said, and what was done with gateways and engine."""
 
     stack: Stack
-    fake: Fake = field(default_factory=lambda: Fake(rate=1000))
+    fake: Gateways = field(default_factory=Gateways)
     said: list[str] = field(default_factory=list)
     engine: list[str] = field(default_factory=list)
 
@@ -51,9 +66,7 @@ def stage(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stage:
     (stack.root / "pyproject.toml").write_text('[project]\nversion = "0.1.0"\n')
     clock = Clock(lambda seconds: made.fake.pass_time(seconds))
     monkeypatch.setattr(commands, "Trial", partial(Trial, clock=clock))
-    monkeypatch.setattr(commands, "Gateways", lambda of: made.fake)
-    monkeypatch.setattr(commands, "is_up", lambda of: True)
-    monkeypatch.setattr(commands, "images", lambda of: {"gateway": "ollamamax-gateway:a@sha256:0"})
+    monkeypatch.setattr(commands, "gateways", lambda of: made.fake)
     monkeypatch.setattr(Stack, "prepare", lambda self: None)
 
     def up(self: Stack, *targets: str) -> None:
@@ -76,7 +89,7 @@ def test_a_good_release_takes_over_and_is_kept(stage: Stage) -> None:
 def test_the_first_release_of_a_stack_that_is_not_up_is_brought_up(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "is_up", lambda of: False)
+    monkeypatch.setattr(stage.fake, "is_up", False)
     stage.release("one")
     assert stage.engine == ["one"]
     assert stage.states() == {1: "kept"}
@@ -112,7 +125,7 @@ def test_a_first_release_that_does_not_come_up_is_not_in_the_way_of_the_next(
     def fails(self: Stack, *targets: str) -> None:
         raise StackError("port 8443 is in use")
 
-    monkeypatch.setattr(commands, "is_up", lambda of: False)
+    monkeypatch.setattr(stage.fake, "is_up", False)
     monkeypatch.setattr(Stack, "up", fails)
     with pytest.raises(StackError, match="port 8443 is in use"):
         stage.release("one")
@@ -223,9 +236,25 @@ def test_what_is_asked_for_and_cannot_be_is_named(
         act(stage.delivery)
 
 
-def test_a_stack_on_a_cluster_is_told_what_does_it_there(stage: Stage) -> None:
-    times = "ollamamax:longestStreamS: 20, ollamamax:longestGenerationS: 20"
-    cluster = "ollamamax:target: kubernetes, ollamamax:kubernetes: {context: a}"
-    stage.stack.settings_file.write_text(f"config: {{{cluster}, {times}}}\n")
-    with pytest.raises(StackError, match="stack some runs on a cluster"):
-        stage.delivery.release(100)
+def test_gateways_that_are_tried_and_written_down_elsewhere_are_taken_back_first(stage: Stage) -> None:
+    stage.fake.is_tried = True
+    stage.release("one")
+    assert "nothing is written down here: they are taken back first" in stage.said[0]
+    assert stage.fake.done[:2] == ["take back", "place"]
+
+
+def test_a_share_counts_once_every_edge_has_heard_of_it(stage: Stage) -> None:
+    stage.fake.heard_s = 90
+    stage.release("one", until=5)
+    assert stage.fake.passed[0] == 90, "longer than release.settleS"
+
+
+def test_a_release_is_tried_where_its_stack_runs(stack: Stack) -> None:
+    stack.settings_file.write_text("config:\n  ollamamax:target: kubernetes\n")
+    assert isinstance(commands.gateways(stack), cluster.Gateways)
+    assert isinstance(commands.gateways(Stack("local")), machine.Gateways)
+
+
+def test_a_stack_that_cannot_be_changed_from_here_says_so_at_once(stage: Stage) -> None:
+    with pytest.raises(StackError, match="stack prod is on AWS, which only the Pulumi CLI can change"):
+        Delivery(Stack("prod"), stage.said.append).release(100)

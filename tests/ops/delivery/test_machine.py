@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from ops import containers
-from ops.delivery import machine
-from ops.delivery.machine import FIRST, PARTS, Gateways
+from ops.delivery import beside
+from ops.delivery.beside import FIRST, PARTS
+from ops.delivery.machine import Gateways
 from ops.delivery.measure import THERE, TRIED, Prometheus, Series
 from ops.stack import Stack, StackError
 from tests.ops.delivery.test_releases import stack as stack  # a fixture
@@ -43,7 +44,7 @@ def stage(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stage:
     made.edges.append(Edge(made.done))
     monkeypatch.setattr(containers, "find", lambda of, service: made.edges)
     monkeypatch.setattr(
-        machine, "time", SimpleNamespace(time=lambda: 0, monotonic=lambda: 0, sleep=lambda _: None)
+        beside, "time", SimpleNamespace(time=lambda: 0, monotonic=lambda: 0, sleep=lambda _: None)
     )
 
     def prepare(self: Stack) -> None:

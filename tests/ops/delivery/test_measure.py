@@ -84,6 +84,13 @@ def test_a_side_that_is_not_there_has_done_nothing() -> None:
     assert (found.requests, found.times, found.memory_mib) == (0, {}, 0)
 
 
+@pytest.mark.parametrize("names", [{"caCertificate": "PEM"}, {}])
+def test_prometheus_is_trusted_by_the_stacks_own_authority(names: dict[str, str]) -> None:
+    pages = {"prometheus": "https://localhost", "user": "u", "password": "p", "caCertificate": "PEM"}
+    found = of_stack({"dashboards": {name: pages[name] for name in pages.keys() - names}, **names})
+    assert found == Prometheus("https://localhost", "u", "p", "PEM")
+
+
 def test_a_stack_that_is_not_up_is_named() -> None:
     with pytest.raises(StackError, match="has no output dashboards: it is not up"):
         of_stack({})

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -47,14 +48,14 @@ def aliases() -> Iterator[Aliases]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    yield Aliases(f"http://127.0.0.1:{server.server_port}", "secret", None)
+    yield Aliases(lambda: nullcontext(f"http://127.0.0.1:{server.server_port}"), "secret", None)
     server.shutdown()
     thread.join()
     server.server_close()
 
 
 def test_a_model_gets_its_share_by_weight_and_fallbacks_stay(aliases: Aliases) -> None:
-    swap = Swap(aliases, Prometheus("", "", "", ""), "chat", "old", "new")
+    swap = Swap(aliases, lambda: nullcontext(Prometheus("", "", "", "")), "chat", "old", "new")
     swap.weigh(25)
     assert Api.alias["targets"] == [
         {"model": "old", "weight": 75, "variant": "there"},
