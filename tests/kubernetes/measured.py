@@ -1,7 +1,7 @@
 """What a stack's Prometheus would measure of a release: **simulated**, as pods here only pretend to run.
 
 Requests come at a fixed rate. How many of them go to the release is read from the cluster at each look: from
-the ConfigMap of the edges, and where the name leads to that they ask. So only what commands really wrote counts.
+the ConfigMap of the edges, and where the name leads to that they ask. So only what commands wrote counts.
 """
 
 from __future__ import annotations

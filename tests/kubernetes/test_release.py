@@ -1,7 +1,7 @@
 """Releases of a stack on a real API server, from their command to their end.
 
-Engine, API server and commands are real; no container runs. What Prometheus measures is simulated, and kubectl
-stands for one that forwards it: `measured.py`.
+Engine, API server and commands are real; no container runs. What Prometheus measures is simulated, and a
+script in the place of kubectl forwards it: `measured.py`.
 """
 
 import shutil
