@@ -143,7 +143,7 @@ def needs(settings: Settings) -> dict[Quota, int]:
     gateways = len(aws.zones) if aws.network.nat == "per-zone" else 1
     return {
         **wanted,
-        STANDARD: GENERAL_NODE.cpus * capacity.general_nodes(settings),
+        STANDARD: GENERAL_NODE.cpus * capacity.general_nodes(settings, trial=True),
         ADDRESSES: gateways,
         NETWORKS: 1,
         NAT: 1,

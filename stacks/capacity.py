@@ -139,12 +139,14 @@ def general_pods(s: Settings) -> Iterator[Pods]:
         )
 
 
-def general_nodes(s: Settings, *, most: bool = True) -> int:
+def general_nodes(s: Settings, *, most: bool = True, trial: bool = False) -> int:
     """Return how many nodes without a GPU hold the most, or the least, that runs on them.
 
-    They are never filled to the brim, and there is one in each zone at least.
+    They are never filled to the brim, and there is one in each zone at least. While there is a ``trial`` of a
+    release, its gateways need room too; it lasts too short to count in what a month costs.
     """
     pods = [(pod, pod.most if most else pod.least) for pod in general_pods(s)]
+    pods += [(pod, most_canaries(s)) for pod, _ in pods if trial and pod.service == "gateway"]
     cpus = sum(pod.cpus * count for pod, count in pods) / GENERAL_NODE.cpus
     memory = sum(pod.memory_mib * count for pod, count in pods) / (GENERAL_NODE.memory_gib * 1024)
     zones = len(s.aws.zones) if s.aws else 1

@@ -97,14 +97,14 @@ def network(s: Settings) -> Iterator[str]:
             f"aws.clients: {len(s.aws.clients)} networks × TCP and UDP = {rules} rules are more than the "
             f"{GROUP_RULES} that a security group takes: join networks"
         )
-    nodes = sum(pool.max_nodes for pool in s.gpu_pools) + capacity.general_nodes(s)
+    nodes = sum(pool.max_nodes for pool in s.gpu_pools) + capacity.general_nodes(s, trial=True)
     zones = len(s.aws.zones)
     subnets = addresses.cut(cidr, min(zones, addresses.MOST_ZONES)).private
     room = sum(addresses.usable(subnet) for subnet in subnets)
     if nodes * ADDRESSES_A_NODE > room:
         yield (
             f"aws.network.cidr ({cidr}) gives nodes and pods {room} addresses in {zones} zones, fewer than "
-            f"{nodes} nodes (all pools' maxNodes, and the gateways') × {ADDRESSES_A_NODE} = "
+            f"{nodes} nodes (all pools' maxNodes, the gateways' and a release's) × {ADDRESSES_A_NODE} = "
             f"{nodes * ADDRESSES_A_NODE}: take a larger network, or lower maxNodes"
         )
 

@@ -1,14 +1,19 @@
 """The budgets of clusters and AWS, over the values of their settings: broken when the numbers say so."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stacks import addresses, budgets, capacity, hardware, models
+from stacks import addresses, budgets, capacity, hardware, models, read
 from stacks.budgets import cloud, timeouts
+from stacks.delivery import CanarySettings
 from stacks.settings import Settings
 
+ROOT = Path(__file__).parents[2]
+EXAMPLE = "docs/examples/Pulumi.existing-cluster.yaml"
 seconds = st.integers(1, 86_400)
 short = st.integers(10, 7200)
 
@@ -252,7 +257,7 @@ def test_subnets_hold_every_node_and_its_pods(prefix: int, nodes: int) -> None:
     )
     assert s.aws
     room = 3 * addresses.usable(s.aws.network.cidr) / 8
-    wanted = (nodes + capacity.general_nodes(s)) * cloud.ADDRESSES_A_NODE
+    wanted = (nodes + capacity.general_nodes(s, trial=True)) * cloud.ADDRESSES_A_NODE
     if abs(room - wanted) > 3 * addresses.AWS_RESERVED:
         assert bool(about(s, "aws.network.cidr")) == (wanted > room)
 
@@ -263,3 +268,21 @@ def test_a_pool_that_scales_on_memory_rests_below_the_target(percent: int, memor
     s = aws(gpu_pools=(pool(autoscaling=scaling, resources={"memory_mib": memory, "cpus": 3.0}),))
     steady = 100 * models.PUBLISHED["mistral:7b"].weights_mib // memory
     assert bool(about(s, "autoscaling.memoryPercent")) == (steady >= percent)
+
+
+@pytest.mark.parametrize("file", ["stacks/Pulumi.staging.yaml", "stacks/Pulumi.prod.yaml", EXAMPLE])
+def test_the_stacks_on_clusters_have_room_for_a_release_beside_all_gateways(file: str) -> None:
+    settings = read(ROOT / file, "some")
+    most = capacity.most_canaries(settings)
+    assert most == capacity.most_gateways(settings)
+    tried = settings.model_copy(update={"canary": CanarySettings(replicas=most)})
+    assert budgets.check(tried, "some") == []
+    more = settings.model_copy(update={"canary": CanarySettings(replicas=most + 1)})
+    assert about(more, "canary.replicas")
+
+
+def test_a_release_needs_nodes_of_its_own() -> None:
+    s = aws(gateway={"autoscaling": {"max_replicas": 50}})
+    one = s.gateway.resources.cpus / hardware.GENERAL_NODE.cpus / capacity.FILL_SHARE
+    more = capacity.general_nodes(s, trial=True) - capacity.general_nodes(s)
+    assert abs(more - 50 * one) <= 1
