@@ -80,6 +80,22 @@ def test_it_has_its_share_at_once_and_no_process_of_nginx_is_new(
     assert edge.workers == workers, "nothing was loaded anew"
 
 
+def test_a_share_may_be_laid_out_as_kubelets_do_with_a_config_map(
+    edge: Edge, gateway: Backend, canary: Backend
+) -> None:
+    """Each file is a link into the folder that the link ..data leads to, which is replaced as a whole."""
+    weigh(edge)
+    for number, parts, there in (("1", "5 25 50 100", 0), ("2", "", REQUESTS)):
+        script = f"""
+            set -e; cd {SWITCHES}; mkdir ..{number}; ln -s ..{number} ..new; mv -T ..new ..data
+            for part in {parts}; do touch ..data/$part; ln -s ..data/$part $part; done
+        """
+        done = edge.container.exec_run(["sh", "-c", script])
+        assert done.exit_code == 0, done.output
+        assert spread(edge, gateway, canary)["there"] == there
+    weigh(edge)
+
+
 def test_a_header_asks_for_one_of_the_two(edge: Edge, gateway: Backend, canary: Backend) -> None:
     weigh(edge, "asked", "5")
     assert spread(edge, gateway, canary, **{"x-ollamamax-release": "canary"}) == Counter(tried=REQUESTS)
