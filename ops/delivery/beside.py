@@ -44,7 +44,7 @@ class Beside(ABC):
     @property
     @abstractmethod
     def is_tried(self) -> bool:
-        """Whether there are gateways of a release beside them."""
+        """Whether there is something of a release beside them."""
 
     @property
     @abstractmethod
@@ -59,6 +59,10 @@ class Beside(ABC):
     @abstractmethod
     def tell(self, switches: Sequence[str]) -> None:
         """Have the edges find these switches on, and all others off."""
+
+    def check(self) -> None:
+        """Raise StackError if a release could not be told to the edges, or not be measured."""
+        self.moment()
 
     def place(self) -> None:
         """Bring them up beside what is there, unless they are there already."""

@@ -45,7 +45,9 @@ class Gateways(Beside):
 
     @property
     def is_tried(self) -> bool:
-        """Whether there are gateways of a release beside them."""
+        """Whether there is something of a release beside them: gateways, or a share for such."""
+        with self._cluster.api() as api, _gone_is_fine():
+            return bool(api.request("GET", self._cluster.path("configmaps", SHARES)))
         return self._deployment(CANARY) is not None
 
     @property
@@ -70,10 +72,21 @@ class Gateways(Beside):
         there = deployment["spec"]["replicas"] if deployment else 0
         return max(1, min(there, capacity.most_canaries(self.stack.settings())))
 
+    def check(self) -> None:
+        """Raise StackError if a release could not be told to the edges, or not be measured."""
+        with self._cluster.api() as api:
+            for pod in self._edges(api):
+                maps = [one.get("configMap", {}).get("name") for one in pod["spec"].get("volumes", ())]
+                if SHARES not in maps:
+                    raise StackError(
+                        f"{pod['metadata']['name']} cannot be told of a release: one of a release without "
+                        f"{SHARES} is made anew by make up STACK={self.stack.name}"
+                    )
+        super().check()
+
     def place(self) -> None:
         """Bring them up beside what is there; that stays as large as it is, to get all requests back."""
         with self._cluster.api() as api:
-            self._edges(api, know=True)
             self._keep_all(api, keep=True)
         self._with_canaries.prepare()
         self._with_canaries.up(*FIRST, LEADS)
@@ -82,7 +95,6 @@ class Gateways(Beside):
         """Have the edges find these switches on, and all others off: entries of a ConfigMap."""
         path = self._cluster.path("configmaps", SHARES)
         with self._cluster.api() as api:
-            edges = self._edges(api, know=bool(switches))
             if switches:
                 metadata = {"name": SHARES, "labels": {NAME: "edge", INSTANCE: self.stack.name}}
                 data = dict.fromkeys(switches, "")
@@ -92,7 +104,7 @@ class Gateways(Beside):
                 with _gone_is_fine():
                     api.request("DELETE", path)
             told = {"metadata": {"annotations": {TOLD: " ".join(switches) or None}}}
-            for edge in edges:
+            for edge in self._edges(api):
                 with _gone_is_fine():
                     api.request("PATCH", self._cluster.path("pods", edge["metadata"]["name"]), told, MERGE)
 
@@ -107,17 +119,9 @@ class Gateways(Beside):
         self.stack.up(LEADS)
         super()._remove()
 
-    def _edges(self, api: Api, *, know: bool) -> list[dict[str, Any]]:
-        """Return the pods of the edges; all of them ``know`` of releases."""
-        pods = api.listed(self._cluster.path("pods"), labelSelector=f"{self._of()},{NAME}=edge")
-        for pod in pods if know else ():
-            maps = [one.get("configMap", {}).get("name") for one in pod["spec"].get("volumes", ())]
-            if SHARES not in maps:
-                raise StackError(
-                    f"{pod['metadata']['name']} cannot be told of the release: one of a release without "
-                    f"{SHARES} is made anew by make up STACK={self.stack.name}"
-                )
-        return pods
+    def _edges(self, api: Api) -> list[dict[str, Any]]:
+        """Return the pods of the edges."""
+        return api.listed(self._cluster.path("pods"), labelSelector=f"{self._of()},{NAME}=edge")
 
     def _keep_all(self, api: Api, *, keep: bool) -> None:
         """Let the autoscaler, if there is one, take no gateways away, or again do so."""

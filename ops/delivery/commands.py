@@ -46,11 +46,9 @@ class Delivery:
             if left := self.releases.tried:
                 self._settle(left)
             there = gateways(self.stack)
-            if (up := there.is_up) and there.is_tried:
-                self.say(
-                    "gateways are tried of which nothing is written down here: they are taken back first"
-                )
-                there.take_back()
+            if up := there.is_up:
+                self._take_back_unknown(there)
+                there.check()
             record = self._begin()
             if not up:
                 self.say("nothing runs that it could be compared with: it is brought up as it is")
@@ -75,6 +73,7 @@ class Delivery:
             # A share that was not watched to its end is watched again.
             steps = settings.release.steps_percent
             done = [one for one in steps if one < record.percent or (one == record.percent and record.held)]
+            gateways(self.stack).check()
             self.say(f"release {record.number}: going on after {max(done, default=0)} %")
             self._try(record, settings, above=max(done, default=0), until=ALL)
 
@@ -93,6 +92,8 @@ class Delivery:
                 self.say(f"release {left.number} is taken back")
                 if to is None and not _takes_over(left):
                     return
+            elif self._take_back_unknown(gateways(self.stack)) and to is None:
+                return
             if running is None:
                 raise StackError("no release is kept that could be gone back to")
             back_to = wanted or (running if left else self.releases.before(running))
@@ -146,11 +147,14 @@ class Delivery:
 
     def check_settled(self) -> None:
         """Raise StackError while a release is tried: its gateways would be gone."""
+        back = f"make rollback STACK={self.stack.name} takes it back"
         if left := self.releases.tried:
             raise StackError(
-                f"release {left.number} is being tried: make promote STACK={self.stack.name} goes on, "
-                f"make rollback STACK={self.stack.name} takes it back"
+                f"release {left.number} is being tried: make promote STACK={self.stack.name} goes on, {back}"
             )
+        there = gateways(self.stack)
+        if there.is_up and there.is_tried:
+            raise StackError(f"a release is being tried of which nothing is written down here: {back}")
 
     def keep(self) -> None:
         """Write down what ``make up`` has brought up, unless that is the release that runs already."""
@@ -202,6 +206,14 @@ class Delivery:
         if self.stack.in_cloud:
             console.bring(self.releases.of(record), self.say)
         self.say(f"release {record.number} runs")
+
+    def _take_back_unknown(self, there: Beside) -> bool:
+        """Take back what is tried though nothing is written down of it here, as by another machine."""
+        if not there.is_tried:
+            return False
+        self.say("a release is being tried of which nothing is written down here: it is taken back")
+        there.take_back()
+        return True
 
     def _take_back(self, record: Record) -> None:
         gateways(self.releases.of(record)).take_back()

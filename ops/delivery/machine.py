@@ -23,7 +23,7 @@ class Gateways(Beside):
 
     @property
     def is_tried(self) -> bool:
-        """Whether there are gateways of a release beside them."""
+        """Whether there is something of a release beside them."""
         return bool(containers.find(self.stack, CANARY))
 
     @property

@@ -64,7 +64,7 @@ def _pod_names(pod: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[tu
         yield "PriorityClass", pod["priorityClassName"]
     for volume in pod.get("volumes", []):
         for source in (volume, *volume.get("projected", {}).get("sources", [])):
-            if "configMap" in source:
+            if "configMap" in source and not source["configMap"].get("optional"):
                 yield "ConfigMap", source["configMap"]["name"]
             if "secret" in source:
                 yield "Secret", source["secret"].get("secretName") or source["secret"]["name"]

@@ -16,7 +16,7 @@ from ops.cluster import Cluster
 from ops.delivery import beside
 from ops.delivery.beside import FIRST, PARTS
 from ops.delivery.cluster import LEADS, PAUSED, TOLD, Gateways
-from ops.delivery.measure import THERE, TRIED, Prometheus, Series
+from ops.delivery.measure import THERE, TRIED, Moment, Prometheus, Series
 from ops.delivery.reach import Reach
 from ops.stack import Stack, StackError
 from tests.ops.delivery.test_releases import stack as stack  # a fixture
@@ -117,6 +117,7 @@ def gateways(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch) -> Gateway
     monkeypatch.setattr(Stack, "up", up)
     monkeypatch.setattr(Stack, "remove", lambda self, *targets: api.told.append(f"remove {targets[0]}"))
     monkeypatch.setattr(Prometheus, "under_way", under_way)
+    monkeypatch.setattr(Prometheus, "moment", lambda self, series, at: Moment(at))
     monkeypatch.setattr(Reach, "prometheus", reached)
     return Gateways(stack)
 
@@ -162,13 +163,11 @@ def test_where_nothing_scales_nothing_is_kept_from_it(gateways: Gateways, api: A
 
 
 def test_an_edge_of_an_older_release_is_named_with_the_way_out(gateways: Gateways, api: Api) -> None:
+    gateways.check()
     api.objects[f"{HOME}/pods/edge-a"] = pod("another")
-    with pytest.raises(
-        StackError, match=r"edge-a cannot be told .* without edge-shares .* make up STACK=some"
-    ):
-        gateways.place()
-    assert api.told == [], "before anything is changed"
-    gateways.weigh(0)
+    why = r"edge-a cannot be told .* without edge-shares .* make up STACK=some"
+    with pytest.raises(StackError, match=why):
+        gateways.check()
 
 
 def test_it_is_up_while_one_gateway_is_ready(gateways: Gateways, api: Api) -> None:
@@ -183,6 +182,13 @@ def test_what_runs_is_told_apart_from_what_is_tried(gateways: Gateways, api: Api
     assert not gateways.is_tried
     api.objects[f"{APPS}/deployments/gateway-canary"] = deployment("gateway-canary", 5, 5)
     assert gateways.is_tried
+    del api.objects[f"{APPS}/deployments/gateway-canary"]
+    api.objects[SHARES] = {"data": {"5": ""}}
+    assert gateways.is_tried, "a share alone would be the next release's"
+
+
+def test_the_images_of_what_is_tried_are_not_the_stacks(gateways: Gateways, api: Api) -> None:
+    api.objects[f"{APPS}/deployments/gateway-canary"] = deployment("gateway-canary", 5, 5)
     assert gateways.images == {
         "gateway": "registry/gateway@sha256:0",
         "prometheus": "registry/prometheus@sha256:0",

@@ -25,6 +25,13 @@ class Gateways(Fake):
     images: dict[str, str] = field(default_factory=lambda: {"gateway": "ollamamax-gateway:a@sha256:0"})
     passed: list[float] = field(default_factory=list)
 
+    def check(self) -> None:
+        """Find nothing wrong."""
+
+    def take_back(self) -> None:
+        super().take_back()
+        self.is_tried = False
+
     def pass_time(self, seconds: float) -> None:
         self.passed.append(seconds)
         super().pass_time(seconds)
@@ -236,11 +243,34 @@ def test_what_is_asked_for_and_cannot_be_is_named(
         act(stage.delivery)
 
 
-def test_gateways_that_are_tried_and_written_down_elsewhere_are_taken_back_first(stage: Stage) -> None:
+def test_one_that_is_written_down_elsewhere_is_taken_back_before_another_comes(stage: Stage) -> None:
+    stage.fake.is_tried = True
+    with pytest.raises(StackError, match="nothing is written down here: make rollback STACK=some takes it"):
+        stage.delivery.check_settled()
+    stage.delivery.rollback(None)
+    assert stage.fake.done == ["take back"]
     stage.fake.is_tried = True
     stage.release("one")
-    assert "nothing is written down here: they are taken back first" in stage.said[0]
-    assert stage.fake.done[:2] == ["take back", "place"]
+    assert "nothing is written down here: it is taken back" in stage.said[1]
+    assert stage.fake.done[1:3] == ["take back", "place"]
+
+
+def test_a_release_that_could_not_be_measured_is_not_begun(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.leave(25, held=True)
+
+    def fails() -> None:
+        raise StackError("kubectl is missing")
+
+    monkeypatch.setattr(stage.fake, "check", fails)
+    with pytest.raises(StackError, match="kubectl is missing"):
+        stage.delivery.promote()
+    assert stage.states() == {1: "tried"}, "and one that is held goes on being so"
+    with pytest.raises(StackError, match="kubectl is missing"):
+        stage.release("next")
+    assert stage.fake.done == ["take back"], "of the one that was left"
+    assert stage.states() == {}
 
 
 def test_a_share_counts_once_every_edge_has_heard_of_it(stage: Stage) -> None:
