@@ -145,11 +145,9 @@ class Prometheus:
             for group in groups:
                 group["targets"] = [here.get(one) or self._here(one) for one in group["targets"]]
             for lookup in job.pop("dns_sd_configs", []):
-                groups += [
-                    {"targets": [self._here(name)], "labels": {"__meta_dns_name": name}}
-                    for name in lookup["names"]
-                    if name != CANARIES  # as where it has no address
-                ]
+                # Without a release there is nobody behind the name of its gateways, here as elsewhere.
+                found = [self._here(name) for name in lookup["names"] if name != CANARIES]
+                groups.append({"targets": found})
         return yaml.safe_dump(document).encode()
 
     def _here(self, target: str) -> str:
