@@ -46,6 +46,8 @@ class Gateways(Beside):
     @property
     def is_tried(self) -> bool:
         """Whether there is something of a release beside them: gateways, or a share for such."""
+        if self.stack.in_cloud and "kubeconfig" not in self._cluster.outputs:
+            return False  # it is not up, or of a version that tried none on clusters
         with self._cluster.api() as api, _gone_is_fine():
             return bool(api.request("GET", self._cluster.path("configmaps", SHARES)))
         return self._deployment(CANARY) is not None

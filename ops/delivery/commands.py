@@ -152,8 +152,7 @@ class Delivery:
             raise StackError(
                 f"release {left.number} is being tried: make promote STACK={self.stack.name} goes on, {back}"
             )
-        there = gateways(self.stack)
-        if there.is_up and there.is_tried:
+        if gateways(self.stack).is_tried:
             raise StackError(f"a release is being tried of which nothing is written down here: {back}")
 
     def keep(self) -> None:
