@@ -17,9 +17,8 @@ from typing import Any, TextIO
 
 import yaml
 
-import stacks
 from stacks import Settings, shared_state
-from stacks.loading import document, raw
+from stacks.loading import document, parse, raw
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "ollamamax"
@@ -146,14 +145,14 @@ class Stack:
             ) from error
 
     def settings(self) -> Settings:
-        """Return the stack's settings.
+        """Return the stack's settings, those ``beside`` them included.
 
         Raises:
             StackError: if there is no stack file of this name.
             SettingsError: if it does not describe a platform.
         """
         self.check_name()
-        return stacks.read(self.settings_file, self.name)
+        return parse({**raw(self.settings_file, self.name), **self.beside}, self.name)
 
     def check_possible(self, *, changing: bool) -> None:
         """Raise StackError if what is installed cannot change the stack, or show what would change."""

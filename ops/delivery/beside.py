@@ -61,7 +61,8 @@ class Beside(ABC):
         """Have the edges find these switches on, and all others off."""
 
     def check(self) -> None:
-        """Raise StackError if a release could not be told to the edges, or not be measured."""
+        """Raise what speaks against a release: no room, edges that cannot be told, nothing to measure by."""
+        self._with_canaries.settings()
         self.moment()
 
     def place(self) -> None:

@@ -75,7 +75,7 @@ class Gateways(Beside):
         return max(1, min(there, capacity.most_canaries(self.stack.settings())))
 
     def check(self) -> None:
-        """Raise StackError if a release could not be told to the edges, or not be measured."""
+        """Raise what speaks against a release: no room, edges that cannot be told, nothing to measure by."""
         with self._cluster.api() as api:
             for pod in self._edges(api):
                 maps = [one.get("configMap", {}).get("name") for one in pod["spec"].get("volumes", ())]

@@ -19,6 +19,7 @@ from ops.delivery.cluster import LEADS, PAUSED, TOLD, Gateways
 from ops.delivery.measure import THERE, TRIED, Moment, Prometheus, Series
 from ops.delivery.reach import Reach
 from ops.stack import Stack, StackError
+from stacks import SettingsError
 from tests.ops.delivery.test_releases import stack as stack  # a fixture
 
 HOME = "/api/v1/namespaces/ollamamax"
@@ -167,6 +168,13 @@ def test_an_edge_of_an_older_release_is_named_with_the_way_out(gateways: Gateway
     api.objects[f"{HOME}/pods/edge-a"] = pod("another")
     why = r"edge-a cannot be told .* without edge-shares .* make up STACK=some"
     with pytest.raises(StackError, match=why):
+        gateways.check()
+
+
+def test_a_release_for_which_a_stack_has_no_room_is_not_begun(gateways: Gateways, api: Api) -> None:
+    file = gateways.stack.settings_file
+    file.write_text(SETTINGS.replace("replicas: 3", "replicas: 2"))
+    with pytest.raises(SettingsError, match=r"canary\.replicas \(14\) .* is more than pool.maxClientConn"):
         gateways.check()
 
 
