@@ -182,7 +182,7 @@ class KubernetesTarget(pulumi.ComponentResource):
             # Named by its content: a change of anything in it makes a new job, and an unchanged one none.
             digest = pulumi.Output.json_dumps(template).apply(lambda text: naming.digest({"": text}))
             metadata = cluster.metadata(name, pulumi.Output.concat(name, "-", digest), JOB_TIMEOUT_S)
-            workload = batch.Job(name, metadata=metadata, spec=manifests.job(template), opts=opts)
+            workload = batch.Job(name, metadata=metadata, spec=manifests.job(service, template), opts=opts)
             return workload
         spot = service.node_pool in self._args.spot_pools
         standstill_s = manifests.standstill_s(service, settings, spot)

@@ -21,7 +21,6 @@ from stacks.kubernetes import KubernetesSettings
 NODE_START_S = 600
 """Time in which a cluster finds capacity, starts a node and pulls an image onto it."""
 REVISIONS = 2
-BACKOFF_LIMIT = 3
 MOST_STEPS = 10
 """A tenth of the replicas goes at a time."""
 SURGE = "25%"
@@ -96,9 +95,9 @@ def stateful_set(service: Service, stack: str, template: Manifest, settings: Kub
     }
 
 
-def job(template: Manifest) -> Manifest:
+def job(service: Service, template: Manifest) -> Manifest:
     """Return the specification of a Job. It stays when it has ended, so that it does not run again."""
-    return {"backoffLimit": BACKOFF_LIMIT, "template": template}
+    return {"backoffLimit": service.retries, "template": template}
 
 
 def service_ports(service: Service) -> list[Manifest]:

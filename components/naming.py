@@ -10,7 +10,7 @@ from docker.utils.build import exclude_paths
 HASH_LENGTH = 12
 IMAGES = (
     *("alertmanager", "autoscaler", "console", "edge", "exporters", "gateway"),
-    *("ollama", "ollama-cuda", "pgbouncer", "prometheus"),
+    *("load", "ollama", "ollama-cuda", "pgbouncer", "prometheus"),
 )
 """Images that a cluster needs of those that this project builds."""
 FIXED_ADDRESSES = {"postgres": 2, "gateway-canary": 3, "gateway": 11}

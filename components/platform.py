@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pulumi
 
-from components import cache, database, edge, gateway, models, monitoring, naming, pool, watch, worker
+from components import cache, database, edge, gateway, load, models, monitoring, naming, pool, watch, worker
 from components.aws import names
 from components.certificates import Certificates
 from components.credentials import Credentials
@@ -86,6 +86,7 @@ class Platform(pulumi.ComponentResource):
             canaries=settings.canary.replicas if settings.canary else 0,
             opts=child,
         )
+        inside = settings.edge.names if self._one_machine else (*settings.edge.names, edge.NAME)
         placed = edge.Edge(
             "edge",
             edge.EdgeArgs(
@@ -98,7 +99,7 @@ class Platform(pulumi.ComponentResource):
                 max_header_bytes=settings.gateway.max_header_bytes,
                 max_body_bytes=settings.gateway.max_body_mib * MEBIBYTE,
                 longest_silence_s=longest_silence_s(settings),
-                certificate=ground.certificate or certificates.issue(edge.NAME, settings.edge.names),
+                certificate=ground.certificate or certificates.issue(edge.NAME, inside),
                 leave_s=0 if self._one_machine else settings.edge.drain_delay_s,
                 cdn=cdn,
                 # CloudFront has the console's files from a bucket.
@@ -109,6 +110,9 @@ class Platform(pulumi.ComponentResource):
             opts=child,
         ).placed
         ground.publish(placed)
+        if settings.load:
+            authority = None if ground.certificate else self.ca_certificate
+            load.Load("load", load.LoadArgs(settings, self.url, self.api_key, authority), target, child)
         watch.watch(
             watch.WatchArgs(
                 settings,

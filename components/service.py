@@ -230,6 +230,8 @@ class Service:
     priority: Priority = Priority.SERVING
     runs_to_completion: bool = False
     """Whether it is a job: it must exit with status 0 before what comes after it starts."""
+    retries: int = 3
+    """On a cluster, how often a job that has failed is run again."""
 
 
 @dataclass(frozen=True)

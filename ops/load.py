@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 from rich.table import Table
 
-from ops import pgbench
+from ops import load_job, pgbench
 from ops.restore import numbers
 from ops.stack import PRIVATE, ROOT, Stack, StackError
 from rehearsal.processes import RehearsalError
@@ -24,7 +24,7 @@ WORSE = 0.1
 CROSSED = 99
 """The status with which k6 says that a threshold was crossed."""
 DATABASE = "database"
-"""The scenario that pgbench plays; k6 plays the others."""
+"""The scenario that pgbench plays; k6 plays the others, for a stack on a cluster by a job there."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,10 @@ def load(stack: Stack, name: str, seconds: int | None) -> None:
     lasting = seconds or SCENARIOS[name].seconds
     if name == DATABASE:
         result = Result(pgbench.run(stack, lasting))
+    elif stack.on_machine:
+        result = judged(name, _played(name, outputs, kpi=settings.alerts, seconds=lasting))
     else:
-        result = _played(name, outputs, kpi=settings.alerts, seconds=lasting)
+        result = judged(name, load_job.played(stack, name, lasting))
     folder, version = stack.state / "load" / stack.name / name, str(outputs["version"])
     before, then = release_before(folder, version)
     _show(result, before, then)
@@ -126,16 +128,19 @@ def release_before(folder: Path, version: str) -> tuple[str, Mapping[str, float]
     return file.stem, found
 
 
-def _played(name: str, outputs: Mapping[str, Any], **variables: object) -> Result:
+def _played(name: str, outputs: Mapping[str, Any], **variables: object) -> dict[str, Any]:
+    """Play a scenario with a k6 of this machine; return what it measured."""
     try:
         program = K6.built() / "k6"
     except RehearsalError as error:
         raise StackError(f"k6 could not be built: {error}") from error
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        (folder / "scenario.js").write_text(script(name, **variables))
-        (folder / "stack.json").touch(PRIVATE)
-        (folder / "stack.json").write_text(json.dumps({"url": outputs["url"], "key": outputs["apiKey"]}))
+        (folder / "scenario.js").write_text(script(name, **variables, summary="summary.json"))
+        known = folder / "secrets" / "stack.json"
+        known.parent.mkdir()
+        known.touch(PRIVATE)
+        known.write_text(json.dumps({"url": outputs["url"], "key": outputs["apiKey"]}))
         env = dict(os.environ)
         if "caCertificate" in outputs:
             (folder / "ca.pem").write_text(outputs["caCertificate"])
@@ -144,7 +149,8 @@ def _played(name: str, outputs: Mapping[str, Any], **variables: object) -> Resul
         done = subprocess.run([program, *words], cwd=folder, env=env, check=False)  # noqa: S603 - our own words
         if done.returncode not in (0, CROSSED):
             raise StackError(f"k6 ended with status {done.returncode}; the messages above say why")
-        return judged(name, json.loads((folder / "summary.json").read_text()))
+        measured: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+        return measured
 
 
 def _show(result: Result, before: str, then: Mapping[str, float]) -> None:

@@ -1,6 +1,6 @@
 """Settings of releases: how one is tried, by what it is judged, and how many are kept."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ looked at for each request: nothing is loaded anew. On one machine an edge that 
 SHARES = "edge-shares"
 """On a cluster, the ConfigMap whose entries are those files: so they hold for every edge. It belongs to no
 program, and is there only while a release is tried."""
+
+LOAD = "load"
+"""The job that puts load on a stack on a cluster."""
 
 
 class ReleaseSettings(Block):
@@ -46,3 +49,12 @@ class CanarySettings(Block):
     replicas: Annotated[int, Field(ge=1, le=1000)]
     """How many: at the last step all requests are theirs. ``make release`` takes as many as there are
     others."""
+
+
+class LoadSettings(Block):
+    """Load that a job on the cluster puts on the platform."""
+
+    scenario: Literal["cache", "ramp", "report", "soak", "sockets", "streams"]
+    """Which, of ``templates/k6``."""
+    seconds: Annotated[int, Field(ge=1, le=7000)]
+    """How long, seconds: a job is given up after two hours."""

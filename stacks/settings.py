@@ -16,7 +16,7 @@ from stacks.alerts import AlertSettings
 from stacks.autoscaler import AutoscalerSettings
 from stacks.aws import AwsSettings
 from stacks.block import Block, Email, HostName, Mebibytes, ModelName, Resources, Seconds
-from stacks.delivery import CanarySettings, ReleaseSettings
+from stacks.delivery import CanarySettings, LoadSettings, ReleaseSettings
 from stacks.gateway import GatewaySettings
 from stacks.kubernetes import GpuPoolSettings, KubernetesSettings
 from stacks.stores import CacheSettings, DatabaseSettings, MonitoringSettings, PoolSettings
@@ -213,6 +213,8 @@ class Settings(Block):
     """How ``make release`` tries a release before it takes the place of the one before."""
     canary: CanarySettings | None = None
     """Gateways of another release beside those that run: ``make release`` says so while it tries one."""
+    load: LoadSettings | None = None
+    """Load that a job on a cluster puts on the platform: ``make load`` says so while it plays a scenario."""
     worker: WorkerSettings = WorkerSettings()
     """The workers."""
     database: DatabaseSettings = DatabaseSettings()

@@ -40,6 +40,8 @@ def target(s: Settings) -> Iterator[str]:
             f"canary.replicas ({s.canary.replicas}) must be at most {capacity.most_canaries(s)}: as many as "
             f"{capacity.most_gateways_path(s)}, and {capacity.MOST_CANARIES} with target docker"
         )
+    if s.target == "docker" and s.load is not None:
+        yield "load: is given, while the target is docker: there make load plays it from outside"
     if s.target == "kubernetes" and s.kubernetes.context is None:
         yield (
             f"kubernetes.context: is missing: target {s.target} needs the name of the cluster's context in "

@@ -111,6 +111,6 @@ def test_a_whole_rollout_may_take_as_many_standstills_as_it_has_steps() -> None:
 
 
 def test_a_job_stays_when_it_has_ended_and_gives_up_at_some_point() -> None:
-    spec = manifests.job(TEMPLATE)
+    spec = manifests.job(replace(SOME, retries=2), TEMPLATE)
     assert "ttlSecondsAfterFinished" not in spec
-    assert spec["backoffLimit"] == 3
+    assert spec["backoffLimit"] == 2

@@ -36,7 +36,7 @@ import json, os, pathlib, sys
 
 here = pathlib.Path(".")
 told = json.loads(os.environ["TOLD"])
-file = here / "stack.json"
+file = here / "secrets" / "stack.json"
 seen = {{"words": sys.argv[1:], "script": (here / "scenario.js").read_text()}}
 seen |= {{"stack": json.loads(file.read_text()), "mode": file.stat().st_mode & 0o777}}
 pathlib.Path(os.environ["SEEN"]).write_text(json.dumps(seen))
@@ -227,8 +227,10 @@ def test_a_stack_that_lets_nobody_in_fails_the_run(
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(load.SCENARIOS.keys() - {load.DATABASE}))
 def test_k6_accepts_every_scenario(name: str, tmp_path: Path) -> None:
-    (tmp_path / "scenario.js").write_text(load.script(name, kpi=AlertSettings(), seconds=10))
-    (tmp_path / "stack.json").write_text("{}")
+    text = load.script(name, kpi=AlertSettings(), seconds=10, summary="stdout")
+    (tmp_path / "scenario.js").write_text(text)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "stack.json").write_text("{}")
     words = [str(K6.built() / "k6"), "inspect", "--execution-requirements", "scenario.js"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
