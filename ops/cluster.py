@@ -66,9 +66,7 @@ class Cluster:
         Raises:
             StackError: if there is no kubectl, or it cannot do that.
         """
-        kubectl = shutil.which("kubectl")
-        if kubectl is None:
-            raise StackError(NO_KUBECTL.format(service))
+        kubectl = self.kubectl(service)
         words = ["port-forward", f"service/{service}", f":{port}", f"--pod-running-timeout={POD_WAIT_S}s"]
         with self._words() as access, tempfile.TemporaryFile("w+") as said:
             # In a session of its own: Ctrl-C is for who asks, and who still has to take a release back.
@@ -92,6 +90,34 @@ class Cluster:
                     yield int(here)
                 finally:
                     child.terminate()
+
+    def said(self, service: str) -> str:
+        """Return what the pod of a job of the platform has said.
+
+        Raises:
+            StackError: if there is no kubectl, or it cannot tell.
+        """
+        pods = f"app.kubernetes.io/name={service},app.kubernetes.io/instance={self.stack.name}"
+        with self._words() as access:
+            done = subprocess.run(  # noqa: S603 - our own words
+                [self.kubectl(service), *access, "logs", f"--selector={pods}", "--tail=-1"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if done.returncode:
+            raise StackError(f"kubectl does not show what {service} said: {' '.join(done.stderr.split())}")
+        return done.stdout
+
+    def kubectl(self, service: str) -> str:
+        """Return kubectl, by which this machine reaches a service.
+
+        Raises:
+            StackError: if there is none.
+        """
+        if found := shutil.which("kubectl"):
+            return found
+        raise StackError(NO_KUBECTL.format(service))
 
     @cached_property
     def _access(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from ops.cluster import Cluster
 from ops.stack import Stack, StackError
 from stacks.delivery import LOAD
 
@@ -21,6 +22,7 @@ def played(stack: Stack, scenario: str, seconds: int) -> dict[str, Any]:
     Raises:
         StackError: if it does not come to an end, or has measured nothing.
     """
+    Cluster(stack).kubectl(LOAD)  # before it has run for minutes
     playing = replace(stack, beside={"load": {"scenario": scenario, "seconds": seconds}})
     try:
         playing.prepare()
@@ -29,7 +31,7 @@ def played(stack: Stack, scenario: str, seconds: int) -> dict[str, Any]:
             playing.up(*PARTS)
         except StackError as error:
             ended = error  # k6 fails the job, too, where a threshold was crossed: what it has said tells
-        return measured(cluster.said(stack, LOAD), ended)
+        return measured(Cluster(stack).said(LOAD), ended)
     finally:
         stack.prepare()
         stack.remove(*PARTS)
@@ -45,5 +47,7 @@ def measured(said: str, ended: StackError | None = None) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(last)
     except ValueError as error:
-        raise ended or StackError(f"the job has measured nothing; its last words: {last or 'none'}") from error
+        raise ended or StackError(
+            f"the job has measured nothing; its last words: {last or 'none'}"
+        ) from error
     return found

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException
 
+from ops import load_job
 from ops.delivery.beside import FIRST, PARTS
 from ops.delivery.cluster import LEADS
 from rehearsal.controlplane import ControlPlane
@@ -176,6 +177,20 @@ def test_a_release_stands_beside_what_is_there_and_goes_without_a_trace(applied:
     applied.run("destroy", "--yes", *only(PARTS))
     assert pods() == before
     applied.up("--expect-no-changes")
+
+
+def test_load_is_one_more_job_only_while_it_is_played(applied: Stack) -> None:
+    before = names(applied, JOBS, "jobs")
+    words = [word for one in load_job.PARTS for word in ("--target", one)]
+    applied.program(program(load={"scenario": "report", "seconds": 60}))
+    applied.run("up", "--yes", *words)
+    (job,) = names(applied, JOBS, "jobs") - before
+    assert job.startswith("load-")
+    assert get(applied.plane, f"{JOBS}/jobs/{job}")["status"]["succeeded"] == 1
+    applied.program(program())
+    applied.run("destroy", "--yes", *words)
+    assert names(applied, JOBS, "jobs") == before
+    assert not [name for name in applied.resources if name.startswith("load")]
 
 
 def test_the_namespace_takes_no_pod_that_asks_for_more(applied: Stack) -> None:
