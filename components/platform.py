@@ -1,16 +1,29 @@
-"""The platform: every service, wired together here and nowhere else."""
+"""The platform: every service, wired together here; the workers and their models in ``serving.py``."""
 
 from collections.abc import Sequence
 
 import pulumi
 
-from components import cache, database, edge, gateway, load, models, monitoring, naming, pool, watch, worker
+from components import (
+    cache,
+    database,
+    edge,
+    gateway,
+    load,
+    models,
+    monitoring,
+    naming,
+    pool,
+    serving,
+    watch,
+    worker,
+)
 from components.aws import names
 from components.certificates import Certificates
 from components.credentials import Credentials
 from components.ground import GroundArgs, Names, lay
 from components.scaling import Prometheus
-from components.service import Peer, Store, Workers
+from components.service import Peer, Store
 from stacks import budgets, capacity
 from stacks.budgets.timeouts import longest_silence_s
 from stacks.delivery import CANARY, TRIAL
@@ -58,7 +71,7 @@ class Platform(pulumi.ComponentResource):
             after=database_ready,
             opts=child,
         )
-        workers, services, serving = self._on_machine() if self._one_machine else self._on_cluster()
+        workers, services, ready = serving.place(settings, target, child)
         canaries = capacity.most_canaries(settings)
         gateways = gateway.Gateway(
             "gateway",
@@ -82,7 +95,7 @@ class Platform(pulumi.ComponentResource):
             ),
             target,
             after_migrations=[*database_ready, *cache_ready],
-            after=[*pgbouncer.placed.replicas, *serving],
+            after=[*pgbouncer.placed.replicas, *ready],
             canaries=settings.canary.replicas if settings.canary else 0,
             opts=child,
         )
@@ -232,61 +245,6 @@ class Platform(pulumi.ComponentResource):
             self._child,
         ).placed
         return Peer(cache.NAME, cache.PORT), placed.replicas
-
-    def _on_machine(self) -> tuple[Sequence[Workers], Sequence[Peer], Sequence[pulumi.Resource]]:
-        """Place the workers, each with its own models; return them and their services, and what is ready."""
-        settings = self._settings
-        hosts, service = worker.hosts(settings.worker), Peer(worker.NAME, worker.PORT)
-        placed = worker.Worker(
-            "worker",
-            worker.WorkerArgs(settings.worker, drain_timeout_s=settings.gateway.drain_timeout_s),
-            self._target,
-            self._child,
-        ).placed
-        loaded = models.Models(
-            "models",
-            models.ModelsArgs(settings.models, hosts, service, image=worker.IMAGE, home=worker.HOME_DIR),
-            self._target,
-            after=placed.replicas,
-            opts=self._child,
-        )
-        workers = [worker.reached(host, settings) for host in hosts]
-        return workers, [service], loaded.jobs
-
-    def _on_cluster(self) -> tuple[Sequence[Workers], Sequence[Peer], Sequence[pulumi.Resource]]:
-        """Place the store of models, then the workers that read it; return as for one machine."""
-        settings = self._settings
-        names = tuple(sorted({model for pool in settings.gpu_pools for model in pool.models}))
-        filled = models.Models(
-            "models",
-            models.StoreArgs(
-                names or settings.models,
-                worker.STORE.name,
-                settings.kubernetes.model_store.size_gib,
-                image=worker.IMAGE,
-                home=worker.HOME_DIR,
-            ),
-            self._target,
-            opts=self._child,
-        )
-        described: list[worker.ClusterWorkerArgs | worker.WorkerPoolArgs] = [
-            worker.WorkerPoolArgs(
-                pool,
-                max_queue=settings.worker.max_queue,
-                load_timeout_s=settings.kubernetes.startup_timeout_s,
-                longest_stream_s=settings.longest_stream_s,
-            )
-            for pool in settings.gpu_pools
-        ] or [worker.ClusterWorkerArgs(settings.worker, settings.models, settings.longest_stream_s)]
-        workers, services, serving = [], [], list[pulumi.Resource]()
-        for args in described:
-            name = worker.describe(args).name
-            placed = worker.Worker(name, args, self._target, self._child, after=filled.jobs).placed
-            of_gpus = args.settings if isinstance(args, worker.WorkerPoolArgs) else None
-            workers.append(worker.reached(f"{name}:{worker.PORT}", settings, of_gpus))
-            services.append(Peer(name, worker.PORT))
-            serving += placed.replicas
-        return workers, services, serving
 
 
 def _names(settings: Settings) -> Names:
