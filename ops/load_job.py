@@ -20,8 +20,9 @@ def played(stack: Stack, scenario: str, seconds: int) -> dict[str, Any]:
     """Have a job play a scenario, and remove it; return what it measured.
 
     Raises:
-        StackError: if it does not come to an end, or has measured nothing.
+        StackError: if there is no cluster for it, it does not come to an end, or has measured nothing.
     """
+    stack.check_possible(changing=True)
     Cluster(stack).kubectl(LOAD)  # before it has run for minutes
     playing = replace(stack, beside={"load": {"scenario": scenario, "seconds": seconds}})
     try:

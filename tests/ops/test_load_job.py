@@ -80,6 +80,14 @@ def test_a_job_that_does_not_get_so_far_is_removed_and_told(
     assert destroy[0] == "destroy"
 
 
+def test_a_simulated_cluster_carries_no_load(
+    cluster_stack: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stack, "in_cloud", True)
+    with pytest.raises(StackError, match="which only the Pulumi CLI can change"):
+        load_job.played(cluster_stack.stack, "report", 30)
+
+
 def test_words_without_a_measure_are_shown() -> None:
     with pytest.raises(StackError, match=r"^the job has measured nothing; its last words: GoError: oh$"):
         load_job.measured("running\nGoError: oh\n")
