@@ -13,7 +13,7 @@ from engine.errors import EngineError
 from engine.secrets import ITERATIONS, Crypter
 from engine.values import Secret, freeze, reveal, thaw
 from ops import passphrase
-from ops.stack import NEXT_PASSPHRASE, PASSPHRASE, Stack, StackError
+from ops.stack import NEXT_PASSPHRASE, PASSPHRASE, Stack, StackError, write_private
 from tests.ops.conftest import Checkout
 
 REFERENCE = Path(__file__).parents[1] / "engine" / "reference" / "state-after-up.json"
@@ -117,7 +117,7 @@ def test_a_kill_at_any_moment_loses_nothing_and_the_next_run_ends_it(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     before = {file: opened(file, BEFORE) for file in files(checkout)}
-    left, real = [written], passphrase.write_private
+    left, real = [written], write_private
 
     def dies(path: Path, text: str) -> None:
         if not left[0]:
