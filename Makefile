@@ -33,7 +33,7 @@ SETUP = @ops/setup.sh --stack $(STACK) >&2
 .PHONY: help setup bootstrap up down preview impact comment drift sbom cost dashboards preflight status logs smoke outputs trust untrust backup restore rotate-passphrase release promote rollback swap compare releases load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
@@ -101,7 +101,7 @@ restore: setup ## bring a stack on this machine up as an archive has it: ARCHIVE
 	@$(OPS) restore --stack $(STACK) $(if $(ARCHIVE),--archive $(ARCHIVE))
 
 rotate-passphrase: ## encrypt the states of all stacks on this machine with another passphrase
-	@$(OPS) rotate-passphrase
+	@.venv/bin/python -m ops.passphrase
 
 release: setup ## try the checkout beside what runs, with more and more of the requests; UNTIL=25 holds it there
 	@$(OPS) release --stack $(STACK) $(if $(UNTIL),--until "$(UNTIL)")

@@ -14,7 +14,7 @@ import typer
 
 from ops.bootstrap import Bootstrap, words
 from ops.delivery import cli as delivery
-from ops.stack import ROOT, Stack, StackError
+from ops.stack import Stack, StackError
 from ops.told import MEBIBYTE, StackName, Told, elapsed
 from stacks import Settings, SettingsError
 
@@ -97,18 +97,6 @@ def restore(
     found = way_back.restore(platform, archive, told.say, told.seen)
     told.say(f"stack {stack} is as it was at {found.taken_at:%Y-%m-%d %H:%M:%S} UTC")
     _prove(platform, started)
-
-
-@app.command()
-def rotate_passphrase() -> None:
-    """Encrypt the states of all stacks on this machine anew, with a passphrase that is made for it."""
-    from ops import passphrase
-
-    passphrase.rotate(ROOT, Told(time.monotonic()).say)
-    typer.echo(
-        "Keep a copy of .state/passphrase elsewhere. Archives that make backup wrote until now open with the "
-        "passphrase of their time alone: make backup writes one that opens with this."
-    )
 
 
 def _prove(platform: Stack, started: float) -> None:

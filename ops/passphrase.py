@@ -2,16 +2,21 @@
 
 import os
 import re
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import typer
+
 from engine.backend import Backend
 from engine.errors import EngineError
 from engine.secrets import Crypter
 from ops.backup import Say
-from ops.stack import NEXT_PASSPHRASE, PASSPHRASE, StackError, new_passphrase, write_private
+from ops.stack import NEXT_PASSPHRASE, PASSPHRASE, ROOT, StackError, new_passphrase, write_private
+from ops.told import Told
 
 FOLDERS = (".state", ".state/bootstrap")
 """Those with a passphrase of their own."""
@@ -140,3 +145,19 @@ def _older(folder: Path) -> Iterator[Path]:
     for backend in BACKENDS:
         for kind in ("stacks/*/*.bak", "history/*/*.json", "backups/*/*.json"):
             yield from sorted((folder / backend).glob(kind))
+
+
+def main() -> None:
+    """Encrypt the states of all stacks on this machine anew, with a passphrase that is made for it."""
+    try:
+        rotate(ROOT, Told(time.monotonic()).say)
+    except StackError as error:
+        sys.exit(f"error: {error}")
+    typer.echo(
+        "Keep a copy of .state/passphrase elsewhere. Archives that make backup wrote until now open with the "
+        "passphrase of their time alone: make backup writes one that opens with this."
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -84,6 +84,11 @@ class Stack:
         return tuple(self._setting("models") or ())
 
     @property
+    def rotation(self) -> dict[str, str]:
+        """The generations of secrets that the stack file names."""
+        return dict(self._setting("rotation") or {})
+
+    @property
     def on_machine(self) -> bool:
         """Whether the stack runs in Docker on this machine."""
         return bool(self._setting("target") == "docker")
