@@ -66,7 +66,7 @@ def _rotate(folder: Path) -> int:
         change.of(file, needed=True)
     write_private(following, after)
     count = 0
-    for needed, files in ((True, _needed(folder)), (False, _older(folder))):
+    for needed, files in ((True, _needed(folder)), (False, _others(folder))):
         for file in files:
             if (text := change.of(file, needed=needed)) is not None:
                 mode = file.stat().st_mode
@@ -91,7 +91,7 @@ class Change:
     ciphers: dict[str, tuple[Crypter, Crypter] | None] = field(default_factory=dict, repr=False)
 
     def of(self, file: Path, *, needed: bool) -> str | None:
-        """Return what is to be in a file; None where it stays as it is.
+        """Return what is to be in a file; None where it stays as it is, as one that neither passphrase opens.
 
         Raises:
             EngineError: if neither passphrase opens a file that is ``needed``.
@@ -102,14 +102,11 @@ class Change:
             return None
         try:
             ciphers = self._of(salt[0])
+            return _sealed(text.replace(salt[0], ciphers[1].salt), *ciphers) if ciphers else None
         except EngineError as error:
             if needed:
                 raise EngineError(f"{file}: {error}") from error
             return None
-        if not ciphers:
-            return None
-        old, new = ciphers
-        return _sealed(text.replace(salt[0], new.salt), old, new)
 
     def _of(self, salt: str) -> tuple[Crypter, Crypter] | None:
         if salt not in self.ciphers:
@@ -136,12 +133,12 @@ def _needed(folder: Path) -> Iterator[Path]:
     """Yield the files that the next command reads."""
     yield from _states(folder)
     yield from sorted(folder.glob("Pulumi.*.yaml"))
+
+
+def _others(folder: Path) -> Iterator[Path]:
+    """Yield stack files, whose secrets may be another machine's, and states as they were."""
     yield from sorted((folder.parent / "stacks").glob("Pulumi.*.yaml"))
     yield from sorted(folder.glob("releases/*/*/program/stacks/Pulumi.*.yaml"))
-
-
-def _older(folder: Path) -> Iterator[Path]:
-    """Yield the files of states as they were."""
     for backend in BACKENDS:
         for kind in ("stacks/*/*.bak", "history/*/*.json", "backups/*/*.json"):
             yield from sorted((folder / backend).glob(kind))

@@ -105,11 +105,13 @@ def test_neither_passphrase_is_said_and_the_file_is_for_its_owner_alone(
     assert not (checkout.stack.state / NEXT_PASSPHRASE).exists()
 
 
-def test_what_an_earlier_passphrase_alone_opens_stays_as_it_is(checkout: Checkout) -> None:
+def test_what_another_passphrase_opens_stays_as_it_is(checkout: Checkout) -> None:
     older = checkout.stack.state / ".pulumi/history/ollamamax/some-0.checkpoint.json"
-    before = older.read_bytes()
+    elsewhere = checkout.root / "stacks" / "Pulumi.other.yaml"
+    elsewhere.write_text(f"config: {{}}\nencryptionsalt: {Crypter('of a colleague').salt}\n")
+    before = older.read_bytes(), elsewhere.read_bytes()
     passphrase.rotate(checkout.root, lambda text: None)
-    assert older.read_bytes() == before
+    assert (older.read_bytes(), elsewhere.read_bytes()) == before
 
 
 @pytest.mark.parametrize("written", range(8))
