@@ -30,16 +30,16 @@ OPS = .venv/bin/python -m ops
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview impact comment drift sbom cost dashboards preflight status logs smoke outputs trust untrust backup restore release promote rollback swap compare releases load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview impact comment drift sbom cost dashboards preflight status logs smoke outputs trust untrust backup restore rotate-passphrase release promote rollback swap compare releases load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost dashboards preflight status logs smoke outputs trust untrust backup swap compare releases: .venv/compiled
+down cost dashboards preflight status logs smoke outputs trust untrust backup rotate-passphrase swap compare releases: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -99,6 +99,9 @@ backup: ## write database, models, state and encrypted secrets of a stack on thi
 
 restore: setup ## bring a stack on this machine up as an archive has it: ARCHIVE=file
 	@$(OPS) restore --stack $(STACK) $(if $(ARCHIVE),--archive $(ARCHIVE))
+
+rotate-passphrase: ## encrypt the states of all stacks on this machine with another passphrase
+	@.venv/bin/python -m ops.passphrase
 
 release: setup ## try the checkout beside what runs, with more and more of the requests; UNTIL=25 holds it there
 	@$(OPS) release --stack $(STACK) $(if $(UNTIL),--until "$(UNTIL)")

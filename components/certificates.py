@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_tls as tls
 
+from stacks.rotation import RotationSettings
+
 CA_HOURS = 10 * 365 * 24
 SERVER_HOURS = 825 * 24
 """The longest that Apple's clients accept for a certificate of a private authority."""
@@ -20,13 +22,25 @@ class ServerCertificate:
     certificate: pulumi.Output[str]
     key: pulumi.Output[str]
 
+    @property
+    def together(self) -> pulumi.Output[str]:
+        """Both in one text, so that neither is ever read without the other."""
+        return pulumi.Output.concat(self.certificate, self.key)
+
 
 class Certificates(pulumi.ComponentResource):
     """A private authority, made with the stack and kept in its state."""
 
-    def __init__(self, name: str, stack: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        stack: str,
+        rotation: RotationSettings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("ollamamax:index:Certificates", name, None, opts)
-        self._key = self._private_key("ca")
+        self._generation = rotation.certificates
+        self._key = self._private_key("ca", rotation.authority)
         self._ca = tls.SelfSignedCert(
             "ca",
             private_key_pem=self._key.private_key_pem,
@@ -49,7 +63,7 @@ class Certificates(pulumi.ComponentResource):
     def issue(self, name: str, dns_names: Sequence[str]) -> ServerCertificate:
         """Return a certificate for a server reached as ``dns_names`` or on loopback."""
         opts = pulumi.ResourceOptions(parent=self)
-        key = self._private_key(name)
+        key = self._private_key(name, self._generation)
         request = tls.CertRequest(
             name,
             private_key_pem=key.private_key_pem,
@@ -71,7 +85,12 @@ class Certificates(pulumi.ComponentResource):
         )
         return ServerCertificate(certificate.cert_pem, key.private_key_pem)
 
-    def _private_key(self, name: str) -> tls.PrivateKey:
+    def _private_key(self, name: str, generation: str | None) -> tls.PrivateKey:
+        # The provider has nothing like the passwords' keepers: a key of another name is another key, and what
+        # was made with the one before follows.
         return tls.PrivateKey(
-            name, algorithm="ECDSA", ecdsa_curve="P256", opts=pulumi.ResourceOptions(parent=self)
+            f"{name}-{generation}" if generation else name,
+            algorithm="ECDSA",
+            ecdsa_curve="P256",
+            opts=pulumi.ResourceOptions(parent=self),
         )

@@ -29,6 +29,11 @@ class Connection:
         return self.to.service if isinstance(self.to, Peer) else self.to.host
 
     @property
+    def password_file(self) -> str:
+        """Name of the file with the password."""
+        return f"{self.name}-password"
+
+    @property
     def ca_file(self) -> str | None:
         """Path of the authority's certificate; None is what every machine trusts."""
         found = self._ca()
@@ -38,7 +43,7 @@ class Connection:
     def files(self) -> dict[str, pulumi.Input[str]]:
         """File name under ``SECRETS_DIR`` → content: password and certificate."""
         password = self.password if isinstance(self.to, Peer) else self.to.password
-        return {f"{self.name}-password": password, **self.ca_files}
+        return {self.password_file: password, **self.ca_files}
 
     @property
     def ca_files(self) -> dict[str, pulumi.Input[str]]:

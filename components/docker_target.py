@@ -38,7 +38,7 @@ class Files:
     carrier: docker.Container
     """What brought them there: the services start after it."""
     digest: pulumi.Output[str]
-    """Changes with any of the files, so that a changed file replaces the containers."""
+    """Changes with any of the files that the service reads at its start, so that a change replaces it."""
 
 
 class DockerTarget(pulumi.ComponentResource):
@@ -179,7 +179,8 @@ class DockerTarget(pulumi.ComponentResource):
             labels=_container_labels(self._labels(service.name, name, CONTAINER, parent)),
             opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=True),
         )
-        digest = pulumi.Output.all(**service.config, **{f"secret {k}": v for k, v in service.secrets.items()})
+        read_once = {f"secret {k}": v for k, v in service.secrets.items() if k not in service.rereads}
+        digest = pulumi.Output.all(**service.config, **read_once)
         # A digest tells nothing about generated secrets, and a label has to be readable.
         return Files(volume, carrier, pulumi.Output.unsecret(digest.apply(naming.digest)))
 

@@ -20,6 +20,8 @@ NAME = "edge"
 PORT = 8443
 CDN_PORT = 8444
 """For a CDN alone, on TCP."""
+TOGETHER = "tls.pem"
+"""File with certificate and key: a handshake while the file is replaced must not find one of each."""
 METRICS_PORT = 8082
 """For Prometheus alone."""
 READ_MARGIN_S = 30
@@ -69,7 +71,8 @@ def describe(args: EdgeArgs) -> Service:
         "max_body_bytes": args.max_body_bytes,
         "upstream_read_timeout_s": args.longest_silence_s + READ_MARGIN_S,
         "cdn": _cdn(args.cdn) if args.cdn else None,
-        "certificate_renews": own is None,
+        "certificate_file": TOGETHER if own else "tls.crt",
+        "key_file": TOGETHER if own else "tls.key",
     }
     return Service(
         name=NAME,
@@ -93,7 +96,8 @@ def describe(args: EdgeArgs) -> Service:
                 errors=[error.variables for error in errors(args)],
             )
         },
-        secrets={"tls.crt": own.certificate, "tls.key": own.key} if own else {},
+        secrets={TOGETHER: own.together} if own else {},
+        rereads=(TOGETHER,) if own else (),
         issued_certificate=None if own else str(args.certificate),
         ports=(
             *(

@@ -91,6 +91,7 @@ def describe(args: GatewayArgs) -> Service:
         env={"GOGC": str(settings.go_gc), "GOMEMLIMIT": f"{settings.go_memory_limit_mib}MiB"},
         config={"gateway.yaml": _config(args, *connections, forecaster=args.forecaster)},
         secrets=_secrets(*connections) | ({TRACING_CA: certificate} if certificate else {}),
+        rereads=tuple(one.password_file for one in connections),
         ports=(Port(PORT), Port(ADMIN_PORT)),
         # One that only waits for a worker lives: it must not be started again for that.
         probe=Probe(("/ollama-distributed", "healthcheck", "--live")),

@@ -46,8 +46,10 @@ class Platform(pulumi.ComponentResource):
         self._child = child = pulumi.ResourceOptions(parent=self)
         self._settings = settings
         self._version = version
-        self._credentials = Credentials("credentials", child)
-        self._certificates = certificates = Certificates("certificates", self._stack, child)
+        self._credentials = Credentials("credentials", settings.rotation, child)
+        self._certificates = certificates = Certificates(
+            "certificates", self._stack, settings.rotation, child
+        )
         self._ground = ground = lay(
             GroundArgs(settings, self._stack, version, self._credentials, _names(settings), self._prometheus),
             child,

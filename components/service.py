@@ -195,6 +195,9 @@ class Service:
     """File name under ``CONFIG_DIR`` → content."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """File name under ``SECRETS_DIR`` → secret content."""
+    rereads: tuple[str, ...] = ()
+    """Those of them that it reads whenever it needs them: where a target replaces files under a replica, that
+    goes on."""
     vault: Mapping[str, VaultSecret] = field(default_factory=dict)
     """File name under ``VAULT_DIR`` → secret of the cloud's secret store."""
     issued_certificate: str | None = None

@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "ollamamax"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ollamamax"
 PRIVATE = 0o600
+PASSPHRASE, NEXT_PASSPHRASE = "passphrase", "passphrase.next"
+"""Files of the state folder: what its secrets are encrypted with, and, while it is changed, will be."""
 INSTALL = "install the Pulumi CLI (https://www.pulumi.com/docs/install/)"
 RUNNING_PARTS = (
     "urn:pulumi:*::*::**docker:index/container:Container::*",
@@ -79,6 +81,11 @@ class Stack:
     def models(self) -> tuple[str, ...]:
         """The models that the stack file names; empty where it leaves the default."""
         return tuple(self._setting("models") or ())
+
+    @property
+    def rotation(self) -> dict[str, str]:
+        """The generations of secrets that the stack file names."""
+        return dict(self._setting("rotation") or {})
 
     @property
     def on_machine(self) -> bool:
@@ -187,25 +194,26 @@ class Stack:
 
     def _prepare_state(self) -> None:
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        passphrase = self.state / "passphrase"
+        passphrase = self.state / PASSPHRASE
         if not passphrase.exists() and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
-            _write_private(passphrase, secrets.token_urlsafe(32))
+            write_private(passphrase, new_passphrase())
         salt = _salt_in(self.config_file.read_text() if self.config_file.exists() else "")
         if self.shared:
             salt = [f"secretsprovider: {self._secrets_provider}"]
         elif self.cli and not self._checkpoint.exists():
             salt = self._initialise()
         self._write_settings(salt)
-        _write_private(self._policy_file, json.dumps(self._policy_levels()))
+        write_private(self._policy_file, json.dumps(self._policy_levels()))
 
     def _write_settings(self, salt: list[str]) -> None:
-        """Write the stack file that engines read."""
+        """Write the stack file that engines read; one with secrets of its own has their salt already."""
         text = self.settings_file.read_text().rstrip("\n")
+        salt = [] if _salt_in(text) else salt
         if self.beside:
             found = document(self.settings_file)
             found["config"] |= {f"{PROJECT}:{name}": value for name, value in self.beside.items()}
             text = yaml.safe_dump(found, sort_keys=False).rstrip("\n")
-        _write_private(self.config_file, "\n".join([text, *salt, ""]))
+        write_private(self.config_file, "\n".join([text, *salt, ""]))
 
     def create(self) -> None:
         """Make the stack in its shared state, where it is not there yet."""
@@ -365,6 +373,8 @@ class Stack:
 
     def _engine(self, words: list[str], stdout: int | TextIO | None) -> tuple[int, str]:
         """Run the engine with ``words`` and return its exit status, and what it printed if that is piped."""
+        if (self.state / NEXT_PASSPHRASE).exists():
+            raise StackError("a change of the passphrase was interrupted: make rotate-passphrase ends it")
         program = [self.cli, "--non-interactive"] if self.cli else [sys.executable, "-m", "engine"]
         stack = [] if words[:2] in (["stack", "init"], ["stack", "select"]) else ["--stack", self.name]
         reads_settings = words[0] in {"up", "destroy", "preview", "refresh", "import"}
@@ -378,7 +388,7 @@ class Stack:
             "PYTHONPATH": str(self.root),  # the engine is run in the program's folder
         }
         if "PULUMI_CONFIG_PASSPHRASE" not in env:
-            env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.state / "passphrase")
+            env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.state / PASSPHRASE)
         engine = subprocess.Popen(  # noqa: S603 - our own words
             [*program, *words, *stack, *config, *(["--simulate"] if self.simulated else [])],
             cwd=self.folder,
@@ -434,10 +444,20 @@ def _salt_in(settings: str) -> list[str]:
     return [line for line in settings.splitlines() if line.startswith("encryptionsalt:")]
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+def new_passphrase() -> str:
+    """Return a passphrase that nobody guesses."""
+    return secrets.token_urlsafe(32)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all; once this returns it is on the disk."""
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+        file.flush()
+        os.fsync(descriptor)
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)

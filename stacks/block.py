@@ -19,6 +19,7 @@ HOST_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 ORIGIN = r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$"
 LABEL = r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$"
 IMAGE_PREFIX = r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9._/-]+)?$"
+GENERATION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
 EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 ACCOUNT = r"^[0-9]{12}$"
 REGION = r"^[a-z]{2}(-[a-z]+)+-[0-9]$"
@@ -43,6 +44,7 @@ IN_WORDS = {
     ORIGIN: "a page's origin, such as https://console.example.org",
     LABEL: "a name of at most 30 small letters, digits and dashes, such as ollamamax",
     IMAGE_PREFIX: "a registry and the path in it, such as registry.example.org/ollamamax",
+    GENERATION: "a word of at most 40 letters, digits and . _ -, such as 2026-11",
     EMAIL: "an e-mail address, such as platform@example.org",
     ACCOUNT: "an AWS account's number, 12 digits in quotes",
     REGION: "an AWS region, such as eu-central-1",

@@ -113,7 +113,9 @@ def parse(given: Mapping[str, Any], stack: str) -> Settings:
     """
     try:
         # JSON mode: a list is a tuple and a string an address, while "5" is still no number.
-        settings = Settings.model_validate_json(json.dumps(dict(given)), by_alias=True, by_name=False)
+        settings = Settings.model_validate_json(
+            json.dumps(dict(given), default=str), by_alias=True, by_name=False
+        )
     except ValidationError as error:
         problems = describe(error, Settings)
     else:

@@ -3,8 +3,9 @@
 The text under a field is its documentation: what it means, its unit, and why it has this default.
 ``docs/settings.md`` is generated from it. Settings of the gateway are in ``stacks/gateway.py``, of what
 keeps data in ``stacks/stores.py``, of the forecaster in ``stacks/autoscaler.py``, of clusters in
-``stacks/kubernetes.py``, of AWS in ``stacks/aws.py``; checks that span several settings in
-``stacks/budgets``. Numbers marked "report" come from the performance report.
+``stacks/kubernetes.py``, of AWS in ``stacks/aws.py``, of secrets that are made anew in
+``stacks/rotation.py``; checks that span several settings in ``stacks/budgets``. Numbers marked "report" come
+from the performance report.
 """
 
 from ipaddress import IPv4Address, IPv4Network
@@ -19,6 +20,7 @@ from stacks.block import Block, Email, HostName, Mebibytes, ModelName, Resources
 from stacks.delivery import CanarySettings, LoadSettings, ReleaseSettings
 from stacks.gateway import GatewaySettings
 from stacks.kubernetes import GpuPoolSettings, KubernetesSettings
+from stacks.rotation import RotationSettings
 from stacks.stores import CacheSettings, DatabaseSettings, MonitoringSettings, PoolSettings
 
 
@@ -239,5 +241,7 @@ class Settings(Block):
     """The managed parts of target ``aws``."""
     cost: CostSettings | None = None
     """The stack's budget; a cloud stack must have one."""
+    rotation: RotationSettings = RotationSettings()
+    """Secrets that are to be made anew."""
     policy: PolicySettings = PolicySettings()
     """The stack's policies."""

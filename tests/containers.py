@@ -47,6 +47,7 @@ def secrets(service: Service, identity: Identity) -> dict[str, str]:
         "ca.pem": identity.authority,
         "tls.crt": identity.certificate,
         "tls.key": identity.key,
+        "tls.pem": identity.certificate + identity.key,
         **{name: identity.authority for name in names if name.endswith("ca.pem")},
         **{name: PASSWORD for name in names if "." not in name},
         **own,

@@ -66,8 +66,12 @@ func healthcheck(ctx context.Context, path string, live bool) error {
 
 func redisDialer(cfg config.Redis, secrets config.Secrets) bus.Dial {
 	return func(ctx context.Context) (redis.Conn, error) {
+		password, err := config.Password(cfg.PasswordFile)
+		if err != nil {
+			return nil, err
+		}
 		return redis.DialContext(ctx, "tcp", cfg.Address,
-			redis.DialUseTLS(true), redis.DialTLSConfig(secrets.RedisTLS), redis.DialPassword(secrets.RedisPassword),
+			redis.DialUseTLS(true), redis.DialTLSConfig(secrets.RedisTLS), redis.DialPassword(password),
 			redis.DialConnectTimeout(2*time.Second), redis.DialReadTimeout(2*time.Second), redis.DialWriteTimeout(2*time.Second))
 	}
 }

@@ -45,6 +45,12 @@ class Delivery:
         with self.releases.locked(), _terminated_as_interrupted():
             if left := self.releases.tried:
                 self._settle(left)
+            running = self.releases.running
+            if running and self.releases.of(running).rotation != self.stack.rotation:
+                raise StackError(
+                    "the setting rotation is not that of what runs, and a release is tried with the secrets "
+                    f"that are there: make up STACK={self.stack.name} makes them anew"
+                )
             there = gateways(self.stack)
             if up := there.is_up:
                 self._take_back_unknown(there)

@@ -45,6 +45,9 @@ def set_(*path: str | int, to: Any) -> Change:
     return change
 
 
+INSIDE = {"alertmanager": "StatefulSet", "pgbouncer": "Deployment", "prometheus": "StatefulSet"}
+"""Servers with a certificate of the stack's own authority, and what runs them."""
+MADE_ANEW = ("PrivateKey", "CertRequest", "LocallySignedCert")
 CHANGES: dict[str, tuple[Change, set[tuple[str, str]]]] = {
     "more gateways at most": (
         set_("gateway", "autoscaling", "maxReplicas", to=40),
@@ -97,6 +100,25 @@ CHANGES: dict[str, tuple[Change, set[tuple[str, str]]]] = {
         set_("aws", "cluster", "publicAccess", to=["198.51.100.0/24"]),
         {("Cluster", "cluster")},
     ),
+    "another generation of the cache's password": (
+        set_("rotation", "cache", to="2026-11"),
+        {
+            ("RandomPassword", "cache-password"),
+            ("ReplicationGroup", "cache"),
+            ("SecretVersion", "cache"),
+            *((kind, "exporter-redis") for kind in ("Secret", "Deployment")),
+            *((kind, "gateway") for kind in ("Secret", "Deployment")),
+            *((kind, "migrations") for kind in ("Secret", "Job")),
+        },
+    ),
+    "another generation of certificates": (
+        set_("rotation", "certificates", to="2026-11"),
+        {
+            *((kind, name) for kind in (*MADE_ANEW, "Secret") for name in INSIDE),
+            *(("PrivateKey", f"{name}-2026-11") for name in INSIDE),
+            *((kind, name) for name, kind in INSIDE.items()),
+        },
+    ),
     "a higher budget": (
         set_("cost", "monthlyUsd", to=40_000),
         {("Budget", "budget"), ("Platform", "platform")},
@@ -109,6 +131,8 @@ LONG = {
     "more memory for sorting",
     "a longer context",
     "metrics kept longer",
+    "another generation of the cache's password",
+    "another generation of certificates",
     "a higher budget",
 }
 """Those that take the same way as another."""

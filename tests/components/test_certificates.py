@@ -3,6 +3,7 @@
 from tests.components.conftest import SECRET, Graph, Plan
 
 SERVERS = ["alertmanager", "edge", "pgbouncer", "postgres", "prometheus", "redis"]
+KEY = "tls:index/privateKey:PrivateKey"
 REQUEST = "tls:index/certRequest:CertRequest"
 SIGNED = "tls:index/locallySignedCert:LocallySignedCert"
 
@@ -22,10 +23,10 @@ def test_a_server_certificate_can_sign_nothing(local: Graph) -> None:
 
 
 def test_every_server_has_a_key_of_its_own(local: Graph) -> None:
-    keys = local.of_type("tls:index/privateKey:PrivateKey")
+    keys = local.of_type(KEY)
     assert [one.name for one in keys] == sorted(["ca", *SERVERS])
     for one in local.of_type(REQUEST):
-        assert f"tls:index/privateKey:PrivateKey::{one.name}" in one.depends_on
+        assert f"{KEY}::{one.name}" in one.depends_on
         assert one.inputs["privateKeyPem"] == SECRET
 
 
@@ -52,3 +53,22 @@ def test_the_edges_names_are_in_its_certificate_in_one_order(plan: Plan) -> None
 def test_the_authority_is_named_after_its_stack(plan: Plan) -> None:
     (authority,) = plan(stack="other").of_type("tls:index/selfSignedCert:SelfSignedCert")
     assert authority.inputs["subject"]["commonName"] == "OllamaMax other CA"
+
+
+def test_a_generation_of_certificates_has_keys_of_its_own_and_the_same_authority(plan: Plan) -> None:
+    graph = plan(rotation={"certificates": "2026-11"})
+    assert [one.name for one in graph.of_type(KEY)] == sorted(
+        ["ca", *(f"{name}-2026-11" for name in SERVERS)]
+    )
+    for one in graph.of_type(REQUEST):
+        assert f"{KEY}::{one.name}-2026-11" in one.depends_on
+    assert [one.name for one in graph.of_type(SIGNED)] == SERVERS
+
+
+def test_a_generation_of_the_authority_signs_every_server(plan: Plan) -> None:
+    graph = plan(rotation={"authority": "2026-11"})
+    assert [one.name for one in graph.of_type(KEY)] == sorted(["ca-2026-11", *SERVERS])
+    (authority,) = graph.of_type("tls:index/selfSignedCert:SelfSignedCert")
+    assert f"{KEY}::ca-2026-11" in authority.depends_on
+    for one in graph.of_type(SIGNED):
+        assert {f"{KEY}::ca-2026-11", authority.key} <= {*one.depends_on}

@@ -48,12 +48,25 @@ def test_what_carries_files_never_runs(local: Graph) -> None:
 
 def test_a_changed_file_replaces_the_containers_that_read_it(local: Graph, plan: Plan) -> None:
     after = plan(provided={"cache-password": {"result": "SECRET-another"}})
-    changed = {
+    assert replaced(local, after) == {"exporter-redis-1", "migrations-1", "redis-1"}
+
+
+def test_a_file_that_is_read_anew_replaces_no_container(local: Graph, plan: Plan) -> None:
+    certificates = plan(provided={name: {"certPem": "another"} for name in ("edge", "redis")})
+    assert replaced(local, certificates) == {"redis-1"}
+    passwords = plan(provided={"database-password": {"result": "SECRET-another"}})
+    assert replaced(local, passwords) == {
+        "exporter-pgbouncer-1", "exporter-postgres-1", "migrations-1", "pgbouncer-1", "postgres-1",
+    }  # fmt: skip
+
+
+def replaced(before: Graph, after: Graph) -> set[str]:
+    """Return the containers whose files are not what they were."""
+    return {
         one.name
-        for one in local.containers
+        for one in before.containers
         if one.labels.get("ollamamax.files") != after.container(one.name).labels.get("ollamamax.files")
     }
-    assert changed == {"exporter-redis-1", "gateway-1", "gateway-2", "migrations-1", "redis-1"}
 
 
 def test_the_label_that_changes_with_the_files_tells_nothing_about_them(local: Graph) -> None:

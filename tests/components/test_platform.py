@@ -208,7 +208,7 @@ def test_secrets_reach_containers_as_files_only(local: Graph) -> None:
     ("service", "secrets"),
     [
         ("alertmanager", {"tls.key", "prometheus-password", "web.yml"}),
-        ("edge", {"tls.key"}),
+        ("edge", {"tls.pem"}),
         ("exporter-machine", set()),
         ("exporter-pgbouncer", {"database-password"}),
         ("exporter-postgres", {"database-password"}),

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import socket
+import ssl
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +23,7 @@ from tests.templates.rendered import archive, plain_config
 
 RELOADS, EVERY_S = 4, 1.5
 CLIENTS = 8
+REPLACED = 500
 TOKENS, TOKEN_S = 20, 0.1
 """Of a stream, which so outlives a reload."""
 PATIENCE_S = 8
@@ -115,6 +119,35 @@ def test_a_reload_may_break_connections_over_http_3_and_new_ones_work_once_old_w
     print(f"HTTP/3 over {RELOADS} reloads: {dict(load.results)}")
     assert load.results["ok"] > 100
     eventually(answered, running.settings.drain_timeout_s, "HTTP/3 works again")
+
+
+@pytest.mark.long
+def test_a_replaced_certificate_is_in_the_way_of_hardly_a_handshake(running: Edge) -> None:
+    """Docker replaces a file by removing it first: a handshake that looks for it just then fails."""
+    context = ssl.create_default_context(cafile=str(running.authority))
+    results, over, address = Counter[str](), threading.Event(), running.address
+
+    def shake() -> None:
+        while not over.is_set():
+            try:
+                with socket.create_connection((address, 8443)) as plain:
+                    context.wrap_socket(plain, server_hostname="edge").close()
+                results["ok"] += 1
+            except OSError as error:
+                results[f"{error}"] += 1
+
+    threads = [threading.Thread(target=shake) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for _ in range(REPLACED):
+        together = running.identity.certificate + running.identity.key
+        running.container.put_archive(CONFIG_DIR, archive({}, {"tls.pem": together}))
+    over.set()
+    for thread in threads:
+        thread.join()
+    print(f"{REPLACED} certificates: {dict(results)}")
+    assert results["ok"] > REPLACED
+    assert results.total() - results["ok"] <= REPLACED / 10
 
 
 def test_a_changed_configuration_holds_from_a_reload_on(running: Edge, gateway: Backend) -> None:

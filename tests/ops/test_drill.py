@@ -36,7 +36,8 @@ from components.credentials import Credentials
 from components.docker_target import DockerTarget, DockerTargetArgs
 
 settings, stack = stacks.load(), pulumi.get_stack()
-credentials, certificates = Credentials("credentials"), Certificates("certificates", stack)
+credentials = Credentials("credentials", settings.rotation)
+certificates = Certificates("certificates", stack, settings.rotation)
 target = DockerTarget("docker", DockerTargetArgs(settings.docker, stack, "0.1.0", settings.port_offset))
 certificate, ca = certificates.issue("postgres", ["postgres"]), certificates.ca_certificate
 password, admin = credentials.database, credentials.database_admin

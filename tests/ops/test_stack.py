@@ -82,6 +82,14 @@ def test_edited_settings_are_taken_and_the_salt_is_kept(embedded: Checkout) -> N
     assert embedded.stack.config_file.read_text() == f"{edited}encryptionsalt: v1:from-the-engine\n"
 
 
+def test_a_salt_of_the_stack_file_itself_is_there_once(embedded: Checkout) -> None:
+    settings = f"{SETTINGS}encryptionsalt: v1:of-its-secrets\n"
+    embedded.stack.settings_file.write_text(settings)
+    for _ in range(2):
+        embedded.stack.prepare()
+        assert embedded.stack.config_file.read_text() == settings
+
+
 def test_the_cli_makes_a_new_stack_without_touching_the_checkout(with_cli: Checkout) -> None:
     with_cli.stack.prepare()
     (call,) = with_cli.calls

@@ -155,6 +155,15 @@ def test_a_number_in_quotes_is_no_number(raw: dict[str, Any]) -> None:
         parse({**MINIMAL, **raw}, "s")
 
 
+def test_a_word_that_yaml_takes_for_a_date_is_a_word(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.some.yaml"
+    file.write_text(
+        "config: {ollamamax:target: docker, ollamamax:rotation: {cache: 2026-11, database: 2026-11-27}}"
+    )
+    rotation = stacks.read(file, "some").rotation
+    assert (rotation.cache, rotation.database, rotation.monitoring) == ("2026-11", "2026-11-27", None)
+
+
 def test_a_block_may_be_given_in_part() -> None:
     settings = parse({**MINIMAL, "gateway": {"databasePool": {"maxOpen": 50}}}, "s")
     expected = parse(MINIMAL, "s").model_dump()

@@ -183,16 +183,17 @@ def test_http3_is_offered_only_where_it_is_to_be_had(
         assert "Alt-Svc" not in ask(container, identity, edge.CDN_PORT, "GET", "/", {})
 
 
-def test_a_renewed_certificate_is_shown_without_a_reload(started: Starter) -> None:
-    described = service(NOBODY, "edge-tls")
-    certificate, key = own_certificate()
+@pytest.mark.parametrize("kept", [NO_CERTIFICATE, "edge-tls"], ids=["the stack's", "the cluster's"])
+def test_a_renewed_certificate_is_shown_without_a_reload(
+    started: Starter, kept: ServerCertificate | str
+) -> None:
+    described = service(NOBODY, kept)
     with started(described) as container:
-        container.put_archive(CONFIG_DIR, archive({}, {"tls.crt": certificate, "tls.key": key}))
         wait_until_healthy(container, described)
-        assert shown(container) == certificate
-        renewed, key = own_certificate()
-        container.put_archive(CONFIG_DIR, archive({}, {"tls.crt": renewed, "tls.key": key}))
-        assert shown(container) == renewed
+        for certificate, key in (own_certificate(), own_certificate()):
+            files = {"tls.crt": certificate, "tls.key": key} if kept == "edge-tls" else {}
+            container.put_archive(CONFIG_DIR, archive({}, files or {"tls.pem": certificate + key}))
+            assert shown(container) == certificate
 
 
 def shown(container: Container) -> str:

@@ -1,7 +1,7 @@
 """Releases from their command to their end, with gateways that only say what is asked of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pytest
@@ -100,6 +100,19 @@ def test_the_first_release_of_a_stack_that_is_not_up_is_brought_up(
     stage.release("one")
     assert stage.engine == ["one"]
     assert stage.states() == {1: "kept"}
+
+
+def test_a_release_makes_no_secret_anew(stage: Stage) -> None:
+    stage.release("one")
+    settings = stage.stack.settings_file.read_text()
+    stage.stack.settings_file.write_text(f"{settings}  ollamamax:rotation: {{database: next}}\n")
+    again = replace(stage, stack=Stack(stage.stack.name, stage.stack.root))
+    with pytest.raises(StackError, match=r"make up STACK=.* makes them anew"):
+        again.release("two")
+    assert again.states() == {1: "kept"}
+    again.delivery.keep()
+    again.release("three")
+    assert again.states() == {1: "kept", 2: "kept", 3: "kept"}
 
 
 def test_a_bad_release_is_taken_back_forgotten_and_says_why(stage: Stage) -> None:

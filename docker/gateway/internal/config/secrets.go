@@ -60,13 +60,21 @@ func (c Config) ReadSecrets(purpose Purpose) (Secrets, error) {
 	return s, nil
 }
 
-func secret(problems *Problems, path, file string) string {
+// Password returns the password in a file as it is now: a rotation replaces the file while a gateway serves.
+func Password(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		problems.add(path, "%s", fileError(file, err))
+		return "", errors.New(fileError(file, err))
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func secret(problems *Problems, path, file string) string {
+	value, err := Password(file)
+	if err != nil {
+		problems.add(path, "%s", err)
 		return ""
 	}
-	value := strings.TrimSpace(string(text))
 	if value == "" {
 		problems.add(path, "%s is empty", file)
 	}

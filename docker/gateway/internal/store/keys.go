@@ -55,7 +55,8 @@ func (s *Store) Keys(ctx context.Context) ([]auth.Key, error) {
 }
 
 // SyncStackKeys makes the stack's keys exactly these: new ones are added, ones that were revoked come
-// back, ones no longer named are revoked. They may do everything. Keys from elsewhere stay.
+// back, ones no longer named are revoked. A secret in the place of another is a rotation: the one before stays good
+// for keys.DefaultGrace, any from before that is good no longer. They may do everything. Keys from elsewhere stay.
 func SyncStackKeys(ctx context.Context, conn *pgx.Conn, stack []auth.Key) error {
 	names, kinds, digests := make([]string, len(stack)), make([]string, len(stack)), make([][]byte, len(stack))
 	for i, key := range stack {
@@ -63,6 +64,14 @@ func SyncStackKeys(ctx context.Context, conn *pgx.Conn, stack []auth.Key) error 
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `
+			UPDATE api_keys SET previous_digest = api_keys.digest, previous_until = now() + $3::interval, digest = k.digest
+			FROM unnest($1::text[], $2::bytea[]) AS k (kind, digest)
+			WHERE source = 'stack' AND revoked_at IS NULL AND api_keys.kind = 'secret' AND k.kind = 'secret'
+			  AND NOT EXISTS (SELECT FROM api_keys AS known WHERE known.kind = k.kind AND known.digest = k.digest)`,
+			kinds, digests, keys.DefaultGrace); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `

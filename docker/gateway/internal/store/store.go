@@ -71,7 +71,7 @@ type Store struct {
 	pool *pgxpool.Pool
 }
 
-// Open returns a pool that connects when it is first used.
+// Open returns a pool that connects when it is first used, each time with the password that then is in its file.
 func Open(ctx context.Context, connection *pgx.ConnConfig, c config.Database) (*Store, error) {
 	settings, err := pgxpool.ParseConfig("")
 	if err != nil {
@@ -81,6 +81,10 @@ func Open(ctx context.Context, connection *pgx.ConnConfig, c config.Database) (*
 	settings.MinConns = 0
 	settings.MaxConns = int32(c.MaxOpen)
 	settings.MaxConnLifetime = c.MaxLifetime
+	settings.BeforeConnect = func(_ context.Context, next *pgx.ConnConfig) (err error) {
+		next.Password, err = config.Password(c.PasswordFile)
+		return err
+	}
 	settings.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		for name, text := range statements {
 			if _, err := conn.Prepare(ctx, name, text); err != nil {

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,6 +111,71 @@ func TestStackKeysFollowTheConfigurationAndOthersStay(t *testing.T) {
 		if got := strings.Join(found, " "); got != step.want {
 			t.Errorf("keys %q, not %q", got, step.want)
 		}
+	}
+}
+
+func TestAStackKeyInThePlaceOfAnotherLeavesThatOneGoodForADayAndNoneFromBefore(t *testing.T) {
+	s, _ := storetest.Open(t, 5, 5)
+	conn, err := pgx.ConnectConfig(t.Context(), storetest.Connection(t, realparts.Database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	var account string
+	for _, step := range []struct{ secret, before string }{
+		{"first", ""}, {"second", "first"}, {"second", "first"}, {"third", "second"},
+	} {
+		digest, before := sha256.Sum256([]byte(step.secret)), sha256.Sum256([]byte(step.before))
+		stack := []auth.Key{{Name: "stack", Kind: auth.Secret, Digest: digest}}
+		if err := store.SyncStackKeys(t.Context(), conn, stack); err != nil {
+			t.Fatal(err)
+		}
+		all, err := s.Keys(t.Context())
+		if err != nil || len(all) != 1 {
+			t.Fatal(all, err)
+		}
+		key, left := all[0], time.Until(all[0].PreviousUntil)
+		if account == "" {
+			account = key.Account
+		}
+		if key.Digest != digest || key.Account != account {
+			t.Errorf("%q: %+v is not the same account with that secret", step.secret, key)
+		}
+		if step.before == "" && !key.PreviousUntil.IsZero() {
+			t.Errorf("%q: something was before it: %+v", step.secret, key)
+		}
+		if step.before != "" && (key.Previous != before || left < 23*time.Hour || left > 24*time.Hour) {
+			t.Errorf("%q: before it %x is good for %s, not %q for a day", step.secret, key.Previous, left, step.before)
+		}
+	}
+}
+
+func TestAPasswordThatIsReplacedInItsFileOpensTheNextConnection(t *testing.T) {
+	storetest.Open(t, 1, 1) // for the schema
+	cfg, secrets := realparts.Configuration(t, realparts.Needed(t, realparts.Pool), realparts.Needed(t, realparts.Redis))
+	good, file := secrets.DatabasePassword, filepath.Join(t.TempDir(), "password")
+	replace := func(password string) {
+		if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace("the one before")
+	cfg.Database.PasswordFile = file
+	settings, err := store.ConnConfig(cfg.Database, "the one before", secrets.DatabaseTLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(t.Context(), settings, cfg.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Keys(t.Context()); err == nil {
+		t.Fatal("a wrong password opens the database")
+	}
+	replace(good)
+	if _, err := s.Keys(t.Context()); err != nil {
+		t.Errorf("with the right password in the file: %v", err)
 	}
 }
 

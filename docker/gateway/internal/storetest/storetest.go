@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"ollamamax/gateway/internal/config"
 	"ollamamax/gateway/internal/migrations"
 	"ollamamax/gateway/internal/realparts"
 	"ollamamax/gateway/internal/store"
@@ -59,9 +58,9 @@ func Open(t *testing.T, maxOpen, maxIdle int) (*store.Store, *Counter) {
 	settings := Connection(t, realparts.Pool)
 	count := &Counter{}
 	settings.Tracer = count
-	database := config.Default().Database
-	database.MaxOpen, database.MaxIdle = maxOpen, maxIdle
-	s, err := store.Open(t.Context(), settings, database)
+	cfg, _ := realparts.Configuration(t, realparts.Needed(t, realparts.Pool), realparts.Needed(t, realparts.Redis))
+	cfg.Database.MaxOpen, cfg.Database.MaxIdle = maxOpen, maxIdle
+	s, err := store.Open(t.Context(), settings, cfg.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
