@@ -67,7 +67,7 @@ def compare(
 @app.command()
 def releases(stack: StackName = "local") -> None:
     """List the releases that are kept."""
-    from ops.delivery.commands import show
+    from ops.delivery.listing import show
 
     show(Stack(stack))
 
