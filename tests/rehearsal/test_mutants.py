@@ -49,9 +49,10 @@ def chat(**changed: Any) -> Callable[[dict[str, Any]], None]:
 
 
 def pools(capacity: str) -> Callable[[dict[str, Any]], None]:
-    """Return a change of what the nodes of all pools are bought as."""
+    """Return a change of what the nodes of all pools are bought as, whatever that costs."""
 
     def change(settings: dict[str, Any]) -> None:
+        settings["cost"]["monthlyUsd"] *= 2
         for pool in settings["gpuPools"]:
             pool["capacity"] = capacity
 
