@@ -1,16 +1,24 @@
 """Load that a job on a cluster plays: what is asked of the engine, and what is read of its words."""
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import yaml
 
+from components.service import CONFIG_DIR, USER
 from ops import load, load_job
 from ops.cluster import Cluster
 from ops.stack import Stack, StackError
+from stacks.alerts import AlertSettings
 from stacks.delivery import LoadSettings
+from tests.containers import build
 from tests.ops.conftest import Checkout
+from tests.ops.test_load import OUTPUTS, server
+
+__all__ = ["server"]
 
 METRICS = {
     "http_reqs": {"values": {"rate": 500.0}, "thresholds": {"rate>400": {"ok": True}}},
@@ -86,6 +94,29 @@ def test_a_simulated_cluster_carries_no_load(
     monkeypatch.setattr(Stack, "in_cloud", True)
     with pytest.raises(StackError, match="which only the Pulumi CLI can change"):
         load_job.played(cluster_stack.stack, "report", 30)
+
+
+@pytest.mark.long
+def test_the_image_plays_a_scenario_as_a_pod_has_it_and_ends_with_what_it_measured(
+    server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "secrets").mkdir()
+    tmp_path.chmod(0o755)  # for the user of the image
+    slow = AlertSettings.model_validate({"platformMs": {"target": 1000, "warning": 2000, "critical": 3000}})
+    text = load.script("cache", kpi=slow, seconds=2, summary="stdout")
+    (tmp_path / "scenario.js").write_text(text)
+    known = {"url": server, "key": OUTPUTS["apiKey"]}
+    (tmp_path / "secrets" / "stack.json").write_text(json.dumps(known))
+    restricted = ("--read-only", "--cap-drop=ALL", f"--user={USER}", "--tmpfs=/tmp", "--network=host")
+    done = subprocess.run(
+        ["docker", "run", "--rm", *restricted, f"--volume={tmp_path}:{CONFIG_DIR}:ro", build("load")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    measures = load.judged("cache", load_job.measured(done.stdout)).measures
+    assert all(value > 0 for value in measures.values())
 
 
 def test_words_without_a_measure_are_shown() -> None:
