@@ -124,8 +124,8 @@ releases: ## list the releases that are kept
 load: .venv/compiled ## put load on a stack that is up and judge it: SCENARIO=report, SECONDS=60 instead of its own length
 	@$(OPS) load --stack $(STACK) --scenario "$(SCENARIO)" $(if $(SECONDS),--seconds $(SECONDS))
 
-test: setup control-plane scalers browser ## run the tests in two processes, fast tiers first
-	@.venv/bin/pytest -n 2 --no-loadscope-reorder $(TIERS)
+test: setup control-plane scalers browser ## run the tests in three processes, fast tiers first
+	@.venv/bin/pytest -n 3 --no-loadscope-reorder $(TIERS)
 
 test-long: setup control-plane scalers browser ## run the campaigns that take longer
 	@.venv/bin/pytest -m long $(TIERS)

@@ -118,10 +118,10 @@ def test_a_bad_release_is_taken_back_and_leaves_what_runs_untouched(stage: Stage
     stage.write("debug")
     stage.measured.fails = 0.02
     with pytest.raises(
-        StackError, match=r"release 2 was taken back at 25 %: 2\.\d\d % of \d+ requests failed"
+        StackError, match=r"release 2 was taken back at 25 %: [12]\.\d\d % of \d+ requests failed"
     ):
         stage.delivery.release(100)
-    assert stage.measured.shares == [25, 0]
+    assert stage.measured.shares == [0, 25, 0]
     assert {service: stage.pods(service) for service in before} == before
     stage.assert_nothing_is_left()
     assert [one.number for one in stage.delivery.releases.kept] == [1]
@@ -144,7 +144,7 @@ def test_a_good_one_goes_on_and_takes_over(stage: Stage) -> None:
     before = stage.pods("gateway")
     stage.delivery.promote()
     assert stage.said[-1] == "release 2 runs"
-    assert stage.measured.shares == [25, 100, 0]
+    assert stage.measured.shares == [0, 25, 100, 0]
     assert not stage.pods("gateway") & before
     stage.assert_nothing_is_left()
     plan, possible = stage.stack.plan()
