@@ -17,15 +17,12 @@ RENEW_HOURS = 60 * 24
 
 @dataclass(frozen=True)
 class ServerCertificate:
-    """A certificate and its key, PEM; the key is a secret output."""
+    """A certificate and its key, PEM; outputs with the key are secret."""
 
     certificate: pulumi.Output[str]
     key: pulumi.Output[str]
-
-    @property
-    def together(self) -> pulumi.Output[str]:
-        """Both in one text, so that neither is ever read without the other."""
-        return pulumi.Output.concat(self.certificate, self.key)
+    together: pulumi.Output[str]
+    """Both in one text, so that neither is ever read without the other."""
 
 
 class Certificates(pulumi.ComponentResource):
@@ -83,7 +80,8 @@ class Certificates(pulumi.ComponentResource):
             early_renewal_hours=RENEW_HOURS,
             opts=opts,
         )
-        return ServerCertificate(certificate.cert_pem, key.private_key_pem)
+        pem = certificate.cert_pem, key.private_key_pem
+        return ServerCertificate(*pem, pulumi.Output.concat(*pem))
 
     def _private_key(self, name: str, generation: str | None) -> tls.PrivateKey:
         # The provider has nothing like the passwords' keepers: a key of another name is another key, and what

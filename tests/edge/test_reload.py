@@ -24,6 +24,8 @@ from tests.templates.rendered import archive, plain_config
 RELOADS, EVERY_S = 4, 1.5
 CLIENTS = 8
 REPLACED = 500
+AWAY_S = 0.002
+"""How long a certificate may be away while another takes its place."""
 TOKENS, TOKEN_S = 20, 0.1
 """Of a stream, which so outlives a reload."""
 PATIENCE_S = 8
@@ -139,15 +141,18 @@ def test_a_replaced_certificate_is_in_the_way_of_hardly_a_handshake(running: Edg
     threads = [threading.Thread(target=shake) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
+    started = time.monotonic()
     for _ in range(REPLACED):
         together = running.identity.certificate + running.identity.key
         running.container.put_archive(CONFIG_DIR, archive({}, {"tls.pem": together}))
+    took_s = time.monotonic() - started
     over.set()
     for thread in threads:
         thread.join()
-    print(f"{REPLACED} certificates: {dict(results)}")
+    without_s = took_s * (1 - results["ok"] / results.total()) / REPLACED
+    print(f"{REPLACED} certificates: {dict(results)}; each is away for {without_s * 1000:.2f} ms")
     assert results["ok"] > REPLACED
-    assert results.total() - results["ok"] <= REPLACED / 10
+    assert without_s < AWAY_S
 
 
 def test_a_changed_configuration_holds_from_a_reload_on(running: Edge, gateway: Backend) -> None:

@@ -18,7 +18,7 @@ from stacks.settings import EdgeSettings
 READY_S = 60
 PASSWORD = "pass"
 BCRYPT_OF_PASSWORD = "$2b$10$abcdefghijklmnopqrstuurOb.9fHu1HSgO8eKr.BJVKtmsPD3vs2"
-NO_CERTIFICATE = ServerCertificate("", "")  # type: ignore[arg-type]
+NO_CERTIFICATE = ServerCertificate("", "", "")  # type: ignore[arg-type]
 """Stands in where only configuration is looked at; a container gets a real one."""
 
 Files = Mapping[str, str]
