@@ -102,7 +102,7 @@ def test_secrets_are_nowhere_in_the_clear(platform: Platform) -> None:
         docker("exec", f"ollamamax-{STACK}-redis-1", "cat", "/etc/ollamamax/secrets/redis.conf").split('"')[
             1
         ],
-        docker("exec", f"ollamamax-{STACK}-edge-1", "cat", "/etc/ollamamax/secrets/tls.pem").splitlines()[1],
+        docker("exec", f"ollamamax-{STACK}-edge-1", "cat", "/etc/ollamamax/secrets/tls.pem").splitlines()[-3],
     }
     preview = platform.checkout.make("preview")
     masked = platform.checkout.make("outputs")
