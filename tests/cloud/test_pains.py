@@ -1,6 +1,7 @@
 """What users of other ways to run Ollama on a cluster report, each shown to be gone."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def test_custom_resources_come_after_what_defines_them(prod: Simulated) -> None:
     assert keda < kinds.index("ClusterTriggerAuthentication") < kinds.index("ScaledObject")
 
 
-def test_destroy_with_the_explicit_word_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_destroy_with_the_explicit_word_leaves_nothing_behind(prod: Simulated, tmp_path: Path) -> None:
+    shutil.copytree(prod.folder, tmp_path, dirs_exist_ok=True)  # others look at what is up
     stack = Simulated("prod", tmp_path)
     stack.write(lambda settings: settings.update(policy={"allowReplace": ["*"]}))
     levels = tmp_path / "levels.json"
