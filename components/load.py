@@ -12,7 +12,7 @@ from stacks.delivery import LOAD
 from stacks.settings import Settings
 
 LIMITS = Limits(memory_mib=1024, cpus=2.0)
-"""A hundred clients take a quarter of it, a thousand WebSockets half of the memory."""
+"""Room for the 1,000 clients of the largest scenario."""
 CA = "ca.pem"
 
 
