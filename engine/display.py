@@ -117,8 +117,9 @@ class Shown:
 
     def _line(self, step: Step, what: str) -> None:
         if not self._quiet:
-            line, colour = f"{_title(step)} {what}", _COLOURS.get(PREFIXES[step.op][0], "")
-            self.console.print(Text(self.masked(line), style=colour))
+            # A name is no secret, and a user's or a version may be equal to one that a secret text holds.
+            line, colour = f"{_title(step)} {self.masked(what)}", _COLOURS.get(PREFIXES[step.op][0], "")
+            self.console.print(Text(line, style=colour))
 
 
 def _title(step: Step) -> str:

@@ -1,6 +1,5 @@
 """The player: does what a scenario says, step by step, and looks whether what it expects comes true."""
 
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,26 +8,25 @@ from typing import Any
 
 from rehearsal import losses
 from rehearsal.assertions import CLAIMS
-from rehearsal.gate import Gate, roll_out
-from rehearsal.processes import RehearsalError
 from rehearsal.promises import Promise
 from rehearsal.record import Finding, Record
 from rehearsal.recorder import CAPACITY, GATEWAY, HASH, NAME, ZONE, Recorder, is_ready
+from rehearsal.release import tried
 from rehearsal.scenario import Expect, Load, LoseSpot, LoseZone, Rollout, Scenario, Step, Wait, Within
 from rehearsal.stage import Change, Say, Stage
 from rehearsal.stage.inventory import POOL
 from rehearsal.traffic import Model, served
+from stacks.delivery import CANARY
 
 LOOK_S = 1.0
-GATE_LOOKS = 4
-"""How often a gate looks while it watches."""
 SIMULATED = (
     "Nodes, pods, and what pods use: KWOK plays the kubelets. How long nodes and workers take to start is "
     "set, not measured.",
     "Requests: none is made. Waits, requests in flight, errors and CPU are what a model of queues makes of "
     "the scenario's load (docs/rehearsal.md).",
     "The cloud: capacity is lost by taking offers from Karpenter, and nodes by deleting them.",
-    "A new version of the gateways is a changed setting; that it fails requests is a part of the model.",
+    "A new version of the gateways is a changed setting; what it fails is a part of the model. It is as "
+    "fast as the one before, and of memory nothing is known.",
     "Costs are list prices and estimates (docs/cost.md), of nodes alone.",
 )
 """What no reader of a report should take for measured."""
@@ -150,30 +148,20 @@ class Player:
         self.stage.offer(spot=self._spot, without_zones=sorted(self._lost))
 
     def _roll_out(self, given: Rollout) -> None:
-        began, good, before = self.recorder.now(), self._gateway_hashes(), self.model.requests()
-        self.recorder.bad = good, given.errors_percent / 100
+        began, good, before = self.recorder.now(), self._hashes(GATEWAY), self.model.requests()
+        self.recorder.failing = given.errors_percent / 100
         if given.never_ready:
-            self.stage.break_new_pods(GATEWAY)
-
-        def back() -> None:
-            if given.never_ready:
-                self.stage.mend_new_pods(GATEWAY)
-            self.stage.deploy(_version(self._version))
-
-        reason = roll_out(
-            lambda: self.stage.deploy(_version(self._version + 1)),
-            back,
-            self._failed_percent,
-            Gate(watch_s=given.watch_s, every_s=given.watch_s / GATE_LOOKS),
-            RehearsalError,
-        )
-        self.recorder.bad = frozenset(), 0.0
-        now = self._gateway_hashes()
+            self.stage.break_new_pods(CANARY)
+        reason = tried(self.stage, self.recorder.record.stack, _version(self._version + 1), self._tell)
+        if given.never_ready:
+            self.stage.mend_new_pods(CANARY)
+        self.recorder.failing = 0.0
+        now, left = self._hashes(GATEWAY), self._hashes(CANARY)
         if not reason:
             self._version += 1
-            outcome = "kept" if now and not now & good else "not everywhere"
+            outcome = "kept" if now and not now & good and not left else "not everywhere"
         else:
-            outcome = "taken back" if now and now == good else "not taken back"
+            outcome = "taken back" if now and now == good and not left else "not taken back"
         answered, failed = (now - then for now, then in zip(self.model.requests(), before, strict=True))
         lost = 100 * failed / max(answered + failed, 1)
         text = f"{outcome} after {self.recorder.now() - began:.0f} s, {lost:.2f} % of requests failed"
@@ -181,15 +169,14 @@ class Player:
             text += f"; {reason.splitlines()[0]}"
         self.recorder.note("rollout", text, {"outcome": outcome})
 
-    def _gateway_hashes(self) -> frozenset[str]:
-        labels = [pod["metadata"]["labels"] for pod in self.recorder.see().pods if is_ready(pod)]
-        return frozenset(about[HASH] for about in labels if about.get(NAME) == GATEWAY)
+    def _tell(self, text: str) -> None:
+        self.say(f"{self.recorder.now():4.0f} s  {text}")
+        self.recorder.note("note", text)
 
-    def _failed_percent(self, query: str) -> float | None:
-        with contextlib.suppress(RehearsalError):  # a scenario may have killed it
-            if found := self.stage.prometheus.query(query):
-                return found[0].value
-        return None
+    def _hashes(self, service: str) -> frozenset[str]:
+        """Return the versions of a service that are ready."""
+        labels = [pod["metadata"]["labels"] for pod in self.recorder.see().pods if is_ready(pod)]
+        return frozenset(about[HASH] for about in labels if about.get(NAME) == service)
 
 
 def begin(stage: Stage, stack: str, scenario: Scenario, versions: Mapping[str, str]) -> Record:

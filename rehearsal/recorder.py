@@ -13,8 +13,9 @@ from rehearsal.processes import RehearsalError
 from rehearsal.record import GENERAL, Bounds, Count, Event, EventKind, Nodes, Record, Sample
 from rehearsal.stage import Part, Stage, Usage
 from rehearsal.stage.inventory import POOL
-from rehearsal.traffic import Model
+from rehearsal.traffic import Model, Release
 from stacks import Settings, node_hour
+from stacks.delivery import ALL, CANARY, SHARES, TRIAL
 
 EVERY_S = 1.0
 CAPACITY = "karpenter.sh/capacity-type"
@@ -35,6 +36,8 @@ class Seen:
     nodes: Mapping[str, Object]
     wanted: Mapping[str, int]
     """Deployment → replicas that are asked for."""
+    share: float
+    """Part of the requests that the edges are told to give to a release of the gateways."""
 
 
 class Recorder:
@@ -44,8 +47,8 @@ class Recorder:
         self.record = record
         self.dead: set[Part] = set()
         """Parts that were killed."""
-        self.bad: tuple[frozenset[str], float] = (frozenset(), 0.0)
-        """Pod template hashes of gateways that are good, and the part of answers that others fail."""
+        self.failing = 0.0
+        """Part of its answers that a release of the gateways fails, if one is tried."""
         self._stage, self._settings, self._model = stage, settings, model
         self._began = time.monotonic()
         self._known: dict[str, Nodes] = {}
@@ -98,8 +101,8 @@ class Recorder:
     def look(self) -> None:
         """Look once."""
         seen, at = self.see(), self.now()
-        ready = {name: len(self._ready(seen, name)) for name in self.record.expected.workloads}
-        self._model.failing = self._failing(seen)
+        ready = {name: len(self._ready(seen, name)) for name in (*self.record.expected.workloads, CANARY)}
+        self._model.release = Release(seen.share, self.failing) if ready[CANARY] else None
         self._model.step(at, ready)
         self._use(ready)
         self._note_nodes(seen)
@@ -128,11 +131,20 @@ class Recorder:
         }
         deployments = self._items("apps/v1", "deployments")
         wanted = {one["metadata"]["name"]: one["spec"].get("replicas", 1) for one in deployments}
-        return Seen(pods, nodes, wanted)
+        return Seen(pods, nodes, wanted, self._share())
 
-    def _items(self, version: str, kind: str) -> list[dict[str, Any]]:
+    def _share(self) -> float:
+        """Return what the edges are told; nothing, unless the name that they ask leads to the release."""
+        told, leads = self._items("v1", "configmaps", SHARES), self._items("v1", "services", TRIAL)
+        if not told or not leads or leads[0]["spec"]["selector"][NAME] != CANARY:
+            return 0.0
+        return max((int(one) for one in told[0].get("data") or () if one.isdecimal()), default=0) / ALL
+
+    def _items(self, version: str, kind: str, name: str = "") -> list[dict[str, Any]]:
         root = "/api" if version == "v1" else "/apis"
         path = f"{root}/{version}/namespaces/{self._stage.namespace}/{kind}"
+        if name:
+            path += f"?fieldSelector=metadata.name={name}"
         found: list[dict[str, Any]] = self._stage.plane.request("get", path)["items"]
         return found
 
@@ -180,12 +192,14 @@ class Recorder:
         if name in self._model.pools:
             return traffic.worker_cpu_percent * self._model.busy_percent(name, ready) / 100
         all_ = self._model.gateways_percent() / 100 * traffic.gateway_cpu_percent
-        return min(100.0, all_ * self.record.expected.workloads[name].most / max(ready, 1))
+        share = self._model.release.share if self._model.release else 0.0
+        its = all_ * (share if name == CANARY else 1 - share)
+        return min(100.0, its * self.record.expected.workloads[GATEWAY].most / max(ready, 1))
 
     def _use(self, ready: Mapping[str, int]) -> None:
         """Have the cluster's pods use what the traffic has them use."""
         limits = {worker(pool.name): pool.resources for pool in self._settings.gpu_pools}
-        limits[GATEWAY] = self._settings.gateway.resources
+        limits[GATEWAY] = limits[CANARY] = self._settings.gateway.resources
         memory = self._model.traffic.memory_percent / 100
         usage = {
             name: Usage(
@@ -200,12 +214,6 @@ class Recorder:
         ):
             self._stage.use(usage)
             self._used = usage
-
-    def _failing(self, seen: Seen) -> float:
-        good, errors = self.bad
-        gateways = [pod["metadata"]["labels"].get(HASH, "") for pod in self._ready(seen, GATEWAY)]
-        bad = sum(one not in good for one in gateways)
-        return errors * bad / len(gateways) if errors and gateways else 0.0
 
     def _failed(self) -> float:
         before, self._requests = self._requests, self._model.requests()

@@ -64,14 +64,12 @@ class LoseZone(Block):
 
 
 class Rollout(Block):
-    """A new version of the gateways, behind its gate."""
+    """A new version of the gateways, tried beside the one before as ``make release`` tries one."""
 
     errors_percent: Annotated[int, Field(ge=0, le=100)] = 0
     """Requests that the new version fails, percent."""
     never_ready: bool = False
     """Whether no pod of the new version becomes ready."""
-    watch_s: Seconds = 60
-    """How long the gate watches the new version once it is ready, seconds."""
 
 
 class Wait(Block):

@@ -8,9 +8,11 @@ under the names of the gateways' own metrics, as if by one gateway that stands f
 import contextlib
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 
 from rehearsal.scenario import Load, Traffic
 
@@ -18,6 +20,10 @@ WAITS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 3
 """Bounds of the gateway's histogram of waits, seconds (docker/gateway/internal/metrics)."""
 API = "ollama"
 GOOD, FAILED, REFUSED = "200", "500", "503"
+THERE, TRIED = "", "canary"
+"""Values of the label ``release``: of the gateways that are there, and of a release beside them."""
+ADDED = 0.001
+"""What gateways add to a request, seconds: always less. Nothing here tells two versions' speed apart."""
 MOST_WAIT_PERCENTILE = 0.95
 PART_S = 0.1
 """Time that passes at once: much less than a request takes."""
@@ -65,6 +71,19 @@ class Course:
         self.before, self.since, self.load = self.percent(at), at, load
 
 
+@dataclass(frozen=True)
+class Release:
+    """A release of the gateways that is tried beside those that are there."""
+
+    share: float = 0.0
+    """Part of the requests that goes to it."""
+    failing: float = 0.0
+    """Part of its answers that are errors instead."""
+
+
+NO_RELEASE = Release()
+
+
 @dataclass
 class Queue:
     """The requests of one model of a pool; every model of it has the same."""
@@ -73,9 +92,8 @@ class Queue:
     service_s: float
     busy: float = 0.0
     waiting: float = 0.0
-    answered: float = 0.0
-    failed: float = 0.0
-    refused: float = 0.0
+    ended: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
+    """Release and status of the answer → requests."""
     waited: list[float] = field(default_factory=lambda: [0.0] * len(WAITS))
     """Requests that waited no longer than each of ``WAITS``."""
     waited_in_all: float = 0.0
@@ -83,16 +101,15 @@ class Queue:
     wait_s: float = 0.0
     """95th percentile of the waits of those that came last."""
 
-    def step(self, took: float, load: float, workers: int, failing: float) -> None:
-        """Let ``took`` seconds pass with ``load`` slots' worth of requests; a part of the answers fails."""
+    def step(self, took: float, load: float, workers: int, release: Release) -> None:
+        """Let ``took`` seconds pass with ``load`` slots' worth of requests."""
         room = float(workers * self.pool.slots)
         if self.busy > room:  # their worker is gone, and with it what it had begun
-            self.failed += self.busy - room
+            self._end(FAILED, self.busy - room, release)
             self.busy = room
         ended = self.busy * (1 - math.exp(-took / self.service_s))
         self.busy -= ended
-        self.answered += ended * (1 - failing)
-        self.failed += ended * failing
+        self._end(GOOD, ended, release)
         came = load / self.service_s * took
         self._note_waits(came, load, room)
         self.waiting += came
@@ -101,8 +118,16 @@ class Queue:
         self.busy += begun
         # Who would wait too long, or finds the queue full, is sent away.
         most = min(self.pool.queue, self.pool.max_wait_s * (room or load) / self.service_s)
-        self.refused += max(0.0, self.waiting - most)
+        self._end(REFUSED, max(0.0, self.waiting - most), release)
         self.waiting = min(self.waiting, most)
+
+    def _end(self, status: str, requests: float, release: Release) -> None:
+        """Count requests that have ended by who answered; a bad release fails a part of its good answers."""
+        its = requests * release.share
+        failed = its * release.failing if status == GOOD else 0.0
+        self.ended[THERE, status] += requests - its
+        self.ended[TRIED, status] += its - failed
+        self.ended[TRIED, FAILED] += failed
 
     def _note_waits(self, came: float, load: float, room: float) -> None:
         """Note how long those wait who come now: for the queue before them, and for a slot among the busy."""
@@ -137,8 +162,8 @@ class Model:
         self.pools = {pool.workload: pool for pool in pools}
         """By workload, as everything here is."""
         self.traffic = traffic
-        self.failing = 0.0
-        """Part of the answers that a bad version of the gateways turns into errors."""
+        self.release: Release | None = None
+        """What is tried."""
         self.published = ""
         """The last exposition, for whoever asks while the next one is made."""
         self._queues = {pool.workload: Queue(pool, traffic.service_s) for pool in pools}
@@ -178,9 +203,11 @@ class Model:
 
     def requests(self) -> tuple[float, float]:
         """Return how many requests were answered, and how many failed or were refused, since the start."""
-        queues = self._queues.values()
-        good = sum(queue.answered * len(queue.pool.models) for queue in queues)
-        return good, sum((queue.failed + queue.refused) * len(queue.pool.models) for queue in queues)
+        ended: dict[str, float] = defaultdict(float)
+        for queue in self._queues.values():
+            for (_, status), requests in queue.ended.items():
+                ended[status] += requests * len(queue.pool.models)
+        return ended[GOOD], ended[FAILED] + ended[REFUSED]
 
     def step(self, at: float, workers: Mapping[str, int]) -> None:
         """Let the time pass to ``at``, seconds, with so many replicas ready."""
@@ -188,7 +215,7 @@ class Model:
         took, self._at = (at - self._at) / parts, at
         for name, queue in self._queues.items():
             for _ in range(parts):
-                queue.step(took, self.load(name), workers.get(name, 0), self.failing)
+                queue.step(took, self.load(name), workers.get(name, 0), self.release or NO_RELEASE)
         self.published = self.exposition()
 
     def exposition(self) -> str:
@@ -207,15 +234,37 @@ class Model:
                 load = queue.busy + queue.waiting
                 yield "ollamamax_pool_load", "gauge", {"pool": queue.pool.label, **about}, load
                 yield "ollamamax_queue_depth", "gauge", about, queue.waiting
-                codes = ((GOOD, queue.answered), (FAILED, queue.failed), (REFUSED, queue.refused))
-                for code, count in codes:
-                    yield "ollamamax_requests_total", "counter", {"api": API, **about, "code": code}, count
+                for release, code in product(self._releases, (GOOD, FAILED, REFUSED)):
+                    of = {"api": API, **about, "code": code, **_labels(release)}
+                    yield "ollamamax_requests_total", "counter", of, queue.ended[release, code]
                 wait = "ollamamax_slot_wait_seconds"
                 for bound, count in zip(WAITS, queue.waited, strict=True):
                     yield f"{wait}_bucket", "histogram", {**about, "le": f"{bound:g}"}, count
                 yield f"{wait}_bucket", "histogram", {**about, "le": "+Inf"}, queue.waited_in_all
                 yield f"{wait}_sum", "histogram", about, queue.waited_s
                 yield f"{wait}_count", "histogram", about, queue.waited_in_all
+        for release in self._releases:
+            yield from self._times(release)
+
+    def _times(self, release: str) -> Iterator[tuple[str, str, dict[str, str], float]]:
+        """Yield what gateways have added to their requests."""
+        added, of, requests = "ollamamax_overhead_seconds", _labels(release), 0.0
+        for queue in self._queues.values():
+            requests += len(queue.pool.models) * sum(
+                queue.ended[release, code] for code in (GOOD, FAILED, REFUSED)
+            )
+        for bound in (f"{ADDED:g}", "+Inf"):
+            yield f"{added}_bucket", "histogram", {**of, "le": bound}, requests
+        yield f"{added}_sum", "histogram", of, requests * ADDED
+        yield f"{added}_count", "histogram", of, requests
+
+    @property
+    def _releases(self) -> tuple[str, ...]:
+        return (THERE, TRIED) if self.release else (THERE,)
+
+
+def _labels(release: str) -> dict[str, str]:
+    return {"release": release} if release else {}
 
 
 @contextlib.contextmanager

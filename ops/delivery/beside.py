@@ -78,7 +78,7 @@ class Beside(ABC):
 
     def moment(self) -> Moment:
         """Return what both sides have done so far."""
-        with self._reach.prometheus() as prometheus:
+        with self.reach.prometheus() as prometheus:
             return prometheus.moment(GATEWAYS, time.time())
 
     def take_over(self) -> None:
@@ -109,13 +109,14 @@ class Beside(ABC):
                 time.sleep(LOOK_S)
 
     def _under_way(self, side: str) -> int:
-        with self._reach.prometheus() as prometheus:
+        with self.reach.prometheus() as prometheus:
             return prometheus.under_way(GATEWAYS, side)
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Where its measurements are had."""
+        return Reach(self.stack)
 
     @cached_property
     def _with_canaries(self) -> Stack:
         return replace(self.stack, beside={"canary": {"replicas": self.count}})
-
-    @cached_property
-    def _reach(self) -> Reach:
-        return Reach(self.stack)

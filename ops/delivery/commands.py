@@ -138,7 +138,7 @@ class Delivery:
             self.say(f"{alias}: {model} in the place of {there}")
             trial = Trial(
                 candidate,
-                _course(settings, heard_s=0),
+                Course.of(settings, heard_s=0),
                 replace(held_to, slower=slower, slow_ms=math.inf),
                 self.say,
                 lambda percent: self.say(f"{percent} % of the requests"),
@@ -178,7 +178,7 @@ class Delivery:
         def taken_back() -> None:
             self.releases.forget(record)
 
-        course, held_to = _course(settings, candidate.heard_s), gate.limits(settings)
+        course, held_to = Course.of(settings, candidate.heard_s), gate.limits(settings)
         trial = Trial(candidate, course, held_to, self.say, note, taken_back=taken_back)
         if reason := trial.run(above, until):
             raise StackError(f"release {record.number} was taken back {reason}")
@@ -248,16 +248,6 @@ class Delivery:
 def gateways(stack: Stack) -> Beside:
     """Return the gateways of a release where its stack runs."""
     return machine.Gateways(stack) if stack.on_machine else cluster.Gateways(stack)
-
-
-def _course(settings: Settings, heard_s: float) -> Course:
-    """Return how a stack's releases are tried, where all edges know a share after ``heard_s``."""
-    return Course(
-        settings.release.steps_percent,
-        settings.release.watch_s,
-        max(settings.release.settle_s, heard_s),
-        settings.monitoring.scrape_interval_s,
-    )
 
 
 def _takes_over(record: Record) -> bool:

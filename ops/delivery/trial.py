@@ -1,5 +1,7 @@
 """The trial of a release: it gets more and more requests, is watched, and taken back where it is worse."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from typing import Protocol
 
 from ops.delivery.gate import PROLONGED, Limits, Pair, enough, verdict
 from ops.delivery.measure import THERE, TRIED, Moment, between
+from stacks import Settings
 from stacks.delivery import ALL
 
 Say = Callable[[str], None]
@@ -49,6 +52,16 @@ class Course:
     settle_s: float
     every_s: float
     """Time between two looks, seconds."""
+
+    @classmethod
+    def of(cls, settings: Settings, heard_s: float) -> Course:
+        """Return how a stack's releases are tried, where all edges know a share after ``heard_s``."""
+        return cls(
+            settings.release.steps_percent,
+            settings.release.watch_s,
+            max(settings.release.settle_s, heard_s),
+            settings.monitoring.scrape_interval_s,
+        )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ KEDA, metrics-server, Prometheus and the forecaster are the real programs.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -97,23 +97,44 @@ class Stage:
         self._volumes.stop()
         self.plane.stop()
 
-    def deploy(self, change: Change = lambda settings: None, within_s: float | None = None) -> None:
-        """Bring the stack up with a change of its settings, and wait until it is ready.
+    def describe(self, change: Change) -> Settings:
+        """Have the engine's next command find the stack's settings with a change, and return them.
 
         Raises:
-            RehearsalError: if the engine fails; the message holds what it said.
-            SettingsError: if the settings describe no platform.
+            SettingsError: if they describe no platform.
         """
 
         def both(settings: dict[str, object]) -> None:
             self._overlay.apply(settings)
             change(settings)
 
-        self.settings = self._engine.write(both)
+        return self._engine.write(both)
+
+    def deploy(
+        self,
+        change: Change = lambda settings: None,
+        within_s: float | None = None,
+        targets: Sequence[str] = (),
+    ) -> None:
+        """Bring the stack, or only `targets` of it, up with a change of its settings, until it is ready.
+
+        Raises:
+            RehearsalError: if the engine fails; the message holds what it said.
+            SettingsError: if the settings describe no platform.
+        """
+        self.settings = self.describe(change)
         usual_s = FULL_UP_S if self._overlay is FULL else UP_S
-        self._engine.run("up", "--yes", within_s=within_s or usual_s)
+        self._engine.run("up", "--yes", targets=targets, within_s=within_s or usual_s)
         self.prometheus.follow()
         self._forecaster.follow()
+
+    def remove(self, targets: Sequence[str]) -> None:
+        """Remove what ``targets`` name, and nothing else.
+
+        Raises:
+            RehearsalError: if the engine fails; the message holds what it said.
+        """
+        self._engine.run("destroy", "--yes", targets=targets, within_s=DESTROY_S)
 
     def deployed(self) -> Verdict:
         """Assert that everything is admitted, scheduled and ready, and consistent."""

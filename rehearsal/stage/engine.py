@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,14 +64,22 @@ class Engine:
         self.file.write_text(yaml.safe_dump(document | ({"encryptionsalt": salt} if salt else {})))
         return stacks.read(self.file, self.stack)
 
-    def run(self, command: str, *words: str, within_s: float, kubeconfig: bool = True) -> str:
-        """Run a command of the engine; return what it printed.
+    def run(
+        self,
+        command: str,
+        *words: str,
+        within_s: float,
+        targets: Sequence[str] = (),
+        kubeconfig: bool = True,
+    ) -> str:
+        """Run a command of the engine, about ``targets`` only where some are named; return what it printed.
 
         Raises:
             RehearsalError: if it fails, or is not done in time; the message holds what it said last.
         """
         where = ["--kubeconfig", str(self.kubeconfig)] if kubeconfig else []
-        options = ["--simulate", "--stack", self.stack, "--config-file", str(self.file), *where]
+        only = [word for urn in targets for word in ("--target", urn)]
+        options = ["--simulate", "--stack", self.stack, "--config-file", str(self.file), *where, *only]
         env = {
             **os.environ,
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",

@@ -68,6 +68,9 @@ QUICK = Overlay(
         # By default one node in ten goes at a time, and the next one 15 s later.
         ("gpuPools", "disruption", "consolidateAfterS"): 20,
         ("gpuPools", "disruption", "budgetPercent"): 100,
+        # A share is watched until a hundred requests of it have come, and for so long at the least.
+        ("release", "watchS"): 6,
+        ("release", "settleS"): 0,
         ("monitoring", "scrapeIntervalS"): 2,
         ("monitoring", "scrapeTimeoutS"): 1,
     },

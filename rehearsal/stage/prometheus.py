@@ -92,14 +92,15 @@ class Prometheus:
         self.plane.processes.start(NAME, command, hosts=self.hosts)
         self.plane.processes.wait("Prometheus did not answer", self._is_ready, READY_S)
 
-    def query(self, promql: str) -> list[Sample]:
-        """Return what an instant query answers.
+    def query(self, promql: str, at: float | None = None) -> list[Sample]:
+        """Return what an instant query answers, as of now or of a time, Unix seconds.
 
         Raises:
             RehearsalError: if Prometheus does not answer, or not with a vector.
         """
         try:
-            found = self._ask("/api/v1/query?" + urllib.parse.urlencode({"query": promql}))
+            when = {} if at is None else {"time": at}
+            found = self._ask("/api/v1/query?" + urllib.parse.urlencode({"query": promql, **when}))
         except urllib.error.HTTPError as error:
             raise RehearsalError(f"Prometheus refused {promql}: {error.read().decode()}") from error
         except OSError as error:

@@ -127,6 +127,12 @@ ROWS: tuple[Row, ...] = (
         "no request is made",
     ),
     Row(
+        "how edges hear of a release's share",
+        "their kubelet brings them the ConfigMap, within 90 s",
+        "the traffic model reads it",
+        "no container runs",
+    ),
+    Row(
         "the forecaster",
         "the stack's image",
         "the same source as a process, with the files of its pod",

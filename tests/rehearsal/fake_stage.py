@@ -1,6 +1,6 @@
 """A stage on which nothing runs: a cluster in memory that has at once what it is told to have."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,12 @@ import stacks
 from rehearsal.controlplane import ControlPlane
 from rehearsal.processes import RehearsalError
 from rehearsal.stage import Change, Part, Sample, Stage, Usage
+from rehearsal.stage.engine import given
 from rehearsal.stage.prometheus import Prometheus
 from rehearsal.verdict import Row, Verdict
+from stacks import Settings
+from stacks.delivery import CANARY
+from stacks.loading import parse
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "ollamamax"
@@ -34,6 +38,8 @@ class Plane(ControlPlane):
         self.deleted: list[str] = []
         self.without: set[str] = set()
         """Kinds of which there is nothing."""
+        self.share = 0
+        """What the edges are told to give to a release, percent."""
         self.follow()
 
     def follow(self) -> None:
@@ -49,6 +55,11 @@ class Plane(ControlPlane):
                 self.nodes.setdefault(node, made_node(node, workload, index))
                 self.pods.setdefault(name, made_pod(name, workload, node, self.version))
 
+    def try_beside(self, share: int) -> None:
+        """Have gateways of a release beside the others, with a share of the requests."""
+        self.share = share
+        self.pods["canary"] = made_pod("canary", CANARY, "node-gateway-0", "tried")
+
     def roll(self, version: str) -> None:
         """Have all pods of another version."""
         self.pods.clear()
@@ -60,7 +71,7 @@ class Plane(ControlPlane):
         if path == "/version":
             return {"gitVersion": "v0.0.0"}
         if method == "get":
-            kind = path.rpartition("/")[2]
+            kind = path.rpartition("/")[2].partition("?")[0]
             return {"items": [] if kind in self.without else self._items(kind)}
         if method == "delete":
             name = path.rpartition("/")[2]
@@ -78,7 +89,9 @@ class Plane(ControlPlane):
             }
             for name, count in self.wanted.items()
         ]
-        about = {
+        about: dict[str, list[dict[str, Any]]] = {
+            "configmaps": [{"data": {"asked": "", str(self.share): ""}}] if self.share else [],
+            "services": [{"spec": {"selector": {"app.kubernetes.io/name": CANARY}}}],
             "pods": list(self.pods.values()),
             "nodes": list(self.nodes.values()),
             "nodeclaims": [
@@ -114,14 +127,13 @@ class Answers(Prometheus):
     """A Prometheus that says one thing, or does not answer."""
 
     def __init__(self) -> None:
-        self.value: float | None = 0.0
         self.is_away = False
 
-    def query(self, promql: str) -> list[Sample]:
+    def query(self, promql: str, at: float | None = None) -> list[Sample]:
         """Return it."""
         if self.is_away:
             raise RehearsalError("Prometheus does not answer")
-        return [] if self.value is None else [Sample({}, self.value, 0.0)]
+        return [Sample({"release": "canary"}, 7.0, at or 0.0)]
 
 
 class FakeStage(Stage):
@@ -143,15 +155,31 @@ class FakeStage(Stage):
         self.refuses = ""
         """The version that does not become ready."""
 
-    def deploy(self, change: Change = lambda settings: None, within_s: float | None = None) -> None:
-        """Have the gateways of the version that the change makes."""
-        given: dict[str, Any] = {"gateway": {"keyRefreshIntervalS": 10}}
-        change(given)
-        version = str(given["gateway"]["keyRefreshIntervalS"])
-        self.done.append(f"deploy {version}")
+    def describe(self, change: Change) -> Settings:
+        """Return the settings with the change, and with a trial of releases that takes a second."""
+        found = given("prod") | {"release": {"watchS": 1, "settleS": 0, "stepsPercent": [100]}}
+        found["monitoring"] |= {"scrapeIntervalS": 1, "scrapeTimeoutS": 1}
+        change(found)
+        return parse(found, "prod")
+
+    def deploy(
+        self,
+        change: Change = lambda settings: None,
+        within_s: float | None = None,
+        targets: Sequence[str] = (),
+    ) -> None:
+        """Have the gateways of the version that the change makes, or note what else is brought up."""
+        settings = self.describe(change)
+        version = str(settings.gateway.key_refresh_interval_s)
+        self.done.append(" ".join(["deploy", version, *targets]))
         if version == self.refuses:
             raise RehearsalError("2 of 3 replicas are ready")
-        self.cluster.roll(version)
+        if not targets:
+            self.cluster.roll(version)
+
+    def remove(self, targets: Sequence[str]) -> None:
+        """Note it."""
+        self.done.append(" ".join(["remove", *targets]))
 
     def deployed(self) -> Verdict:
         """Nothing is wrong with what is not there."""

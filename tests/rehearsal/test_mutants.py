@@ -1,18 +1,18 @@
 """Each assertion of a scenario against a wrong setting that must make it fail, on the real stage."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rehearsal import player, reading
+from ops.delivery import gate
+from rehearsal import player, reading, release
 from rehearsal.assertions import CLAIMS
-from rehearsal.gate import Gate
 from rehearsal.promises import promised
 from rehearsal.stage import QUICK, Stage, running
+from stacks import Settings
 
 STACK = "prod"
 DEPLOY_S = 600
@@ -66,6 +66,11 @@ def chat_scaling(**changed: int) -> Callable[[dict[str, Any]], None]:
         settings["gpuPools"][0]["autoscaling"] |= changed
 
     return change
+
+
+def lax(settings: Settings) -> gate.Limits:
+    """Hold a release to nothing."""
+    return replace(gate.limits(settings), errors_most=100, chance=0)
 
 
 def few_nodes(settings: dict[str, Any]) -> None:
@@ -137,12 +142,12 @@ MUTANTS = {
     ),
     "a bad version": Mutant(
         "rolled_out",
-        UP + "  - rollout: {errorsPercent: 20, watchS: 12}\n  - expect: {rolledOut: {}}\n",
+        UP + "  - rollout: {errorsPercent: 20}\n  - expect: {rolledOut: {}}\n",
         "of requests failed",
     ),
     "a gate that lets everything through": Mutant(
         "taken_back",
-        UP + "  - rollout: {errorsPercent: 20, watchS: 12}\n  - expect: {takenBack: {}}\n",
+        UP + "  - rollout: {errorsPercent: 20}\n  - expect: {takenBack: {}}\n",
         "kept",
     ),
     "a fixed number as fallback": Mutant(
@@ -177,7 +182,7 @@ def test_a_wrong_setting_is_found(
     file = tmp_path / "scenario.yaml"
     file.write_text(f"title: {name}\nsteps:\n{mutant.steps}")
     if mutant.claim == "taken_back":
-        monkeypatch.setattr(player, "Gate", partial(Gate, errors_percent=100.0))
+        monkeypatch.setattr(release, "limits", lax)
     stage.offer()
     stage.deploy(mutant.promises, DEPLOY_S)
     promise = promised(stage)

@@ -1,5 +1,6 @@
 """The player and the recorder, on a stage on which nothing runs."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from socket import create_server
@@ -10,6 +11,7 @@ from rehearsal import player, reading, recorder
 from rehearsal.processes import RehearsalError
 from rehearsal.promises import promised
 from rehearsal.record import Record
+from rehearsal.stage import Change, Say
 from tests.rehearsal.fake_stage import FakeStage
 
 Then = Callable[[FakeStage, str], None]
@@ -93,38 +95,88 @@ def test_a_zone_is_lost_with_all_that_runs_in_it(stage: FakeStage, tmp_path: Pat
     assert "worker-chat has 2 of 3 ready" in record.findings[0].text
 
 
-def test_a_good_version_is_kept_and_the_next_one_follows_it(stage: FakeStage, tmp_path: Path) -> None:
-    steps = "  - rollout: {watchS: 1}\n  - expect: {rolledOut: {}}\n" * 2
-    record = played(stage, tmp_path, steps)
-    assert stage.done == ["deploy 11", "deploy 12"]
+def tries(patch: pytest.MonkeyPatch, then: Callable[[FakeStage, str], str | None]) -> None:
+    """Have a release come to this end; ``then`` is told its version."""
+
+    def tried(stage: FakeStage, stack: str, change: Change, say: Say) -> str | None:
+        return then(stage, str(stage.describe(change).gateway.key_refresh_interval_s))
+
+    patch.setattr(player, "tried", tried)
+
+
+GOOD = "  - rollout: {}\n  - expect: {rolledOut: {}}\n"
+BAD = "  - rollout: {errorsPercent: 20}\n  - expect: {takenBack: {}}\n"
+WHY = "at 5 %: 20.00 % of 120 requests failed"
+
+
+def test_a_good_version_is_kept_and_the_next_one_follows_it(
+    stage: FakeStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries(monkeypatch, lambda stage, version: stage.cluster.roll(version))
+    record = played(stage, tmp_path, GOOD * 2)
+    assert stage.cluster.version == "12"
     assert [finding.passed for finding in record.findings] == [True, True]
 
 
-def test_a_version_that_fails_requests_is_taken_back(stage: FakeStage, tmp_path: Path) -> None:
-    stage.cluster.roll("10")
-    stage.answers.value = 18.0
-    steps = "  - rollout: {errorsPercent: 20, watchS: 1}\n  - expect: {takenBack: {}}\n"
-    record = played(stage, tmp_path, steps)
-    assert stage.done == ["deploy 11", "deploy 10"]
-    (finding,) = record.findings
+def test_a_version_that_fails_requests_is_taken_back(
+    stage: FakeStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries(monkeypatch, lambda stage, version: WHY)
+    (finding,) = played(stage, tmp_path, BAD).findings
     assert finding.passed
-    assert "18.0 % of requests failed, 1 % may" in finding.text
+    assert finding.text.endswith(WHY)
 
 
-def test_its_gateways_fail_requests_while_they_run(stage: FakeStage, tmp_path: Path) -> None:
-    steps = "  - load: {percent: 4}\n  - rollout: {errorsPercent: 20, watchS: 1}\n"
-    record = played(stage, tmp_path, steps)
-    assert max(sample.failed_percent for sample in record.samples) == pytest.approx(20)
+def test_one_that_is_still_there_is_not_taken_back(
+    stage: FakeStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stays(stage: FakeStage, version: str) -> str:
+        stage.cluster.try_beside(0)
+        return WHY
+
+    tries(monkeypatch, stays)
+    (finding,) = played(stage, tmp_path, BAD).findings
+    assert not finding.passed
+    assert "not taken back" in finding.text
 
 
-def test_a_version_that_never_gets_ready_is_taken_back(stage: FakeStage, tmp_path: Path) -> None:
-    stage.cluster.roll("10")
-    stage.refuses = "11"
-    steps = "  - rollout: {neverReady: true, watchS: 1}\n  - expect: {takenBack: {}}\n"
-    record = played(stage, tmp_path, steps)
-    assert stage.done == ["break gateway", "deploy 11", "mend gateway", "deploy 10"]
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_version_that_does_not_take_over_is_not_kept(
+    ready: bool, stage: FakeStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stays(stage: FakeStage, version: str) -> None:
+        if not ready:
+            stage.cluster.wanted["gateway"] = 0
+            stage.cluster.roll(version)
+
+    tries(monkeypatch, stays)
+    (finding,) = played(stage, tmp_path, GOOD).findings
+    assert not finding.passed
+    assert "not everywhere" in finding.text
+
+
+def test_it_fails_its_share_of_the_requests_while_it_is_tried(
+    stage: FakeStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(stage: FakeStage, version: str) -> str:
+        stage.cluster.try_beside(50)
+        time.sleep(10 * LOOK_S)
+        del stage.cluster.pods["canary"]
+        return WHY
+
+    tries(monkeypatch, fails)
+    record = played(stage, tmp_path, f"  - load: {{percent: 4}}\n{BAD}")
+    assert max(sample.failed_percent for sample in record.samples) == pytest.approx(10)
+
+
+def test_one_that_never_gets_ready_is_broken_and_mended(
+    stage: FakeStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries(monkeypatch, lambda stage, version: "2 of 3 replicas are ready")
+    record = played(stage, tmp_path, "  - rollout: {neverReady: true}\n  - expect: {takenBack: {}}\n")
+    assert stage.done == ["break gateway-canary", "mend gateway-canary"]
     assert record.passed
-    assert "it did not become ready: 2 of 3 replicas are ready" in record.findings[0].text
+    assert "2 of 3 replicas are ready" in record.findings[0].text
 
 
 def test_an_assertion_may_be_about_a_step_in_which_nothing_is_done(stage: FakeStage, tmp_path: Path) -> None:
@@ -136,25 +188,6 @@ def test_an_assertion_may_be_about_a_step_in_which_nothing_is_done(stage: FakeSt
 def test_parts_are_killed_and_started(stage: FakeStage, tmp_path: Path) -> None:
     played(stage, tmp_path, "  - kill: keda\n  - wait: {forS: 1}\n  - start: keda\n")
     assert stage.done == ["kill keda", "start keda"]
-
-
-def test_a_version_is_taken_back_where_nobody_can_be_asked(stage: FakeStage, tmp_path: Path) -> None:
-    stage.cluster.roll("10")
-    stage.answers.is_away = True
-    steps = "  - rollout: {watchS: 1}\n  - expect: {takenBack: {}}\n"
-    record = played(stage, tmp_path, steps)
-    assert stage.done == ["deploy 11", "deploy 10"]
-    assert record.passed
-    assert "no request was measured in 1 s" in record.findings[0].text
-
-
-def test_a_version_of_which_no_gateway_is_ready_is_not_kept(stage: FakeStage, tmp_path: Path) -> None:
-    def none_ready(stage: FakeStage, said: str) -> None:
-        stage.cluster.wanted["gateway"] = 0
-
-    record = played(stage, tmp_path, "  - rollout: {watchS: 1}\n  - expect: {rolledOut: {}}\n", none_ready)
-    assert not record.passed
-    assert "not everywhere" in record.findings[0].text
 
 
 def test_what_should_scale_and_has_nothing_that_scales_it_ends_the_rehearsal(

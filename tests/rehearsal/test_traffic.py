@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rehearsal.scenario import Load, Traffic
-from rehearsal.traffic import Model, Pool, served, waits_at_all
+from rehearsal.traffic import Model, Pool, Release, served, waits_at_all
 
 POOL = Pool("worker-chat", "chat", ("llama2:7b", "mistral:7b"), slots=8, most=50, queue=1000, max_wait_s=30)
 
 
-def played(load: Load, workers: int, seconds: int = 60, failing: float = 0.0) -> Model:
+def played(load: Load, workers: int, seconds: int = 60, release: Release | None = None) -> Model:
     model = Model((POOL,), Traffic())
-    model.failing = failing
+    model.release = release
     model.turn(0, load)
     for second in range(1, seconds + 1):
         model.step(second, {"worker-chat": workers})
@@ -60,8 +60,28 @@ def test_a_worker_that_goes_takes_what_it_had_begun() -> None:
 
 
 def test_a_bad_version_fails_its_part_of_the_answers() -> None:
-    answered, failed = played(Load(percent=40), workers=50, failing=0.2).requests()
-    assert failed / (answered + failed) == pytest.approx(0.2)
+    model = played(Load(percent=40), workers=50, release=Release(share=0.25, failing=0.2))
+    answered, failed = model.requests()
+    assert failed / (answered + failed) == pytest.approx(0.25 * 0.2)
+
+
+def test_a_release_and_what_is_there_are_counted_apart() -> None:
+    text = played(Load(percent=40), workers=50, release=Release(share=0.25, failing=0.2)).exposition()
+
+    def requests(code: str, release: str) -> float:
+        labels = f'api="ollama",model="llama2:7b",code="{code}"{release}'
+        (found,) = re.findall(rf"^ollamamax_requests_total\{{{labels}\}} (\S+)$", text, re.MULTILINE)
+        return float(found)
+
+    tried = ',release="canary"'
+    assert requests("500", "") == 0
+    assert requests("500", tried) / requests("200", tried) == pytest.approx(0.2 / 0.8)
+    assert requests("200", tried) / requests("200", "") == pytest.approx(0.25 * 0.8 / 0.75)
+    assert 'ollamamax_overhead_seconds_count{release="canary"}' in text
+
+
+def test_without_a_release_there_are_no_numbers_of_one() -> None:
+    assert "release" not in played(Load(percent=40), workers=50).exposition()
 
 
 def test_a_load_rises_in_its_time_and_then_swings() -> None:
