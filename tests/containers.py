@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def build(folder: str, *options: str) -> str:
     )
     assert done.returncode == 0, f"{folder} does not build:\n{done.stdout}"
     return name
+
+
+def host_in(network: Network) -> str:
+    """Return this machine's address in a network: the first one, as Docker takes it.
+
+    Docker itself tells it only of a bridge that it has found there when it started.
+    """
+    return str(ip_network(network.attrs["IPAM"]["Config"][0]["Subnet"])[1])
 
 
 def secrets(service: Service, identity: Identity) -> dict[str, str]:

@@ -19,7 +19,7 @@ from components import edge, naming
 from components.service import Service
 from stacks.aws import CdnSettings
 from stacks.settings import EdgeSettings
-from tests.containers import serving
+from tests.containers import host_in, serving
 from tests.edge.backend import Backend, backend
 from tests.edge.clients import Answer, Client, Http1
 from tests.edge.multiplexed import dial
@@ -132,7 +132,7 @@ def daemon() -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="session")
 def host(daemon: docker.DockerClient) -> str:
     """Return this machine's address, as containers reach it."""
-    return str(daemon.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+    return host_in(daemon.networks.get("bridge"))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import docker
 import pytest
 
 from stacks.delivery import SWITCHES
+from tests.containers import host_in
 from tests.edge.backend import Backend, backend
 from tests.edge.conftest import PROTOCOLS, Edge, Starter
 
@@ -21,8 +22,7 @@ def canary(daemon: docker.DockerClient, gateway: Backend) -> Iterator[Backend]:
     network = daemon.networks.create(f"ollamamax-edgetest-{uuid.uuid4().hex[:8]}", driver="bridge")
     try:
         network.reload()
-        host = network.attrs["IPAM"]["Config"][0]["Gateway"]
-        with backend(host, int(gateway.address.rpartition(":")[2])) as running:
+        with backend(host_in(network), int(gateway.address.rpartition(":")[2])) as running:
             yield running
     finally:
         network.remove()

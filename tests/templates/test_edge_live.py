@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_network
 
 import docker
 import pytest
@@ -22,6 +21,7 @@ from components.certificates import ServerCertificate
 from components.service import CONFIG_DIR, Service
 from stacks.aws import CdnSettings
 from stacks.settings import EdgeSettings
+from tests.containers import host_in
 from tests.identity import Identity
 from tests.templates.rendered import NO_CERTIFICATE, Starter, archive, wait_until_healthy
 
@@ -62,7 +62,7 @@ class Gateway(BaseHTTPRequestHandler):
 def gateway() -> Iterator[str]:
     """Return the address of a gateway, as a container reaches it."""
     client = docker.from_env()
-    host = str(ip_network(client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Subnet"])[1])
+    host = host_in(client.networks.get("bridge"))
     client.close()
     server = ThreadingHTTPServer((host, 0), Gateway)
     threading.Thread(target=server.serve_forever, daemon=True).start()
