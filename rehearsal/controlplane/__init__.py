@@ -123,9 +123,11 @@ class ControlPlane:
 
     def start_nodes(self, flags: Flags | None = None) -> None:
         """Start what plays the nodes, with more flags for it."""
-        (kwok,) = free_ports(1)
+        (port,) = free_ports(1)
         self._run("kwok", {
-            "kubeconfig": self.kubeconfig, "server-address": f"127.0.0.1:{kwok}",
+            "kubeconfig": self.kubeconfig,
+            # Where the API server, and whoever measures, finds the kubelets.
+            "server-address": f"127.0.0.1:{port}", "node-ip": "127.0.0.1", "node-port": port,
             "manage-nodes-with-annotation-selector": f"{SIMULATED}=fake",
             "node-lease-duration-seconds": 40,  # shorter, and a busy machine takes nodes for dead
             **(flags or {}),

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds a Kubernetes control plane and KWOK from the Go module proxy, once, and prints its folder.
+# Builds a Kubernetes control plane, kubectl and KWOK from the Go module proxy, once, and prints their folder.
 #
 # Usage: rehearsal/controlplane/build.sh
 #
-# The folder is outside the checkout and named after all versions, so another version builds anew:
+# The folder is outside the checkout and named after all that it is made of, so another version builds anew:
 # 8 minutes on two cores. etcd is the machine's, or comes out of Debian's package. Needs Go 1.24 or
 # newer.
 set -euo pipefail
@@ -27,7 +27,8 @@ build() {
 
 command -v go >/dev/null || fail "Go is missing: install Go 1.24 or newer, then run the same command again"
 version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
-folder=$CACHE/controlplane-$version-kwok-$KWOK_VERSION-$(go env GOVERSION)
+made_of=$(cat build.sh go.mod | sha256sum)
+folder=$CACHE/controlplane-$version-$(go env GOVERSION)-${made_of:0:12}
 if [ ! -d "$folder" ]; then
   making=$folder.$$
   trap 'rm -rf "$making"' EXIT

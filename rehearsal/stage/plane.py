@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rehearsal.controlplane import ControlPlane
-from rehearsal.processes import free_ports
 from rehearsal.programs import CUSTOM_KINDS, KWOK
 from rehearsal.stage import nodes, scaling, substitutions
 from rehearsal.stage.overlay import Overlay
@@ -25,11 +24,8 @@ def start(plane: ControlPlane, overlay: Overlay, settings: Settings) -> None:
         plane.request("post", DEFINITIONS, definition)
     plane.processes.wait("not all kinds were known", lambda: _all_known(plane), READY_S)
     nodes.idle(plane)
-    (port,) = free_ports(1)
-    plane.start_nodes({
-        "config": nodes.write_config(plane.folder / "kwok.yaml"), "enable-crds": "ClusterResourceUsage",
-        "server-address": f"127.0.0.1:{port}", "node-ip": "127.0.0.1", "node-port": port,
-    })  # fmt: skip
+    config = nodes.write_config(plane.folder / "kwok.yaml")
+    plane.start_nodes({"config": config, "enable-crds": "ClusterResourceUsage"})
     for change in substitutions.changes(overlay.pod_start_s):
         change.put(plane)
     plane.request("post", NODE_CLASSES, scaling.node_class(overlay.node_start_s))

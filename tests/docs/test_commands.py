@@ -46,6 +46,8 @@ ELSEWHERE = {
     "curl ": "tests/e2e/test_2_clients.py",
     "docker exec ollamamax-local-gateway-1": "tests/e2e/test_2_clients.py",
     "export OLLAMAMAX_KEY": "tests/e2e/test_2_clients.py",
+    "kubectl --namespace ollamamax port-forward": "tests/kubernetes/test_kubectl.py",
+    "kubectl --namespace ollamamax ": "tests/kubernetes/test_release.py",
     "tar -xOf backups": "tests/e2e/test_6_restore.py",
 }
 """How a command begins → where the same is run."""
@@ -54,7 +56,8 @@ NOWHERE = (
     "docker logs ",
     "docker run --network host",
     "for n in 1 2",
-    "kubectl ",
+    "kubectl --namespace keda logs",
+    "kubectl --namespace ollamamax exec",
     "pulumi ",
     "make up STACK=mine",
 )

@@ -8,17 +8,24 @@ import pytest
 
 from engine.providers.kubernetes import KubernetesProvider
 from rehearsal import programs
-from rehearsal.controlplane import ControlPlane, running
+from rehearsal.controlplane import ControlPlane, build
 from tests.engine.providers.harness import Plugin
 from tests.kubernetes.stack import Stack, patch
 
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A control plane with one simulated node; it is built when it is not there yet."""
-    with running(tmp_path_factory.mktemp("controlplane")) as started:
+    """A control plane with a simulated node, whose pods can be reached; built when it is not there yet."""
+    started = ControlPlane(tmp_path_factory.mktemp("controlplane"), build())
+    try:
+        started.start()
+        for kind in programs.KWOK.definitions():
+            started.request("post", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", kind)
+        started.start_nodes({"enable-crds": "ClusterPortForward,ClusterLogs"})
         started.add_node("node-1")
         yield started
+    finally:
+        started.stop()
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ PLATFORM = """
 
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "Pulumi.existing-cluster.yaml"
+KWOK = "/apis/kwok.x-k8s.io/v1alpha1"
 DISKS = ("ReadWriteOnce", "ReadWriteOnce", "ReadWriteOnce", "ReadWriteOnce", "ReadWriteMany")
 """Of PostgreSQL, Prometheus, Alertmanager, the job that fetches the models, and the models."""
 
@@ -116,6 +117,20 @@ def get(plane: ControlPlane, path: str) -> Any:
         if error.status == 404:
             return None
         raise
+
+
+def reach(plane: ControlPlane, namespace: str, port: int, here: int) -> None:
+    """Have whoever connects to a port of any pod of a namespace reach one of this machine."""
+    selector, to = {"matchNamespaces": [namespace]}, {"address": "127.0.0.1", "port": here}
+    spec = {"selector": selector, "forwards": [{"ports": [port], "target": to}]}
+    about = {"metadata": {"name": f"{namespace}-{port}"}, "spec": spec}
+    plane.request("post", f"{KWOK}/clusterportforwards", about)
+
+
+def says(plane: ControlPlane, namespace: str, file: Path) -> None:
+    """Have the containers of a namespace's pods say what is in a file."""
+    spec = {"selector": {"matchNamespaces": [namespace]}, "logs": [{"logsFile": str(file)}]}
+    plane.request("post", f"{KWOK}/clusterlogs", {"metadata": {"name": namespace}, "spec": spec})
 
 
 def patch(plane: ControlPlane, path: str, body: Any) -> None:

@@ -1,10 +1,11 @@
 """Releases of a stack on a real API server, from their command to their end.
 
-Engine, API server and commands are real; no container runs. What Prometheus measures is simulated, and a
-script in the place of kubectl forwards it: `measured.py`.
+Engine, API server, kubectl and commands are real; no container runs. What Prometheus measures is simulated:
+`measured.py`.
 """
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,10 @@ from ops.delivery.commands import Delivery
 from ops.delivery.releases import CACHES, PROGRAM
 from ops.stack import ROOT, Stack, StackError
 from rehearsal.controlplane import ControlPlane
+from tests.docs.test_commands import commands
+from tests.docs.test_pages import PAGES
 from tests.kubernetes.measured import Measured, served
-from tests.kubernetes.stack import example, get, give_disks
+from tests.kubernetes.stack import example, get, give_disks, reach
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
@@ -26,6 +29,8 @@ NAME = "released"
 APPS = f"/apis/apps/v1/namespaces/{NAME}"
 CORE = f"/api/v1/namespaces/{NAME}"
 SCALER = f"/apis/keda.sh/v1alpha1/namespaces/{NAME}/scaledobjects/gateway"
+NEED_MORE = (" exec ", " port-forward ", "--namespace keda", "describe certificate")
+"""Commands that need a container, do not end (test_kubectl.py runs one), or need KEDA or cert-manager."""
 NO_BUILDS = """
 from components.images import BuiltImages
 BuiltImages.reference = lambda self, image: f"example.org/{image.replace(':', '-')}@sha256:" + "0" * 64
@@ -88,18 +93,15 @@ def stage(plane: ControlPlane, nodes: None, tmp_path_factory: pytest.TempPathFac
     program = root / "__main__.py"
     program.write_text(program.read_text().replace("\nproject =", f"{NO_BUILDS}\nproject =", 1))
     (root / ".venv").symlink_to(ROOT / ".venv")
-    programs = tmp_path_factory.mktemp("programs")
     made = Stage(plane, Stack(NAME, root), Measured(plane, NAME))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("KUBECONFIG", str(plane.kubeconfig))
-        patched.setenv("PATH", str(programs), prepend=":")
+        patched.setenv("PATH", str(plane.binaries), prepend=":")
         patched.setattr(cluster.Gateways, "heard_s", 0)  # no kubelet has anything to bring
         made.write("info")
         made.delivery.release(100)
-        with served(made.measured, programs) as port:
-            script = f'echo "Forwarding from 127.0.0.1:{port} -> 9090"; exec sleep 60'
-            (programs / "kubectl").write_text(f"#!/bin/sh\n{script}\n")
-            (programs / "kubectl").chmod(0o755)
+        with served(made.measured, tmp_path_factory.mktemp("prometheus")) as port:
+            reach(plane, NAME, 9090, port)
             yield made
         made.stack.destroy(data=True)
 
@@ -111,6 +113,25 @@ def test_the_first_release_is_brought_up_as_it_is(stage: Stage) -> None:
     assert running.images["gateway"].startswith("example.org/gateway@sha256:")
     assert {"edge", "postgres", "prometheus", "worker-chat"} <= running.images.keys()
     stage.assert_nothing_is_left()
+
+
+def test_commands_of_the_pages_work_on_its_cluster(stage: Stage) -> None:
+    found = [line for page in PAGES for line in commands(page) if line.startswith("kubectl ")]
+    run = [line for line in found if not any(word in line for word in NEED_MORE)]
+    assert len(run) > 5
+    pod = get(stage.plane, f"{CORE}/pods")["items"][0]["metadata"]["name"]
+    here = {
+        "namespace ollamamax": f"namespace {NAME}",
+        "worker-POOL": "worker-chat",
+        "NODE": "node-1",
+        "NAME": pod,
+    }
+    for line in run:
+        for theirs, ours in here.items():
+            line = line.replace(theirs, ours)
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        assert done.stdout or "providerID" in line, f"{line} shows nothing: {done.stderr}"
 
 
 def test_a_bad_release_is_taken_back_and_leaves_what_runs_untouched(stage: Stage) -> None:
