@@ -96,6 +96,11 @@ def test_no_secret_is_readable_anywhere(bench: Bench) -> None:
     assert any("[secret]" in result.stdout for result in said)
 
 
+def test_a_name_that_is_equal_to_a_secret_is_shown(bench: Bench) -> None:
+    bench.program('Thing("prometheus", token=pulumi.Output.secret("prometheus"))')
+    assert " +  fake:index:Thing prometheus created" in bench.run("up", "--yes").stdout
+
+
 def test_secrets_are_shown_on_request_and_an_export_comes_back(bench: Bench) -> None:
     _secretive(bench)
     bench.up()
