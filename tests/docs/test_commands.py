@@ -88,7 +88,6 @@ def test_where_a_command_is_run_there_is_a_test(place: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
 def test_what_a_simulated_cloud_is_enough_for_works_page_after_page(tmp_path: Path) -> None:
     checkout = copy_checkout(tmp_path).root
     git(checkout, "init", "--quiet", "--initial-branch=main")

@@ -19,7 +19,7 @@ from tests.e2e.test_5_changes import refused
 from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watchers
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.long
 
 WATCH_S, SETTLE_S = 40, 5
 MEAN = "sum(rate(ollamamax_overhead_seconds_sum[1m])) / sum(rate(ollamamax_overhead_seconds_count[1m]))"

@@ -25,7 +25,7 @@ from tests.e2e.test_5_changes import refused
 from tests.e2e.waiting import eventually
 from tests.edge.clients import LostError
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.long
 
 CA = f"{SECRETS_DIR}/ca.pem"
 REFUSED = 0.002

@@ -24,7 +24,7 @@ GREETING = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 
 def test_a_stream_of_a_token_a_second_lives_for_five_minutes(served: Edge) -> None:

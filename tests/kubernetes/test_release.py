@@ -23,7 +23,7 @@ from tests.docs.test_pages import PAGES
 from tests.kubernetes.measured import Measured, served
 from tests.kubernetes.stack import example, get, give_disks, reach
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.long
 
 NAME = "released"
 APPS = f"/apis/apps/v1/namespaces/{NAME}"

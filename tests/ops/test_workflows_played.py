@@ -27,7 +27,7 @@ SAID = {
     "github.token": "of the job",
 }
 """What GitHub's expressions are: a pull request from a branch, in a repository without roles."""
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.long
 
 
 def expanded(env: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, str]:

@@ -15,8 +15,6 @@ from ops.stack import StackError
 from rehearsal import programs
 from tests.second_opinion.test_export import BUCKET, resource
 
-pytestmark = pytest.mark.timeout(1800)  # the first run builds the tools and an API server
-
 ALLOW = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}],

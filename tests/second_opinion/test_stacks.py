@@ -13,7 +13,6 @@ FILES = [
     for file in sorted((ROOT / folder).glob("Pulumi.*.yaml"))
     if "target: docker" not in file.read_text()
 ]
-pytestmark = pytest.mark.timeout(1800)  # the first run builds the tools and an API server
 
 
 def test_there_are_stacks_to_judge() -> None:
