@@ -35,7 +35,7 @@ PLATFORM = """
 
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "Pulumi.existing-cluster.yaml"
-KWOK = "/apis/kwok.x-k8s.io/v1alpha1"
+KWOK = "kwok.x-k8s.io/v1alpha1"
 DISKS = ("ReadWriteOnce", "ReadWriteOnce", "ReadWriteOnce", "ReadWriteOnce", "ReadWriteMany")
 """Of PostgreSQL, Prometheus, Alertmanager, the job that fetches the models, and the models."""
 
@@ -123,14 +123,16 @@ def reach(plane: ControlPlane, namespace: str, port: int, here: int) -> None:
     """Have whoever connects to a port of any pod of a namespace reach one of this machine."""
     selector, to = {"matchNamespaces": [namespace]}, {"address": "127.0.0.1", "port": here}
     spec = {"selector": selector, "forwards": [{"ports": [port], "target": to}]}
-    about = {"metadata": {"name": f"{namespace}-{port}"}, "spec": spec}
-    plane.request("post", f"{KWOK}/clusterportforwards", about)
+    about = {"apiVersion": KWOK, "kind": "ClusterPortForward", "metadata": {"name": f"{namespace}-{port}"}}
+    plane.request("post", f"/apis/{KWOK}/clusterportforwards", about | {"spec": spec})
 
 
-def says(plane: ControlPlane, namespace: str, file: Path) -> None:
-    """Have the containers of a namespace's pods say what is in a file."""
+def says(plane: ControlPlane, namespace: str, file: Path, *lines: str) -> None:
+    """Have the containers of a namespace's pods say these lines, from a file as runtimes write it."""
+    file.write_text("".join(f"2026-01-01T00:00:00Z stdout F {line}\n" for line in lines))
     spec = {"selector": {"matchNamespaces": [namespace]}, "logs": [{"logsFile": str(file)}]}
-    plane.request("post", f"{KWOK}/clusterlogs", {"metadata": {"name": namespace}, "spec": spec})
+    about = {"apiVersion": KWOK, "kind": "ClusterLogs", "metadata": {"name": namespace}}
+    plane.request("post", f"/apis/{KWOK}/clusterlogs", about | {"spec": spec})
 
 
 def patch(plane: ControlPlane, path: str, body: Any) -> None:

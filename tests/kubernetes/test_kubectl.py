@@ -56,8 +56,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 def test_a_service_is_forwarded_for_as_long_as_it_is_asked(cluster: Cluster, plane: ControlPlane) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,)).start()
-        reach(plane, NAME, PORT, server.server_port)
         try:
+            reach(plane, NAME, PORT, server.server_port)
             with cluster.forwarded("prometheus", PORT) as port:
                 assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 204
             with pytest.raises(httpx.ConnectError):
@@ -82,9 +82,7 @@ def test_why_one_cannot_be_forwarded_is_said(
 
 
 def test_what_a_pod_has_said_is_told(cluster: Cluster, plane: ControlPlane, tmp_path: Path) -> None:
-    file = tmp_path / "said"
-    file.write_text("one line\nand another\n")
-    says(plane, NAME, file)
+    says(plane, NAME, tmp_path / "said", "one line", "and another")
     assert cluster.said("prometheus") == "one line\nand another\n"
 
 
