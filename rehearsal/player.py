@@ -11,7 +11,7 @@ from rehearsal.assertions import CLAIMS
 from rehearsal.promises import Promise
 from rehearsal.record import Finding, Record
 from rehearsal.recorder import CAPACITY, GATEWAY, HASH, NAME, ZONE, Recorder, is_ready
-from rehearsal.release import tried
+from rehearsal.release import RefusedError, tried
 from rehearsal.scenario import Expect, Load, LoseSpot, LoseZone, Rollout, Scenario, Step, Wait, Within
 from rehearsal.stage import Change, Say, Stage
 from rehearsal.stage.inventory import POOL
@@ -152,12 +152,18 @@ class Player:
         self.recorder.failing = given.errors_percent / 100
         if given.never_ready:
             self.stage.break_new_pods(CANARY)
-        reason = tried(self.stage, self.recorder.record.stack, _version(self._version + 1), self._tell)
+        reason, refused = None, False
+        try:
+            reason = tried(self.stage, self.recorder.record.stack, _version(self._version + 1), self._tell)
+        except RefusedError as error:
+            reason, refused = str(error), True
         if given.never_ready:
             self.stage.mend_new_pods(CANARY)
         self.recorder.failing = 0.0
         now, left = self._hashes(GATEWAY), self._hashes(CANARY)
-        if not reason:
+        if refused:
+            outcome = "not tried"
+        elif not reason:
             self._version += 1
             outcome = "kept" if now and not now & good and not left else "not everywhere"
         else:

@@ -18,7 +18,11 @@ from ops.delivery.trial import Course, Trial
 from ops.stack import Stack, StackError
 from rehearsal.processes import RehearsalError
 from rehearsal.stage import Change, Say, Stage
-from stacks import Settings
+from stacks import Settings, SettingsError
+
+
+class RefusedError(Exception):
+    """A release cannot even be tried; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +107,9 @@ def tried(stage: Stage, stack: str, change: Change, say: Say) -> str | None:
 
     Returns:
         Why it was taken back; None where it was kept.
+
+    Raises:
+        RefusedError: if it cannot be tried: no room beside what is there, or nothing to measure by.
     """
     new = Staged(stack, stage=stage, change=change)
     candidate, settings = Gateways(new), new.settings()
@@ -115,6 +122,9 @@ def tried(stage: Stage, stack: str, change: Change, say: Say) -> str | None:
     )
     try:
         candidate.check()
+    except (StackError, SettingsError) as error:
+        raise RefusedError(str(error)) from error
+    try:
         reason = trial.run()
         if reason is None:
             candidate.take_over()

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ops.comment import MARK
+from ops.stack import Stack
 from tests.checkouts import commit, git
 from tests.e2e.conftest import copy_checkout
 from tests.ops.conftest import Repository
@@ -132,7 +133,8 @@ def on_this_machine(checkout: Path) -> Iterator[Path]:
         yield checkout
     finally:
         for stack in ("staging", "prod"):
-            make(checkout, "down", f"STACK={stack}", "DATA=1")
+            if Stack(stack, checkout).exists:  # else it was not reached
+                make(checkout, "down", f"STACK={stack}", "DATA=1")
 
 
 def make(checkout: Path, *words: str) -> str:

@@ -143,7 +143,7 @@ MUTANTS = {
     "a bad version": Mutant(
         "rolled_out",
         UP + "  - rollout: {errorsPercent: 20}\n  - expect: {rolledOut: {}}\n",
-        "of requests failed",
+        "requests failed, beside",
     ),
     "a gate that lets everything through": Mutant(
         "taken_back",

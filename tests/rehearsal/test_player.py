@@ -11,6 +11,7 @@ from rehearsal import player, reading, recorder
 from rehearsal.processes import RehearsalError
 from rehearsal.promises import promised
 from rehearsal.record import Record
+from rehearsal.release import RefusedError
 from rehearsal.stage import Change, Say
 from tests.rehearsal.fake_stage import FakeStage
 
@@ -125,6 +126,19 @@ def test_a_version_that_fails_requests_is_taken_back(
     (finding,) = played(stage, tmp_path, BAD).findings
     assert finding.passed
     assert finding.text.endswith(WHY)
+
+
+def test_one_that_cannot_be_tried_is_neither_kept_nor_taken_back(
+    stage: FakeStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(stage: FakeStage, version: str) -> None:
+        raise RefusedError("Prometheus does not answer")
+
+    tries(monkeypatch, refused)
+    record = played(stage, tmp_path, GOOD + BAD)
+    assert [finding.passed for finding in record.findings] == [False, False]
+    assert "not tried" in record.findings[1].text
+    assert "Prometheus does not answer" in record.findings[1].text
 
 
 def test_one_that_is_still_there_is_not_taken_back(

@@ -10,7 +10,7 @@ import pytest
 from ops.delivery.measure import THERE, TRIED, Moment, Totals
 from ops.stack import StackError
 from rehearsal import release
-from rehearsal.release import Measured, Staged, tried
+from rehearsal.release import Measured, RefusedError, Staged, tried
 from tests.rehearsal.fake_stage import FakeStage
 
 
@@ -88,6 +88,18 @@ class Candidate:
 
     def take_back(self) -> None:
         self.done.append("take back")
+
+
+def test_one_that_cannot_be_measured_is_not_tried(stage: FakeStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(candidate: Candidate) -> None:
+        raise StackError("Prometheus does not answer")
+
+    monkeypatch.setattr(Candidate, "check", refuse)
+    monkeypatch.setattr(Candidate, "done", [])
+    monkeypatch.setattr(release, "Gateways", Candidate)
+    with pytest.raises(RefusedError, match="Prometheus does not answer"):
+        tried(stage, "prod", newer, print)
+    assert Candidate.done == []
 
 
 @pytest.mark.parametrize(

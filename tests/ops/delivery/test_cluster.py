@@ -1,10 +1,8 @@
 """Gateways of a release on a cluster: what its API, the engine and kubectl are told, and in which order."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -228,43 +226,6 @@ def test_a_cluster_on_aws_is_opened_as_the_stacks_outputs_say(
     outputs["kubeconfig"] = "{}"
     assert Gateways(gateways.stack).is_up
     assert api.settings == {"kubeconfig": "{}"}
-
-
-def kubectl(folder: Path, script: str) -> None:
-    """Have this stand for kubectl on the PATH."""
-    (folder / "kubectl").write_text(f"#!/bin/sh\n{script}\n")
-    (folder / "kubectl").chmod(0o755)
-
-
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder before all others on the PATH."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    return folder
-
-
-def test_a_service_is_forwarded_for_as_long_as_it_is_asked(gateways: Gateways, programs: Path) -> None:
-    kubectl(
-        programs,
-        f'echo "$$ $*" > {programs}/words; echo "Forwarding from 127.0.0.1:4711 -> 9090"; exec sleep 60',
-    )
-    with Cluster(gateways.stack).forwarded("prometheus", 9090) as port:
-        assert port == 4711
-        number, *words = (programs / "words").read_text().split()
-        os.kill(int(number), 0)
-    assert words[:2] == ["--context=here", "--namespace=ollamamax"]
-    assert words[2:5] == ["port-forward", "service/prometheus", ":9090"]
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(number), 0)
-
-
-def test_why_a_service_cannot_be_forwarded_is_said(gateways: Gateways, programs: Path) -> None:
-    kubectl(programs, 'echo "error: pods are asleep" >&2; exit 1')
-    why = "kubectl cannot forward prometheus to this machine: error: pods are asleep"
-    with pytest.raises(StackError, match=why), Cluster(gateways.stack).forwarded("prometheus", 9090):
-        pytest.fail("nothing is forwarded")
 
 
 def test_a_machine_without_kubectl_is_told_where_it_is_to_be_had(
