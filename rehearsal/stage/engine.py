@@ -102,7 +102,8 @@ class Engine:
         said = log.read_text()
         if status != 0:
             last = "\n".join(said.splitlines()[-LAST_LINES:])
-            raise RehearsalError(f"engine {command} failed or took more than {within_s:g} s:\n{last}")
+            how = f"was not done after {within_s:g} s" if status is None else "failed"
+            raise RehearsalError(f"engine {command} {how}, and said last:\n{last}")
         return said
 
     def resources(self) -> list[dict[str, Any]]:
