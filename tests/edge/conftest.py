@@ -22,7 +22,7 @@ from stacks.settings import EdgeSettings
 from tests.containers import host_in, serving
 from tests.edge.backend import Backend, backend
 from tests.edge.clients import Answer, Client, Http1
-from tests.edge.multiplexed import dial
+from tests.edge.multiplexed import IGNORED, dial, reserve
 from tests.identity import Identity, certify
 from tests.templates.rendered import NO_CERTIFICATE, wait_until_healthy
 
@@ -120,6 +120,17 @@ def many_files() -> None:
     """Let this process have thousands of connections."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES), most))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_reserved_parameter() -> Iterator[None]:
+    """Have HTTP/3 clients send a reserved parameter that nginx ignores, not one that it refuses.
+
+    docs/edge.md says which; a test in test_protocols.py sends one.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        reserve(patched, IGNORED)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,9 @@ import asyncio
 import ssl
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
+import pytest
 from jh2.config import H2Configuration
 from jh2.connection import H2Connection
 from jh2.events import (
@@ -15,12 +17,17 @@ from jh2.events import (
     StreamReset,
 )
 from qh3 import H3Connection, QuicConfiguration, QuicConnectionProtocol, connect, h3_events, quic_events
+from qh3.quic import connection
+from qh3.quic.tls_bridge import QuicTlsBridge
 
 from tests.edge.clients import Answer, Client, Headers, Http1, LostError, Take, note
 
 FRAME, WINDOW = 2**14, 2**20
 HEAD, GOAWAY = 9, 7
 """Bytes before the content of a frame, and a type of frame."""
+RESERVED = 27
+"""The first of the numbers of transport parameters that mean nothing; each 31st after it is one too."""
+IGNORED = RESERVED + 31
 
 
 @dataclass
@@ -194,6 +201,11 @@ class Http3Protocol(QuicConnectionProtocol):
                 note(exchange.answer, found.data, exchange.take)
             if found.stream_ended:
                 exchange.end()
+
+
+def reserve(patched: pytest.MonkeyPatch, number: int) -> None:
+    """Have QUIC connections send this reserved transport parameter (RFC 9000, 18.1), not a random one."""
+    patched.setattr(connection, "QuicTlsBridge", partial(QuicTlsBridge, grease_transport_parameter=number))
 
 
 async def dial(protocol: str, host: str, port: int, authority: str, name: str = "edge") -> Client:

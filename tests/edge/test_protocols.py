@@ -11,7 +11,7 @@ from qh3.tls import SessionTicket
 
 from components import edge
 from tests.edge.conftest import Edge
-from tests.edge.multiplexed import Http3Protocol
+from tests.edge.multiplexed import IGNORED, RESERVED, Http3Protocol, reserve
 
 CURL = {"--http1.1": "1.1", "--http2": "2", "--http3-only": "3"}
 CIPHERS = {
@@ -38,6 +38,18 @@ def test_curl_posts_and_reads_a_stream_over_http3(served: Edge) -> None:
     )
     assert said.splitlines()[-1] == '{"n": 49}'
     assert len(said.splitlines()) == 50
+
+
+@pytest.mark.parametrize("known", [0x03, 0x0E])
+def test_a_reserved_parameter_is_refused_that_ends_like_a_known_one(
+    served: Edge, known: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = next(one for one in range(RESERVED, 1 << 40, 31) if one > 0xFFFF and one & 0xFFFF == known)
+    reserve(monkeypatch, number)
+    with pytest.raises(ConnectionError):
+        served.ask("/api/tags", "h3")
+    reserve(monkeypatch, IGNORED)
+    assert served.ask("/api/tags", "h3").status == 200
 
 
 def client(served: Edge) -> ssl.SSLContext:
