@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ollamamax_autoscaler.cluster import Pods
 from ollamamax_autoscaler.configuration import Configuration, parse
+from ollamamax_autoscaler.forecast import Reason
 from ollamamax_autoscaler.metrics import Metrics
 from ollamamax_autoscaler.pools import Pools, usual
 from ollamamax_autoscaler.web import UnavailableError
@@ -192,6 +193,16 @@ def test_it_asks_for_nothing_where_it_knows_nothing(load: Load, reason: str) -> 
     assert value(metrics, "forecast_timestamp_seconds") == NOON
     assert value(metrics, "forecast_load_slots") is None
     assert value(metrics, "forecast_abstentions_total", reason=reason) == 1
+
+
+def test_counters_begin_at_zero() -> None:
+    _, metrics = started(Recorded(daily))
+    assert {reason: value(metrics, "forecast_abstentions_total", reason=reason) for reason in Reason} == {
+        Reason.NONE: None,
+        Reason.MISSING: 0,
+        Reason.SKILL: 0,
+    }
+    assert value(metrics, "forecast_replica_hours_total") == 0
 
 
 @given(

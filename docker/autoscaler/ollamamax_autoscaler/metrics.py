@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
-from ollamamax_autoscaler.forecast import Forecast
+from ollamamax_autoscaler.forecast import Forecast, Reason
 
 
 class Metrics:
@@ -52,6 +52,15 @@ class Metrics:
             ["source"],
             registry=registry,
         )
+        for source in ("kubernetes", "prometheus"):
+            self.failures.labels(source)
+
+    def begin(self, pool: str) -> None:
+        """Start the counters of ``pool`` at 0: what is born at 1 has no first increase for Prometheus."""
+        self.replica_hours.labels(pool)
+        for reason in Reason:
+            if reason:
+                self.abstentions.labels(pool, reason)
 
     def say(self, pool: str, forecast: Forecast) -> None:
         """Publish what is known of a forecast; what is not known has no series."""

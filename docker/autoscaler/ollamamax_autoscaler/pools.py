@@ -112,6 +112,8 @@ class Pools:
             stale_s=STALE_STEPS * settings.interval_s,
         )
         self._pools = [Pool(pool, parameters) for pool in settings.pools]
+        for pool in settings.pools:
+            metrics.begin(pool.name)
         self._failing: set[str] = set()
 
     def told(self) -> dict[str, object]:
