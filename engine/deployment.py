@@ -52,8 +52,7 @@ class Deployment:
         self._olds = {one.urn: one for one in base.resources if not one.delete and not one.external}
         self._news: dict[str, Resource] = {}
         self._taken, self._condemned = set[str](), set[str]()
-        self._providers: dict[str, Provider] = {}
-        self._defaults: dict[str, str] = {}
+        self._providers, self._defaults = dict[str, Provider](), dict[str, str]()
         self._slots = threading.BoundedSemaphore(max(options.parallel, 1))
         self._lock, self._defaults_lock = threading.RLock(), threading.Lock()
 

@@ -48,9 +48,7 @@ class Shown:
             TextColumn("{task.fields[doing]}", markup=False),
             console=self.console, transient=True, disable=not self._live,
         )  # fmt: skip
-        self._running: dict[int, Step] = {}
-        self._secrets: set[str] = set()
-        self._lock = threading.RLock()
+        self._running, self._secrets, self._lock = dict[int, Step](), set[str](), threading.RLock()
 
     def learn(self, *found: Properties) -> None:
         """Remember which words are secret."""
@@ -67,7 +65,8 @@ class Shown:
         """Show that a step starts."""
         with self._lock:
             self._learn(step)
-            self.plan.add(step)
+            if self._quiet:  # else what happens is said, and no plan shown
+                self.plan.add(step)
             if step.op != "same" and not is_default_provider(step.resource.urn):
                 self._running[id(step)], step.began = step, time.monotonic()
                 step.task = self.table.add_task(_title(step), total=None, doing="")

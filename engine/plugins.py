@@ -148,8 +148,8 @@ def _old(old: Resource, outputs: str) -> dict[str, Any]:
 def _take(resource: Resource, answer: Any, planned: bool = False) -> None:
     """Take over what a provider says there is."""
     resource.id = getattr(answer, "id", "") or resource.id
-    resource.outputs = from_wire(answer.properties)
+    outputs = from_wire(answer.properties)
+    hidden = [key for key in resource.additional_secret_outputs if planned or key in outputs]
+    # All at once, as another checkpoint may be written meanwhile; what is not known yet will be secret.
+    resource.outputs = outputs | {key: secret(outputs.get(key, UNKNOWN)) for key in hidden}
     resource.init_errors = list(getattr(answer, "reasons", ()))
-    for key in resource.additional_secret_outputs:
-        if planned or key in resource.outputs:  # what is not known yet will be secret
-            resource.outputs[key] = secret(resource.outputs.get(key, UNKNOWN))

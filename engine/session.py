@@ -35,8 +35,7 @@ class Session:
         self.backend = Backend(url, self.project.name, stack)
         self.cloud = self.backend.root / "cloud" / self.project.name / stack if simulate else None
         self._own_file = config_file is not None
-        shared = self.project.config_folder / f"Pulumi.{stack}.yaml"
-        self._file = config_file.resolve() if config_file else shared
+        self._file = (config_file or self.project.config_folder / f"Pulumi.{stack}.yaml").resolve()
         self.snapshot = Snapshot()
 
     def open(self, create: bool = False) -> Session:

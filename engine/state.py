@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -154,16 +155,15 @@ class Journal:
 
     def __init__(self, base: Snapshot, save: Callable[[Snapshot], None] | None) -> None:
         self._base, self._save = base, save
-        self._new: list[Resource] = []
-        self._gone: set[int] = set()
-        self._pending = list(base.pending)
-        self._lock = threading.RLock()
+        self._new, self._gone, self._pending = list[Resource](), set[int](), list(base.pending)
+        self._lock, self._writing = threading.Lock(), threading.Lock()
+        self._moments, self._written = itertools.count(1), 0
 
     def begin(self, operation: Operation) -> None:
         """Record that an operation is about to start."""
         with self._lock:
             self._pending.append(operation)
-            self.write()
+        self.write()
 
     def end(self, change: Change, write: bool = True) -> None:
         """Record what was done."""
@@ -171,16 +171,20 @@ class Journal:
             self._pending = [one for one in self._pending if one is not change.operation]
             self._gone.update(map(id, change.remove))
             self._new += [change.add] if change.add else []
-            if write:
-                self.write()
+        if write:
+            self.write()
 
     def write(self) -> None:
-        """Write a checkpoint now, unless this is a preview."""
-        with self._lock:
-            if self._save:
+        """Return once a checkpoint of now is written, unless this is a preview; who waits shares the next."""
+        asked = next(self._moments)
+        with self._writing:
+            if self._save and asked > self._written:
+                moment = next(self._moments)
                 self._save(self.snapshot())
+                self._written = moment
 
     def snapshot(self) -> Snapshot:
         """Return the state as it is now."""
-        resources = [found for found in (*self._new, *self._base.resources) if id(found) not in self._gone]
-        return Snapshot(resources, list(self._pending))
+        with self._lock:
+            found = [one for one in (*self._new, *self._base.resources) if id(one) not in self._gone]
+            return Snapshot(found, list(self._pending))
