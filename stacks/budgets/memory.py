@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from stacks import capacity, hardware, models
 from stacks.settings import Settings
 
-EDGE_REQUEST_KIB = 56
+EDGE_REQUEST_KIB = 58
 """What nginx holds for a request or WebSocket, its two connections together: measured, docs/edge.md."""
 
 

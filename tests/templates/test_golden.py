@@ -1,6 +1,5 @@
-"""Rendered text is reviewed as text: UPDATE_GOLDENS=1 writes it anew, and the change is in the diff."""
+"""Rendered text is reviewed as text: pytest --update-golden writes it anew, and the change is in the diff."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,12 +21,14 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_files_of_a_service_are_as_reviewed(name: str, services: Mapping[str, Service]) -> None:
+def test_files_of_a_service_are_as_reviewed(
+    name: str, services: Mapping[str, Service], pytestconfig: pytest.Config
+) -> None:
     folder = GOLDEN / name
     rendered = plain_config(services[name]) | {
         f"secrets/{file}": text for file, text in secret_files(name).items()
     }
-    if os.environ.get("UPDATE_GOLDENS"):
+    if pytestconfig.getoption("--update-golden"):
         for file, text in rendered.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_text(text)
