@@ -24,7 +24,7 @@ MODEL ?=
 SLOWER ?=
 MINUTES ?= 60
 TO ?=
-TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates gateway edge ops docs bench images console e2e cloud upgrade kubernetes rehearsal second_opinion)
+TIERS = $(addprefix tests/,stacks components policies engine autoscaler templates gateway edge e2e cloud kubernetes rehearsal ops docs bench images console upgrade second_opinion)
 OPS = .venv/bin/python -m ops
 # Progress goes to stderr, so that what a command prints can be piped on.
 SETUP = @ops/setup.sh --stack $(STACK) >&2

@@ -86,9 +86,8 @@ class Simulated:
 
     def resources(self) -> list[dict[str, Any]]:
         """Return the resources in the stack's state."""
-        done = self.engine("export")
-        assert done.returncode == 0, done.stderr
-        found: list[dict[str, Any]] = json.loads(done.stdout)["deployment"]["resources"]
+        (file,) = self.folder.glob(f"simulated/.pulumi/stacks/*/{self.stack}.json")
+        found: list[dict[str, Any]] = json.loads(file.read_text())["checkpoint"]["latest"]["resources"]
         return found
 
     def preview(self) -> dict[str, Any]:
