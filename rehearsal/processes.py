@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-STOP_S = 20
 LOG_LINES = 15
 
 
@@ -60,15 +59,9 @@ class Processes:
         return name in self._running
 
     def stop(self) -> None:
-        """End all programs, the last one first."""
-        while self._running:
-            _, process = self._running.popitem()
-            process.terminate()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """End all programs, the last one first, and at once: nothing that they know is needed any more."""
+        for name in reversed(list(self._running)):
+            self.kill(name)
 
     def check(self) -> None:
         """Raise RehearsalError if a program has ended by itself."""
