@@ -127,6 +127,8 @@ CHANGES: dict[str, tuple[Change, set[tuple[str, str]]]] = {
 
 
 LONG = {
+    "more gateways at most",
+    "more connections of the pool",
     "better compression",
     "more memory for sorting",
     "a longer context",

@@ -13,6 +13,8 @@ from components import edge
 from tests.edge.conftest import Edge
 from tests.edge.multiplexed import IGNORED, RESERVED, Http3Protocol, reserve
 
+AGAIN = ("--retry", "3", "--retry-all-errors")
+"""On a busy machine curl 8.14 may keep the first lines of a header of HTTP/3 to itself: docs/edge.md."""
 CURL = {"--http1.1": "1.1", "--http2": "2", "--http3-only": "3"}
 CIPHERS = {
     "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -25,7 +27,7 @@ CIPHERS = {
 @pytest.mark.parametrize("option", CURL)
 def test_curl_speaks_every_version_of_http(served: Edge, option: str) -> None:
     said = served.run(
-        *("curl", "--silent", "--show-error", option, "--cacert", "/ca.pem", "--output", "/dev/null"),
+        *("curl", "--silent", "--show-error", *AGAIN, option, "--cacert", "/ca.pem", "--output", "/dev/null"),
         *("--write-out", "%{http_version} %{response_code} %header{alt-svc}", "https://edge:8443/api/tags"),
     )
     assert said == f'{CURL[option]} 200 h3=":8443"; ma=86400'
@@ -33,7 +35,7 @@ def test_curl_speaks_every_version_of_http(served: Edge, option: str) -> None:
 
 def test_curl_posts_and_reads_a_stream_over_http3(served: Edge) -> None:
     said = served.run(
-        *("curl", "--silent", "--show-error", "--http3-only", "--cacert", "/ca.pem", "--no-buffer"),
+        *("curl", "--silent", "--show-error", *AGAIN, "--http3-only", "--cacert", "/ca.pem", "--no-buffer"),
         *("--data", "{}", "https://edge:8443/api/chat?tokens=50"),
     )
     assert said.splitlines()[-1] == '{"n": 49}'
