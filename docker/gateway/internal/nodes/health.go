@@ -168,12 +168,15 @@ func (p *Pool) Recheck() {
 	}
 }
 
-// Refresh asks every healthy node for its models now and waits for the answers, each within the health
-// timeout. A node that fails keeps its last known models.
-func (p *Pool) Refresh(ctx context.Context) {
+// Refresh has every healthy node asked for its models, after the call, and waits for the answers, each within the
+// health timeout. A node that fails keeps its last known models.
+func (p *Pool) Refresh(ctx context.Context) { p.refreshes.wait(ctx) }
+
+// askAll is one round of Refresh.
+func (p *Pool) askAll() {
 	var wait sync.WaitGroup
 	for _, node := range p.Healthy() {
-		wait.Go(func() { _ = p.check(ctx, node) }) // recorded
+		wait.Go(func() { _ = p.check(context.Background(), node) }) // recorded
 	}
 	wait.Wait()
 }

@@ -47,6 +47,7 @@ type Pool struct {
 	checks   sync.WaitGroup
 
 	questions singleflight.Group // of Died
+	refreshes rounds
 }
 
 // NewPool returns a pool that knows no node until Run has the source look for them. onChange is called
@@ -76,6 +77,7 @@ func NewPool(settings config.Workers, m *metrics.Metrics, log *slog.Logger, sour
 			}
 		}
 	}
+	p.refreshes.job = p.askAll
 	m.Register(collector{p})
 	return p
 }
