@@ -13,9 +13,9 @@ from components import edge
 from tests.edge.conftest import Edge
 from tests.edge.multiplexed import IGNORED, RESERVED, Http3Protocol, reserve
 
-AGAIN = ("--retry", "3", "--retry-all-errors")
-"""On a busy machine curl 8.14 may keep the first lines of a header of HTTP/3 to itself: docs/edge.md."""
 CURL = {"--http1.1": "1.1", "--http2": "2", "--http3-only": "3"}
+KEPT = "curl: (95) HTTP/3 stream 0 reset by server"
+"""What comes of a header of which curl 8.14, on a busy machine, keeps a part to itself: docs/edge.md."""
 CIPHERS = {
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -24,20 +24,26 @@ CIPHERS = {
 """Of TLS 1.2: those that the tests' key, of elliptic curves, goes with."""
 
 
+def curl(served: Edge, *words: str) -> str:
+    """Run curl and return what it prints; only where it has kept a part of its header, it asks once more."""
+    command = ("curl", "--silent", "--show-error", "--cacert", "/ca.pem", *words)
+    try:
+        return served.run(*command)
+    except AssertionError as error:
+        if KEPT not in str(error):
+            raise
+    return served.run(*command)
+
+
 @pytest.mark.parametrize("option", CURL)
 def test_curl_speaks_every_version_of_http(served: Edge, option: str) -> None:
-    said = served.run(
-        *("curl", "--silent", "--show-error", *AGAIN, option, "--cacert", "/ca.pem", "--output", "/dev/null"),
-        *("--write-out", "%{http_version} %{response_code} %header{alt-svc}", "https://edge:8443/api/tags"),
-    )
+    shown = "%{http_version} %{response_code} %header{alt-svc}"
+    said = curl(served, option, "--output", "/dev/null", "--write-out", shown, "https://edge:8443/api/tags")
     assert said == f'{CURL[option]} 200 h3=":8443"; ma=86400'
 
 
 def test_curl_posts_and_reads_a_stream_over_http3(served: Edge) -> None:
-    said = served.run(
-        *("curl", "--silent", "--show-error", *AGAIN, "--http3-only", "--cacert", "/ca.pem", "--no-buffer"),
-        *("--data", "{}", "https://edge:8443/api/chat?tokens=50"),
-    )
+    said = curl(served, "--http3-only", "--no-buffer", "--data", "{}", "https://edge:8443/api/chat?tokens=50")
     assert said.splitlines()[-1] == '{"n": 49}'
     assert len(said.splitlines()) == 50
 
