@@ -1,5 +1,6 @@
-"""What all tests share: golden files, and how hypothesis runs."""
+"""What all tests share: golden files, an event loop, and how hypothesis runs."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+LOOP = asyncio.new_event_loop()
+
+
 class Files(LoadScopeScheduling):  # type: ignore[misc]
     """Gives each process of a parallel run whole files, or whole tiers."""
 
@@ -37,6 +41,12 @@ class Files(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Files:
     """Share the tests out by files: xdist's own groups are of pytest before 9.2."""
     return Files(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Give each test an event loop: Pulumi's SDK needs one, and asyncio.run leaves none behind."""
+    asyncio.set_event_loop(LOOP)
 
 
 @pytest.fixture

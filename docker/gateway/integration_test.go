@@ -11,10 +11,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -32,7 +34,7 @@ const (
 	patience  = 30 * time.Second
 )
 
-// place is a configured gateway on free ports.
+// place is a configured gateway on ports of its own.
 type place struct {
 	name    string
 	url     string
@@ -53,7 +55,8 @@ func configureAt(t *testing.T, name, pool, redis string) place {
 	t.Helper()
 	secrets := realparts.Needed(t, realparts.Secrets)
 	p := place{name: name, redis: redis, folder: t.TempDir(), workers: strings.Split(realparts.Needed(t, realparts.Workers), ",")}
-	p.url, p.admin = freeAddress(t), freeAddress(t)
+	host := ownHost()
+	p.url, p.admin = net.JoinHostPort(host, "11434"), net.JoinHostPort(host, "9090")
 	p.serving = p.write(t, "serve", pool, secrets, "")
 	p.url, p.admin = "http://"+p.url, "http://"+p.admin
 	return p
@@ -87,14 +90,11 @@ usage: {flushInterval: 1s}
 	return path
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+// places counts the places there are: each has a loopback address of its own, so that nobody else has its ports.
+var places atomic.Uint32
+
+func ownHost() string {
+	return netip.AddrFrom4([4]byte{127, 1, 0, byte(places.Add(1))}).String()
 }
 
 // migrateWith registers key as the stack's only one.

@@ -184,7 +184,7 @@ func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 			stack = strings.Fields(line)[0]
 		}
 	}
-	away := configureAt(t, "gateway-away", freeAddress(t), p.redis)
+	away := configureAt(t, "gateway-away", net.JoinHostPort(ownHost(), "6432"), p.redis)
 	for _, c := range []struct {
 		place     place
 		arguments []string

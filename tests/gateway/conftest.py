@@ -92,9 +92,11 @@ def go(client: docker.DockerClient) -> Go:
         try:
             if parts:
                 container.put_archive("/mnt", parts.secrets)
-            return run_to_end(container)
+            status, output = run_to_end(container)
         finally:
             container.remove(force=True, v=False)
+        print(output)  # where it fails pytest shows it once, above its summary
+        return status, output
 
     return run
 
