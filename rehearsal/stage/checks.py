@@ -5,7 +5,7 @@ Each yields what does not, as sentences that name the object, what it has and wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rehearsal.stage.inventory import GPU, POOL, Inventory, Object, labels
@@ -22,10 +22,9 @@ def pods_run(found: Inventory, namespace: str) -> Iterator[str]:
     """Every pod is on a node and ready, or has done its job."""
     for pod in found.of("/Pod", namespace):
         status = pod.get("status", {})
-        conditions = {one["type"]: one for one in status.get("conditions", ())}
-        if status.get("phase") == "Succeeded" or conditions.get("Ready", {}).get("status") == "True":
+        if status.get("phase") == "Succeeded" or _condition(pod, "Ready").get("status") == "True":
             continue
-        why = conditions.get("PodScheduled", {}).get("message", "")
+        why = _condition(pod, "PodScheduled").get("message", "")
         yield f"{_called(pod)} is {status.get('phase', 'new')} and not ready" + (f": {why}" if why else "")
 
 
@@ -61,7 +60,7 @@ def budgets_let_one_go(found: Inventory, namespace: str) -> Iterator[str]:
         status = budget.get("status", {})
         if not pods:
             yield f"{_called(budget, 'policy/PodDisruptionBudget')} is about no pod"
-        elif status.get("disruptionsAllowed", 0) < 1:
+        elif status.get("disruptionsAllowed", 0) < 1 and not _will_let_go(status, pods):
             told = f"{status.get('currentHealthy', 0)} of {status.get('expectedPods', 0)} pods are healthy"
             yield f"{_called(budget, 'policy/PodDisruptionBudget')} lets no pod go: {told}"
     for pod in running:
@@ -70,9 +69,20 @@ def budgets_let_one_go(found: Inventory, namespace: str) -> Iterator[str]:
             yield f"{_called(pod)} has {count} PodDisruptionBudgets instead of one"
 
 
+def _will_let_go(status: Object, pods: Iterable[Object]) -> bool:
+    """Tell whether a budget only counts pods as missing that are there again.
+
+    It knows them by their names, which a StatefulSet gives again, and waits two minutes for them to go.
+    """
+    awaited = status.get("disruptedPods", {})
+    back = [pod["metadata"]["name"] for pod in pods if _condition(pod, "Ready").get("status") == "True"]
+    healthy = status.get("currentHealthy", 0) + len(awaited.keys() & set(back))
+    return bool(awaited) and healthy > status.get("desiredHealthy", 0)
+
+
 def policies_have_peers(found: Inventory, namespace: str) -> Iterator[str]:
     """Every NetworkPolicy is about pods, whom it lets talk to somebody; ports are those that pods have."""
-    pods = found.of("/Pod", namespace)
+    pods = _with_jobs(found, namespace)
     for policy in found.of("networking.k8s.io/NetworkPolicy", namespace):
         called = _called(policy, "networking.k8s.io/NetworkPolicy")
         spec = policy["spec"]
@@ -89,7 +99,7 @@ def policies_have_peers(found: Inventory, namespace: str) -> Iterator[str]:
 
 def _closed_ports(policy: Object, found: Inventory, namespace: str) -> Iterator[str]:
     """Yield ports that a policy opens between pods and that nobody has."""
-    pods = found.of("/Pod", namespace)
+    pods = _with_jobs(found, namespace)
     spec = policy["spec"]
     sides = [("ingress", spec.get("podSelector", {}), rule) for rule in spec.get("ingress") or ()]
     sides += [
@@ -199,6 +209,20 @@ def _called(one: Object, kind: str = "/Pod") -> str:
     return f"{kind.rpartition('/')[2]} {one['metadata']['name']}"
 
 
+def _condition(pod: Object, type_: str) -> Object:
+    conditions: list[Object] = pod.get("status", {}).get("conditions", [])
+    return next((one for one in conditions if one["type"] == type_), {})
+
+
+def _with_jobs(found: Inventory, namespace: str) -> list[Object]:
+    """Return all pods, and those that Jobs make: of one that is done they go with their node."""
+    made = []
+    for job in found.of("batch/Job", namespace):
+        template = job["spec"]["template"]
+        made.append({**template, "metadata": {**template["metadata"], "name": job["metadata"]["name"]}})
+    return [*found.of("/Pod", namespace), *made]
+
+
 def _is_done(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or "Job" in {
         owner["kind"] for owner in pod["metadata"].get("ownerReferences", ())
@@ -249,7 +273,7 @@ def _exists(peer: Mapping[str, Any], found: Inventory, namespace: str) -> bool:
         spaces = [one for one in found.of("/Namespace") if _selects(peer["namespaceSelector"], labels(one))]
         if [one["metadata"]["name"] for one in spaces] != [namespace]:
             return bool(spaces)
-    return any(_selects(peer.get("podSelector", {}), labels(pod)) for pod in found.of("/Pod", namespace))
+    return any(_selects(peer.get("podSelector", {}), labels(pod)) for pod in _with_jobs(found, namespace))
 
 
 def _ports(pod: Object) -> Iterator[tuple[int, str]]:

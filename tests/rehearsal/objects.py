@@ -71,7 +71,7 @@ def platform() -> dict[str, list[dict[str, Any]]]:
             ),
             named("worker", spec={"replicas": 2, "template": worker}, status={"readyReplicas": 2}),
         ],
-        "batch/Job": [named("models", status={"succeeded": 1})],
+        "batch/Job": [named("models", spec={"template": pod("", "models", 8080)}, status={"succeeded": 1})],
         "policy/PodDisruptionBudget": [
             named(name, spec={"selector": selector(name)}, status={"disruptionsAllowed": 1})
             for name in ("gateway", "worker")
