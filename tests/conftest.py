@@ -1,6 +1,7 @@
-"""What all tests share: golden files, an event loop, and how hypothesis runs."""
+"""What all tests share: golden files, an event loop, how memory is cleared, and how hypothesis runs."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 hypothesis.settings.register_profile("any-machine", deadline=None)
 hypothesis.settings.load_profile("any-machine")  # a busy machine is slow, and nothing is wrong with the code
+
+gc.set_threshold(200_000, 20, 100)  # an SDK is many objects that stay: going over them was a third of a plan
 
 Golden = Callable[[Path, str], None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -28,6 +29,7 @@ _SERVER.set_forkserver_preload([
 
 
 def _engine(argv: list[str], env: dict[str, str], folder: str, out: str, err: str) -> None:
+    gc.set_threshold(1_000_000, 20, 20)  # as engine/__main__.py has it
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)

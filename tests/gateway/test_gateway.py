@@ -23,9 +23,7 @@ FUZZED = "60s"
 
 
 def test_the_sources_are_formatted_and_vetted(go: Go) -> None:
-    status, _ = go(
-        "sh", "-c", 'test -z "$(gofmt -l . | tee /dev/stderr)" && go vet -tags integration ./...'
-    )
+    status, _ = go("sh", "-c", 'test -z "$(gofmt -l . | tee /dev/stderr)" && go vet -tags integration ./...')
     assert status == 0
 
 
