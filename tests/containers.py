@@ -1,5 +1,6 @@
 """Containers of the services, for tests and benchmarks: their images, and the secrets that they are given."""
 
+import functools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -21,8 +22,9 @@ from tests.templates.rendered import PASSWORD, archive, plain_config, secret_fil
 REPOSITORY = Path(__file__).parents[1]
 
 
+@functools.cache
 def build(folder: str, *options: str) -> str:
-    """Build an image of the project and return its name."""
+    """Build an image of the project, once, and return its name."""
     context = REPOSITORY / "docker" / folder
     parts = [f"--build-arg={name}={build(part)}" for name, part in images.PARTS.get(folder, {}).items()]
     name = naming.image_name(folder, naming.content_hash(context, "tests", *parts))
