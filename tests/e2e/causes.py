@@ -7,11 +7,13 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import httpx
 
 from tests.e2e.conftest import STACK, Platform, docker
+from tests.e2e.waiting import eventually
 
 Cause = Callable[[Platform], AbstractContextManager[None]]
 """Does something to a platform, and undoes it at the end of its block."""
@@ -40,11 +42,16 @@ def paused(*parts: str) -> Cause:
     def cause(_: Platform) -> Iterator[None]:
         with ExitStack() as undo:
             for part in parts:
-                docker("pause", name(part))
+                # runc gives up where a health check is just coming into what it freezes.
+                eventually(partial(_obeyed, "pause", name(part)), 10, f"{part} is paused")
                 undo.callback(docker, "unpause", name(part))
             yield
 
     return cause
+
+
+def _obeyed(*words: str) -> bool:
+    return subprocess.run(["docker", *words], capture_output=True, check=False).returncode == 0
 
 
 def stopped(part: str) -> Cause:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import ollama
 import pytest
 
+from tests.e2e.causes import paused
 from tests.e2e.conftest import STACK, Platform, docker
 from tests.e2e.waiting import eventually
 
@@ -111,25 +112,18 @@ def test_no_request_that_had_not_begun_fails_when_a_part_is_killed(platform: Pla
 def test_known_keys_work_and_unknown_ones_are_unsure_while_the_database_is_away(platform: Platform) -> None:
     import httpx
 
-    names = [f"ollamamax-{STACK}-{part}" for part in ("postgres-1", "pgbouncer-1")]
-    for name in names:
-        docker("pause", name)
-    try:
+    def unknown() -> int:
+        return httpx.get(
+            f"{platform.url}/api/tags",
+            headers={"Authorization": "Bearer new"},
+            verify=platform.trust,
+            timeout=30,
+        ).status_code
 
-        def unknown() -> int:
-            return httpx.get(
-                f"{platform.url}/api/tags",
-                headers={"Authorization": "Bearer new"},
-                verify=platform.trust,
-                timeout=30,
-            ).status_code
-
+    with paused("postgres-1", "pgbouncer-1")(platform):
         eventually(lambda: unknown() == 503, 60, "an unknown key gets 503 once the keys cannot be read")
         known = httpx.get(f"{platform.url}/api/tags", headers=platform.headers, verify=platform.trust)
         assert known.status_code == 200
-    finally:
-        for name in names:
-            docker("unpause", name)
     eventually(lambda: unknown() == 401, 60, "an unknown key gets 401 again")
 
 
