@@ -17,6 +17,8 @@ gc.set_threshold(200_000, 20, 100)  # an SDK is many objects that stay: going ov
 
 Golden = Callable[[Path, str], None]
 
+LOOP = asyncio.new_event_loop()
+"""Of all tests: one that nobody holds would say at its end that it was not closed."""
 TOGETHER = {"cloud", "e2e", "gateway", "kubernetes"}
 """Tiers whose files share what takes long to bring up, or are steps of one story."""
 
@@ -27,9 +29,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the golden files anew instead of comparing with them",
     )
-
-
-LOOP = asyncio.new_event_loop()
 
 
 class Files(LoadScopeScheduling):  # type: ignore[misc]

@@ -70,13 +70,14 @@ def budgets_let_one_go(found: Inventory, namespace: str) -> Iterator[str]:
 
 
 def _will_let_go(status: Object, pods: Iterable[Object]) -> bool:
-    """Tell whether a budget only counts pods as missing that are there again.
+    """Tell whether a budget lets no pod go only because it misses pods that are there again.
 
-    It knows them by their names, which a StatefulSet gives again, and waits two minutes for them to go.
+    It knows those that were evicted by their names, which a StatefulSet gives again, and misses them for the
+    two minutes that it waits for them to go.
     """
     awaited = status.get("disruptedPods", {})
-    back = [pod["metadata"]["name"] for pod in pods if _condition(pod, "Ready").get("status") == "True"]
-    healthy = status.get("currentHealthy", 0) + len(awaited.keys() & set(back))
+    back = {pod["metadata"]["name"] for pod in pods if _condition(pod, "Ready").get("status") == "True"}
+    healthy = status.get("currentHealthy", 0) + len(awaited.keys() & back)
     return bool(awaited) and healthy > status.get("desiredHealthy", 0)
 
 

@@ -85,4 +85,4 @@ def test_a_longer_one_does_not() -> None:
     settings, longer = longest_names("a"), "a" * (LONGEST_STACK + 1)
     with pytest.raises(Exception, match=r"ecrRepositoryPrefix"):
         record_in_the_cloud(lambda: Platform("platform", settings, "0.0.0"), longer)
-    gc.collect()  # what had waited for it goes, and says so, before others speak
+    gc.collect()  # asyncio tells here, not among later tests, of errors that nobody asked for

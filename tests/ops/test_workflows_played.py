@@ -115,7 +115,7 @@ config:
   ollamamax:portOffset: {offset}
   ollamamax:docker: {{subnet: {subnet}}}
   ollamamax:alerts:
-    platformMs: {{target: 25, warning: 300, critical: 500}}
+    platformMs: {{target: 25, warning: 100, critical: 500}}
     errorsPercent: {{target: 0.5, warning: 3, critical: 8}}
     throughput: {{target: 100, warning: 50, critical: 10}}
 """

@@ -27,15 +27,16 @@ def test_pods_of_a_job_that_is_done_may_be_gone() -> None:
     assert checks.problems(inventory(objects), SPACE) == []
 
 
-def test_a_pod_that_is_back_under_its_name_is_not_missing_though_its_budget_still_waits_for_it_to_go() -> (
-    None
-):
+def test_a_pod_that_is_back_under_its_name_is_missed_by_its_budget_alone() -> None:
     objects = platform()
     counts = {"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 2}
     objects[BUDGETS][1]["status"] = {**counts, "disruptedPods": {"worker-2": "2026-11-27T18:13:33Z"}}
     assert checks.problems(inventory(objects), SPACE) == []
-    objects["/Pod"][2]["status"] = {"phase": "Running"}
     told = "PodDisruptionBudget worker lets no pod go: 1 of 2 pods are healthy"
+    objects[BUDGETS][1]["status"]["desiredHealthy"] = 2
+    assert checks.problems(inventory(objects), SPACE) == [told]
+    objects[BUDGETS][1]["status"]["desiredHealthy"] = 1
+    objects["/Pod"][2]["status"] = {"phase": "Running"}
     assert told in checks.problems(inventory(objects), SPACE)
 
 
