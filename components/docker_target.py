@@ -17,6 +17,12 @@ CONFIG_MODE = "0444"
 SECRET_MODE = "0440"  # noqa: S105 - a file mode
 LOG_FILES = "3"
 SWITCHES_MIB = 1
+HEALTH_PERIOD_S = 15
+"""Between two health checks of a container that is healthy, seconds. Each is a process that Docker starts.
+
+With one every two to five seconds in all of a stack's, on two cores, what the platform answers by
+itself took three to eight times as long under the report's load: p99 of 107 to 254 ms, instead of 29 to 37.
+"""
 
 
 @dataclass(frozen=True)
@@ -279,7 +285,9 @@ def _uploads(service: Service) -> list[docker.ContainerUploadArgs]:
 def _healthcheck(probe: Probe) -> docker.ContainerHealthcheckArgs:
     return docker.ContainerHealthcheckArgs(
         tests=["CMD", *probe.command],
-        interval=naming.duration(probe.interval_s),
+        # Docker does so from API 1.44 on, and with older ones the embedded engine.
+        start_interval=naming.duration(probe.interval_s),
+        interval=naming.duration(HEALTH_PERIOD_S),
         timeout=naming.duration(probe.timeout_s),
         retries=probe.retries,
         start_period=naming.duration(probe.start_period_s),

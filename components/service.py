@@ -105,6 +105,7 @@ class Probe:
 
     command: tuple[str, ...]
     interval_s: int = 2
+    """Between two times that it is asked while it starts, seconds."""
     timeout_s: int = 3
     retries: int = 5
     start_period_s: int = 60

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+import orjson
+
 from engine.errors import EngineError
 from engine.state import now
 
@@ -52,9 +54,12 @@ class Backend:
         return latest
 
     def save(self, latest: dict[str, Any]) -> None:
-        """Replace the stack's file by one that holds `latest`; a crash leaves the one or the other."""
+        """Replace the stack's file by one that holds `latest`, in which parts may be JSON already.
+
+        A crash leaves the one or the other.
+        """
         document = {"version": 3, "checkpoint": {"stack": f"organization/{self._place}", "latest": latest}}
-        self._checkpoint = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        self._checkpoint = orjson.dumps(document) + b"\n"
         write_file(self.file, self._checkpoint)
 
     def record(self, kind: str, started: float, result: str, changes: dict[str, int]) -> None:

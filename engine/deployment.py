@@ -277,8 +277,7 @@ class Deployment:
         left = self._journal.snapshot().resources
         present = {one.urn for one in left}
         for one in left:  # nothing may point at what is gone
-            for urns in (one.dependencies, *one.property_dependencies.values()):
-                urns[:] = [urn for urn in urns if urn in present]
+            one.repoint(lambda urns: [urn for urn in urns if urn in present])
 
     def settle(self) -> None:
         """Deal with what an interrupted run left: a creation that went through unrecorded is taken over.
@@ -374,8 +373,7 @@ class Deployment:
         for one in self._base.resources:
             one.urn, one.parent = (after if urn == before else urn for urn in (one.urn, one.parent))
             one.provider = re.sub(rf"^{re.escape(before)}(?=::[^:]+$)", lambda _: after, one.provider)
-            for urns in (one.dependencies, *one.property_dependencies.values()):
-                urns[:] = [after if urn == before else urn for urn in urns]
+            one.repoint(lambda urns: [after if urn == before else urn for urn in urns])
 
     def _check(self, new: Resource, provider: Provider | None, olds: Properties) -> None:
         if provider:

@@ -47,7 +47,6 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
     """`pulumirpc.ResourceMonitor` and `pulumirpc.Engine` at `address`, for the program and providers."""
 
     deployment: Deployment  # what is under way
-    _info: resource_pb2.DeploymentInfo
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
@@ -68,11 +67,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
 
         The SDK registers nothing before the program is read to its end: then it may still be refused.
         """
-        deployment = self.deployment
+        deployment, options = self.deployment, self.deployment.options
         about: dict[str, Any] = {
             "project": project.name, "stack": stack, "organization": "organization", "config": config.values,
-            "configSecretKeys": config.secret_keys, "dryRun": deployment.options.preview,
-            "parallel": deployment.options.parallel,
+            "configSecretKeys": config.secret_keys, "dryRun": options.preview, "parallel": options.parallel,
         }  # fmt: skip
         self._info = resource_pb2.DeploymentInfo(**about, supportedFeatures=_FEATURES)
 

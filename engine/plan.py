@@ -66,10 +66,8 @@ class Plan:
     """Collects the steps of a run, each as it was when it began."""
 
     def __init__(self) -> None:
-        self.diagnostics: list[dict[str, Any]] = []
-        self._steps: list[dict[str, Any]] = []
-        self._text: list[str] = []
-        self._depths: dict[str, int] = {}  # how deep the children of a resource stand
+        self.diagnostics, self._steps = list[dict[str, Any]](), list[dict[str, Any]]()
+        self._text, self._depths = list[str](), dict[str, int]()  # by URN, how deep its children stand
 
     def add(self, step: Step) -> None:
         """Take a step, if a plan shows it."""

@@ -70,11 +70,6 @@ class Context:
         """The resource's name in the program."""
         return self.urn.split("::", 3)[3]
 
-    @property
-    def secrets(self) -> frozenset[str]:
-        """The inputs that hold a secret, which hooks see unwrapped."""
-        return frozenset(key for key, value in from_wire(self.given).items() if has_secret(value))
-
     def error(self, reason: str) -> ProviderError:
         """An error that names the resource."""
         return ProviderError(f'{self.type} "{self.name}": {reason}')

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from engine.errors import EngineError
 
 ITERATIONS = 1_000_000  # rounds of PBKDF2, part of the `v1` format
-_GIVEN = "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
+_VARS = "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
 _PROBE = "pulumi"  # what the salt's own ciphertext decrypts to when the passphrase is right
 
 
@@ -32,8 +32,7 @@ class Crypter:
         try:
             self.decrypt(self.salt.removeprefix(f"v1:{seed}:"))
         except EngineError as error:
-            why = f"incorrect passphrase: {_GIVEN} is not what the stack was made with"
-            raise EngineError(why) from error
+            raise EngineError(f"incorrect passphrase: {_VARS} is not what the stack was made with") from error
 
     def encrypt(self, text: str) -> str:
         """Return `v1:NONCE:CIPHERTEXT` (base64) for `text`."""
@@ -60,5 +59,5 @@ def passphrase() -> str:
             what = f"PULUMI_CONFIG_PASSPHRASE_FILE: {file}: {error.strerror}"
             raise EngineError(f"{what}; name a readable file") from error
     if given is None:
-        raise EngineError(f"passphrase must be set with {_GIVEN}")
+        raise EngineError(f"passphrase must be set with {_VARS}")
     return given

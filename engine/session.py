@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+
+import orjson
 
 from engine.backend import Backend, write_file
 from engine.deployment import Deployment, Options
@@ -19,7 +22,7 @@ from engine.policy_pack import About
 from engine.project import Config, Project
 from engine.secrets import Crypter, passphrase
 from engine.simulated import Simulation
-from engine.state import Journal, Snapshot, deployment_document, read_deployment
+from engine.state import Journal, Resource, Snapshot, deployment_document, read_deployment
 from engine.values import Properties, freeze, secret, thaw
 
 
@@ -37,6 +40,7 @@ class Session:
         self._own_file = config_file is not None
         self._file = (config_file or self.project.config_folder / f"Pulumi.{stack}.yaml").resolve()
         self.snapshot = Snapshot()
+        self._encoded = dict[Resource, tuple[list[object], orjson.Fragment]]()
 
     def open(self, create: bool = False) -> Session:
         """Load the stack; with `create` one that does not exist yet is made."""
@@ -61,8 +65,16 @@ class Session:
 
     def save(self, snapshot: Snapshot) -> None:
         """Write a checkpoint."""
-        encode = partial(freeze, encrypt=self.crypter.encrypt)
-        self.backend.save(deployment_document(snapshot, self.crypter.salt, encode))
+        self.backend.save(deployment_document(snapshot, self.crypter.salt, self._encode))
+
+    def _encode(self, one: Resource) -> orjson.Fragment:
+        """Return a resource as JSON: that of the last time, where no field has been set since."""
+        fields, (known, text) = [*vars(one).values()], self._encoded.get(one, ([], orjson.Fragment(b"")))
+        if [*map(id, fields)] != [*map(id, known)]:
+            found = one.encode(partial(freeze, encrypt=self.crypter.encrypt))
+            text = orjson.Fragment(json.dumps(found, separators=(",", ":"), ensure_ascii=False))
+            self._encoded[one] = fields, text
+        return text
 
     def package_config(self) -> dict[str, Properties]:
         """Return what the config says about packages (`docker:host`), for their default providers."""

@@ -24,7 +24,10 @@ def now() -> str:
 
 @dataclass(eq=False)
 class Resource:
-    """One resource of the state; the field order is the checkpoint's."""
+    """One resource of the state; the field order is the checkpoint's.
+
+    Fields are set, what they hold is never changed: so a checkpoint knows what is as in the one before.
+    """
 
     urn: str
     custom: bool = False
@@ -65,6 +68,11 @@ class Resource:
         """Return the URNs that must exist for this resource to exist."""
         urns = {self.parent, self.provider.rpartition("::")[0], *self.dependencies}
         return (urns.union(*self.property_dependencies.values())) - {"", self.urn}
+
+    def repoint(self, change: Callable[[list[str]], list[str]]) -> None:
+        """Change which URNs its inputs depend on."""
+        self.dependencies = change(self.dependencies)
+        self.property_dependencies = {key: change(urns) for key, urns in self.property_dependencies.items()}
 
     def encode(self, encode: Callable[[Any], Any]) -> dict[str, Any]:
         """Return the checkpoint's JSON object; empty fields are left out."""
@@ -120,13 +128,13 @@ class Snapshot:
             seen.add(resource.urn)
 
 
-def deployment_document(snapshot: Snapshot, salt: str, encode: Callable[[Any], Any]) -> dict[str, Any]:
+def deployment_document(snapshot: Snapshot, salt: str, encode: Callable[[Resource], Any]) -> dict[str, Any]:
     """Return the `deployment` object of an export, which is `latest` in the backend's file."""
-    pending = [{"resource": one.resource.encode(encode), "type": one.type} for one in snapshot.pending]
+    pending = [{"resource": encode(one.resource), "type": one.type} for one in snapshot.pending]
     document = {
         "manifest": {"time": now(), "magic": sha256(VERSION.encode()).hexdigest(), "version": VERSION},
         "secrets_providers": {"type": "passphrase", "state": {"salt": salt}},
-        "resources": [one.encode(encode) for one in snapshot.resources],
+        "resources": [encode(one) for one in snapshot.resources],
         "pending_operations": pending,
     }
     return {key: value for key, value in document.items() if value} | {"metadata": {}}

@@ -44,12 +44,6 @@ class Staged(Stack):
         with _told():
             self.stage.deploy(self._changed, targets=targets)
 
-    def remove(self, *targets: str) -> None:
-        """Remove what ``targets`` name, and nothing else."""
-        with _told():
-            self.stage.describe(self._changed)
-            self.stage.remove(targets)
-
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         """Return how the cluster is reached; the rest is the stage's to know."""
         return {"kubeconfig": self.stage.plane.kubeconfig.read_text()}

@@ -37,25 +37,16 @@ class DockerProvider(Provider):
         self._api.close()
 
 
-class RandomProvider(Provider):
-    """The random package."""
+class Plain(Provider):
+    """A package without settings."""
 
-    name, version = "random", "4.21.4"
-
-    def __init__(self) -> None:
-        super().__init__(_by_token("random", RandomPassword()))
-
-
-class TlsProvider(Provider):
-    """The tls package."""
-
-    name, version = "tls", "5.6.2"
-
-    def __init__(self) -> None:
-        types = (CertRequest(), LocallySignedCert(), PrivateKey(), SelfSignedCert())
-        super().__init__(_by_token("tls", *types))
+    def __init__(self, name: str, version: str, *types: Resource) -> None:
+        super().__init__(_by_token(name, *types))
+        self.name, self.version = name, version
 
 
 PROVIDERS: dict[str, Callable[[], Provider]] = {
-    "docker": DockerProvider, "kubernetes": KubernetesProvider, "random": RandomProvider, "tls": TlsProvider
+    "docker": DockerProvider, "kubernetes": KubernetesProvider,
+    "random": lambda: Plain("random", "4.21.4", RandomPassword()),
+    "tls": lambda: Plain("tls", "5.6.2", CertRequest(), LocallySignedCert(), PrivateKey(), SelfSignedCert()),
 }  # fmt: skip

@@ -8,6 +8,7 @@ import io
 import re
 import tarfile
 import time
+from contextlib import suppress
 from typing import ClassVar
 
 import docker.errors
@@ -93,13 +94,11 @@ class Container(DockerResource):
                     api.connect_container_to_network(id_, one["name"], ipv4_address=address, aliases=aliases)
             with tarfile.open(fileobj=files, mode="w") as archive:
                 for one in inputs.get("uploads", []):
-                    content = (
-                        base64.b64decode(one.get("contentBase64", "")) or one.get("content", "").encode()
-                    )
+                    data = base64.b64decode(one.get("contentBase64", "")) or one.get("content", "").encode()
                     entry = tarfile.TarInfo(one["file"].lstrip("/"))
-                    entry.mode, entry.size = int(one.get("permissions", "0644"), 8), len(content)
+                    entry.mode, entry.size = int(one.get("permissions", "0644"), 8), len(data)
                     entry.mtime = int(time.time())
-                    archive.addfile(entry, io.BytesIO(content))
+                    archive.addfile(entry, io.BytesIO(data))
             if inputs.get("uploads"):
                 api.put_archive(id_, "/", files.getvalue())
         if inputs["start"]:
@@ -119,16 +118,19 @@ class Container(DockerResource):
 
     def _settle(self, ctx: Context, id_: str, inputs: Properties) -> Properties:
         """Wait until the container is healthy, or has ended; one that fails is kept for a look."""
-        deadline, shown = time.monotonic() + inputs["waitTimeout"], ""
+        deadline, shown, health = time.monotonic() + inputs["waitTimeout"], "", inputs.get("healthcheck", {})
+        pause = _duration(health.get("startInterval", "0s")) / 10**9
         found = self._inspect(id_)
         while (problem := _problem(inputs, found["State"], time.monotonic() > deadline)) is None:
-            health = found["State"].get("Health", {}).get("Status", "running")
-            if health != shown:
-                ctx.log(f"container {inputs['name']} is {health}")
-                shown = health
-            if self.api.cancelled.wait(POLL_SECONDS):
+            said = found["State"].get("Health", {}).get("Status", "running")
+            if said != shown:
+                ctx.log(f"container {inputs['name']} is {said}")
+                shown = said
+            if self.api.cancelled.wait(pause or POLL_SECONDS):
                 raise ProviderError("cancelled while waiting for a container")
             found = self._inspect(id_)
+            if pause and found["State"]["Running"] and self._answers(id_, health["tests"]):
+                break
         outputs = self._outputs(found, inputs)
         if inputs.get("attach") and inputs.get("logs"):
             outputs["containerLogs"] = self._logs(id_, "all")
@@ -137,6 +139,14 @@ class Container(DockerResource):
             reason = f"container {inputs['name']} {problem}; its last log lines:\n{last}"
             raise InitError(id_, outputs, reason)
         return outputs
+
+    def _answers(self, id_: str, test: list[str]) -> bool:
+        """Whether its health check passes: daemons before API 1.44 ask no more often while it starts."""
+        with suppress(ProviderError), failing(""):  # it has ended meanwhile, or the check hangs
+            asked = self.api().exec_create(id_, test[1:] if test[0] == "CMD" else ["sh", "-c", *test[1:]])
+            self.api().exec_start(asked)
+            return bool(self.api().exec_inspect(asked)["ExitCode"] == 0)
+        return False
 
     def _logs(self, id_: str, lines: int | str) -> str:
         return str(self.api().logs(id_, stdout=True, stderr=True, tail=lines), errors="replace")
@@ -149,10 +159,8 @@ class Container(DockerResource):
             "exitCode": None if running else state["ExitCode"], "id": found["Id"],
             "memory": host["Memory"] // MIB, "memorySwap": max(host["MemorySwap"] // MIB, -1),
             "mustRun": inputs.get("mustRun", True) and running, "name": found["Name"].lstrip("/"),
-            "networkDatas": [
-                {"networkName": name, "gateway": one["Gateway"], "ipAddress": one["IPAddress"]}
-                for name, one in sorted(networks.items())
-            ],
+            "networkDatas": [{"networkName": name, "gateway": one["Gateway"], "ipAddress": one["IPAddress"]}
+                             for name, one in sorted(networks.items())],
             "restart": host["RestartPolicy"]["Name"],
         }  # fmt: skip
 
@@ -200,13 +208,11 @@ def _config(inputs: Properties, labels: dict[str, str]) -> Properties:
     for port in inputs.get("ports", []):
         ends = bindings.setdefault(f"{port['internal']}/{port['protocol']}", [])
         ends.append({"HostIp": port["ip"], "HostPort": str(port.get("external", 0))})
-    binds = [
-        f"{one['volumeName']}:{one['containerPath']}:{'ro' if one.get('readOnly') else 'rw'}"
-        for one in inputs.get("volumes", [])
-    ]
     capabilities, health = inputs.get("capabilities", {}), inputs.get("healthcheck")
     host = {
-        "Binds": binds, "CapAdd": capabilities.get("adds"), "CapDrop": capabilities.get("drops"),
+        "Binds": [f"{one['volumeName']}:{one['containerPath']}:{'ro' if one.get('readOnly') else 'rw'}"
+                  for one in inputs.get("volumes", [])],
+        "CapAdd": capabilities.get("adds"), "CapDrop": capabilities.get("drops"),
         "Init": inputs.get("init"), "Memory": inputs.get("memory", 0) * MIB,
         "MemorySwap": _swap(inputs), "NetworkMode": inputs["networkMode"],
         "LogConfig": {"Type": inputs.get("logDriver", ""), "Config": inputs.get("logOpts", {})},

@@ -27,8 +27,7 @@ class RandomPassword(Resource):
         chosen = {name: inputs.get(name, True) for name in SETS}
         characters = "".join(SETS[name] for name in SETS if chosen[name])
         if not characters or inputs["length"] < 1:
-            problem = "no character set is chosen" if not characters else "length must be 1 or more"
-            raise ctx.error(problem)
+            raise ctx.error("length must be 1 or more" if characters else "no character set is chosen")
         drawn = "".join(secrets.choice(characters) for _ in range(inputs["length"]))
         hashed = bcrypt.hashpw(drawn.encode()[:72], bcrypt.gensalt(10, b"2a")).decode()
         return "none", {

@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID as Use
+from cryptography.x509.oid import NameOID
 
 from engine.provider import NEEDS_CLI, Context, Diff, Found, Resource
 from engine.values import Properties, Secret
@@ -23,11 +24,10 @@ USES = (
     "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
     "cert_signing", "crl_signing", "encipher_only", "decipher_only",
 )  # fmt: skip
-EXTENDED_USES = {
-    "client_auth": ExtendedKeyUsageOID.CLIENT_AUTH, "server_auth": ExtendedKeyUsageOID.SERVER_AUTH
-}  # fmt: skip
+EXTENDED_USES = {"client_auth": Use.CLIENT_AUTH, "server_auth": Use.SERVER_AUTH}
 SUBJECT = {"organization": NameOID.ORGANIZATION_NAME, "commonName": NameOID.COMMON_NAME}
 """Parts of a subject, in the order in which Go writes them."""
+NAMES = dict.fromkeys(SUBJECT, str)
 CERTIFICATE = {
     "allowedUses": ["|".join([*USES, *EXTENDED_USES])], "earlyRenewalHours": int, "isCaCertificate": bool,
     "setSubjectKeyId": bool, "validityPeriodHours": int,
@@ -49,13 +49,14 @@ class PrivateKey(Resource):
         ssh = public.public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH).decode()
         id_ = hashlib.sha1(public.public_bytes(form.Encoding.DER, info)).hexdigest()
         blob = base64.b64decode(ssh.split()[1])
+        digest = hashlib.sha256(blob).digest()
         return id_, {
             **inputs, "id": id_, "rsaBits": 2048,
             "privateKeyOpenssh": Secret(_private(key, form.PrivateFormat.OpenSSH)),
             "privateKeyPem": Secret(_private(key, form.PrivateFormat.TraditionalOpenSSL)),
             "privateKeyPemPkcs8": Secret(_private(key, form.PrivateFormat.PKCS8)),
             "publicKeyFingerprintMd5": hashlib.md5(blob).digest().hex(":"),
-            "publicKeyFingerprintSha256": f"SHA256:{_base64(hashlib.sha256(blob).digest())}",
+            "publicKeyFingerprintSha256": f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}",
             "publicKeyOpenssh": f"{ssh}\n",
             "publicKeyPem": public.public_bytes(form.Encoding.PEM, info).decode(),
             "__meta": '{"schema_version":"1"}',
@@ -65,9 +66,7 @@ class PrivateKey(Resource):
 class CertRequest(Resource):
     """A certificate request, signed with the key that the certificate will belong to."""
 
-    inputs: ClassVar = {
-        "dnsNames": [str], "ipAddresses": [str], "privateKeyPem": str, "subject": dict.fromkeys(SUBJECT, str)
-    }  # fmt: skip
+    inputs: ClassVar = {"dnsNames": [str], "ipAddresses": [str], "privateKeyPem": str, "subject": NAMES}
 
     def create(self, ctx: Context, inputs: Properties) -> tuple[str, Properties]:
         """Sign the request."""
@@ -133,7 +132,7 @@ class Certificate(Resource):
 class SelfSignedCert(Certificate):
     """A certificate signed with its own key."""
 
-    inputs: ClassVar = {**CERTIFICATE, "privateKeyPem": str, "subject": dict.fromkeys(SUBJECT, str)}
+    inputs: ClassVar = {**CERTIFICATE, "privateKeyPem": str, "subject": NAMES}
 
     def create(self, ctx: Context, inputs: Properties) -> tuple[str, Properties]:
         """Sign the certificate."""
@@ -179,10 +178,6 @@ def _key(ctx: Context, pem: str) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ctx.error(NEEDS_CLI.format("a key that is not ECDSA"))
     return key
-
-
-def _base64(digest: bytes) -> str:
-    return base64.b64encode(digest).decode().rstrip("=")
 
 
 def _private(key: ec.EllipticCurvePrivateKey, how: form.PrivateFormat) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.provider import Context, Found, Resource
 from engine.simulated.cloud import Cloud, Thing
-from engine.values import Properties, Secret
+from engine.values import Properties, Secret, from_wire, has_secret
 
 
 class StoredResource(Resource):
@@ -43,7 +43,7 @@ class StoredResource(Resource):
         thing = self.cloud.find(ctx.type, id_) or next(iter(made), None)
         if not thing:
             return None
-        kept = ctx.secrets | (inputs.keys() - thing.outputs.keys() - olds.keys())
+        kept = _secret(ctx) | (inputs.keys() - thing.outputs.keys() - olds.keys())
         now = {
             key: value if key in kept else as_is(value, thing.outputs.get(key))
             for key, value in inputs.items()
@@ -70,7 +70,7 @@ class StoredResource(Resource):
 
     def _made(self, ctx: Context, inputs: Properties, seed: str) -> tuple[str, Properties]:
         id_, outputs = self.made(inputs, seed)
-        copies = _hidden(ctx) - ctx.secrets
+        copies = _hidden(ctx) - _secret(ctx)
         return id_, {key: Secret(value) if key in copies else value for key, value in outputs.items()}
 
     def _put(self, ctx: Context, id_: str, seed: str, inputs: Properties, outputs: Properties) -> None:
@@ -79,9 +79,15 @@ class StoredResource(Resource):
         self.cloud.put(Thing(ctx.type, id_, ctx.urn, seed, *shown))
 
 
+def _secret(ctx: Context) -> frozenset[str]:
+    """Return the inputs that hold a secret, which hooks see unwrapped."""
+    return frozenset(key for key, value in from_wire(ctx.given).items() if has_secret(value))
+
+
 def _hidden(ctx: Context) -> frozenset[str]:
     """Return what the cloud, which is kept in plain text, must not have; one output copies other inputs."""
-    return ctx.secrets | ({"tagsAll"} if "tags" in ctx.secrets else set())
+    secret = _secret(ctx)
+    return secret | ({"tagsAll"} if "tags" in secret else set())
 
 
 def as_is(given: Any, found: Any) -> Any:

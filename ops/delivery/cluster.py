@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from engine.providers.kubernetes_api import APPLY, ApiError
 from engine.providers.kubernetes_api import Cluster as Api
 from ops.cluster import MERGE, Cluster
-from ops.delivery.beside import FIRST, Beside
+from ops.delivery.beside import FIRST, PARTS, Beside
 from ops.stack import StackError
 from stacks import capacity
 from stacks.delivery import CANARY, SHARES, TRIAL
@@ -117,9 +117,8 @@ class Gateways(Beside):
             self._keep_all(api, keep=False)
 
     def _remove(self) -> None:
-        # First the name leads elsewhere: an edge that has not heard asks those that are there.
-        self.stack.up(LEADS)
-        super()._remove()
+        # An engine deletes last. First the name leads elsewhere: an edge that has not heard asks those there.
+        self.stack.up(LEADS, PARTS)
 
     def _edges(self, api: Api) -> list[dict[str, Any]]:
         """Return the pods of the edges."""

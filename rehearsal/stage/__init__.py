@@ -128,14 +128,6 @@ class Stage:
         self.prometheus.follow()
         self._forecaster.follow()
 
-    def remove(self, targets: Sequence[str]) -> None:
-        """Remove what ``targets`` name, and nothing else.
-
-        Raises:
-            RehearsalError: if the engine fails; the message holds what it said.
-        """
-        self._engine.run("destroy", "--yes", targets=targets, within_s=DESTROY_S)
-
     def deployed(self) -> Verdict:
         """Assert that everything is admitted, scheduled and ready, and consistent."""
         problems, resources = [UNSEEN], self._engine.resources()

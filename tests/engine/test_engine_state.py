@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ import pytest
 
 from engine.errors import EngineError
 from engine.secrets import Crypter
-from engine.state import Snapshot, deployment_document, read_deployment
+from engine.session import Session
+from engine.state import Resource, Snapshot, deployment_document, read_deployment
 from engine.values import freeze, thaw
 from tests.engine.bench import Bench, Running
 
@@ -50,10 +52,39 @@ def test_what_the_cli_wrote_is_read_and_written_back_as_it_was(name: str) -> Non
     snapshot = read_deployment(latest, lambda value: thaw(value, crypter.decrypt))
     assert snapshot.outputs["token"].value == WORD
     assert list(snapshot.problems()) == []
-    again = deployment_document(snapshot, crypter.salt, lambda value: freeze(value, crypter.encrypt))
+    seal = partial(freeze, encrypt=crypter.encrypt)
+    again = deployment_document(snapshot, crypter.salt, lambda one: one.encode(seal))
     assert json.dumps(_without(again, "manifest")) == json.dumps(_without(latest, "manifest")), (
         "order of keys included"
     )
+
+
+def test_a_checkpoint_has_what_changed_since_the_one_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bench.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(bench.folder)
+    bench.program("pulumi.export('a', 1)")
+    session = Session("dev", Path("state/Pulumi.dev.yaml"))
+    with session.backend.lock():
+        session.open(create=True)
+    one, other = (Resource(f"urn:pulumi:dev::demo::a:b:C::{name}", dependencies=["urn:x"]) for name in "ab")
+
+    def written() -> list[dict[str, object]]:
+        session.save(Snapshot([one, other]))
+        resources: list[dict[str, object]] = bench.latest["resources"]
+        return resources
+
+    def all_of_it() -> list[dict[str, object]]:
+        return [json.loads(json.dumps(found.encode(lambda value: value))) for found in (one, other)]
+
+    assert written() == all_of_it()
+    one.outputs, other.id = {"big": 10**30, "word": "ä"}, "i-1"
+    assert written() == all_of_it()
+    one.repoint(lambda urns: [*urns, "urn:y"])
+    other.outputs = dict(one.outputs)
+    assert written() == all_of_it() == written()
 
 
 def test_secrets_are_sealed_with_their_own_nonce_and_open_again() -> None:

@@ -177,10 +177,6 @@ class FakeStage(Stage):
         if not targets:
             self.cluster.roll(version)
 
-    def remove(self, targets: Sequence[str]) -> None:
-        """Note it."""
-        self.done.append(" ".join(["remove", *targets]))
-
     def deployed(self) -> Verdict:
         """Nothing is wrong with what is not there."""
         return Verdict("a", "Everything is there")

@@ -28,11 +28,9 @@ def staged(stage: FakeStage, beside: Mapping[str, object] = {}) -> Staged:
     return Staged("prod", beside=beside, stage=stage, change=newer)
 
 
-def test_the_stage_brings_up_and_removes_what_commands_name(stage: FakeStage) -> None:
-    stack = staged(stage)
-    stack.up("urn:a", "urn:b")
-    stack.remove("urn:a")
-    assert stage.done == ["deploy 11 urn:a urn:b", "remove urn:a"]
+def test_the_stage_brings_up_what_commands_name(stage: FakeStage) -> None:
+    staged(stage).up("urn:a", "urn:b")
+    assert stage.done == ["deploy 11 urn:a urn:b"]
 
 
 def test_its_settings_are_the_stages_with_the_change_and_what_is_beside(stage: FakeStage) -> None:

@@ -258,6 +258,23 @@ def test_a_container_that_does_not_become_healthy_is_kept_and_explained(
         plugin.create(CONTAINER, dead)
 
 
+@pytest.mark.parametrize("test", [["CMD", "test", "-e", "/tmp/well"], ["CMD-SHELL", "test -e /tmp/well"]])
+def test_one_that_starts_is_asked_more_often_than_one_that_is_healthy(
+    plugin: Plugin, test: list[str]
+) -> None:
+    inputs = container(
+        plugin,
+        f"starts-{test[0].lower()}",
+        command=["sh", "-c", "sleep 2; touch /tmp/well; sleep 60"],
+        healthcheck={"tests": test, "interval": "1h", "startInterval": "1s", "startPeriod": "1m"},
+        wait=True,
+        waitTimeout=30,
+    )
+    id_, _ = plugin.create(CONTAINER, inputs)
+    assert shell(id_, "test -e /tmp/well && echo well") == "well\n"
+    plugin.delete(CONTAINER, id_, {"name": inputs["name"]})
+
+
 def test_a_stopped_container_is_started_again(plugin: Plugin, daemon: docker.APIClient) -> None:
     inputs = container(plugin, "stopped", restart="no")
     id_, outputs = plugin.create(CONTAINER, inputs)

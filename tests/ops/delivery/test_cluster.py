@@ -142,7 +142,7 @@ def test_a_release_is_taken_back_by_removing_what_says_that_there_is_one(
     gateways.weigh(5)
     api.told.clear()
     gateways.take_back()
-    ended = ["95 s", f"under way: {TRIED}", f"up {LEADS} {{}}", f"remove {PARTS}", f"{PAUSED}: None"]
+    ended = ["95 s", f"under way: {TRIED}", f"up {LEADS} {PARTS} {{}}", f"{PAUSED}: None"]
     assert api.told == ["no edge-shares", f"{TOLD}: None", *ended]
     api.told.clear()
     gateways.take_back()
@@ -152,7 +152,7 @@ def test_a_release_is_taken_back_by_removing_what_says_that_there_is_one(
 def test_the_old_gateways_end_what_they_are_at_before_the_new_ones_come(gateways: Gateways, api: Api) -> None:
     gateways.take_over()
     assert api.told[:3] == ["95 s", f"under way: {THERE}", f"up  {FIVE}"]
-    assert api.told[-2:] == [f"remove {PARTS}", f"{PAUSED}: None"]
+    assert api.told[-2:] == [f"up {LEADS} {PARTS} {{}}", f"{PAUSED}: None"]
 
 
 def test_where_nothing_scales_nothing_is_kept_from_it(gateways: Gateways, api: Api) -> None:
