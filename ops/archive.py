@@ -13,7 +13,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ops.stack import PRIVATE, StackError
+from ops.private import PRIVATE
+from ops.stack import StackError
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 from docker.models.containers import Container
 
 from ops import archive, containers, volumes
-from ops.stack import PRIVATE, Stack, StackError
+from ops.private import PRIVATE
+from ops.stack import Stack, StackError
 
 DATABASE = "ollamamax"
 DUMP, STATE, SETTINGS = "database.dump", "state.json", "settings.yaml"

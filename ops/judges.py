@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from ops import schemas as published
-from ops.stack import CACHE, ROOT, StackError, search_path
+from ops.process import CACHE, search_path
+from ops.stack import ROOT, StackError
 from rehearsal import controlplane, programs
 
 KUBE_SCORE = "github.com/zegl/kube-score/cmd/kube-score@v1.20.0"

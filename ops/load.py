@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ops import load_job, pgbench
+from ops.private import PRIVATE
 from ops.restore import numbers
-from ops.stack import PRIVATE, ROOT, Stack, StackError
+from ops.stack import ROOT, Stack, StackError
 from rehearsal.processes import RehearsalError
 from rehearsal.programs import K6
 

@@ -15,7 +15,8 @@ from engine.backend import Backend
 from engine.errors import EngineError
 from engine.secrets import Crypter
 from ops.backup import Say
-from ops.stack import NEXT_PASSPHRASE, PASSPHRASE, ROOT, StackError, new_passphrase, write_private
+from ops.private import NEXT_PASSPHRASE, PASSPHRASE, new_passphrase, write_private
+from ops.stack import ROOT, StackError
 from ops.told import Told
 
 FOLDERS = (".state", ".state/bootstrap")

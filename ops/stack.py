@@ -1,15 +1,12 @@
 """A stack's state folder, and the engine that deploys it."""
 
-import contextlib
 import json
 import os
-import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +14,13 @@ from typing import Any, TextIO
 
 import yaml
 
+from ops.private import NEXT_PASSPHRASE, PASSPHRASE, new_passphrase, write_private
+from ops.process import run, search_path
 from stacks import Settings, shared_state
 from stacks.loading import document, parse, raw
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "ollamamax"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ollamamax"
-PRIVATE = 0o600
-PASSPHRASE, NEXT_PASSPHRASE = "passphrase", "passphrase.next"
-"""Files of the state folder: what its secrets are encrypted with, and, while it is changed, will be."""
 INSTALL = "install the Pulumi CLI (https://www.pulumi.com/docs/install/)"
 RUNNING_PARTS = (
     "urn:pulumi:*::*::**docker:index/container:Container::*",
@@ -389,38 +384,8 @@ class Stack:
         }
         if "PULUMI_CONFIG_PASSPHRASE" not in env:
             env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.state / PASSPHRASE)
-        engine = subprocess.Popen(  # noqa: S603 - our own words
-            [*program, *words, *stack, *config, *(["--simulate"] if self.simulated else [])],
-            cwd=self.folder,
-            env=env,
-            stdout=stdout,
-            text=True,
-        )
-        with _interrupts_left_to(engine):
-            printed, _ = engine.communicate()
-        return engine.returncode, printed or ""
-
-
-@contextlib.contextmanager
-def _interrupts_left_to(engine: subprocess.Popen[str]) -> Iterator[None]:
-    """Wait for an engine that is interrupted: it finishes what is in flight and records it.
-
-    A terminal sends Ctrl-C to the engine as well; SIGTERM, which make passes on, comes to this process alone.
-    """
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: engine.terminate()),
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def search_path() -> str:
-    """Return the PATH, and where ``make setup`` puts uv, with which the Pulumi CLI starts the program."""
-    return f"{os.environ['PATH']}:{CACHE / 'uv' / 'bin'}"
+        simulate = ["--simulate"] if self.simulated else []
+        return run([*program, *words, *stack, *config, *simulate], self.folder, env, stdout)
 
 
 def _lack_of_credentials() -> str:
@@ -442,22 +407,3 @@ def _only(targets: Sequence[str]) -> list[str]:
 def _salt_in(settings: str) -> list[str]:
     """Return the line with the salt in a stack file that an engine has written, if it has."""
     return [line for line in settings.splitlines() if line.startswith("encryptionsalt:")]
-
-
-def new_passphrase() -> str:
-    """Return a passphrase that nobody guesses."""
-    return secrets.token_urlsafe(32)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all; once this returns it is on the disk."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)

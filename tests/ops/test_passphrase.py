@@ -13,7 +13,8 @@ from engine.errors import EngineError
 from engine.secrets import ITERATIONS, Crypter
 from engine.values import Secret, freeze, reveal, thaw
 from ops import passphrase
-from ops.stack import NEXT_PASSPHRASE, PASSPHRASE, Stack, StackError, write_private
+from ops.private import NEXT_PASSPHRASE, PASSPHRASE, write_private
+from ops.stack import Stack, StackError
 from tests.ops.conftest import Checkout
 
 REFERENCE = Path(__file__).parents[1] / "engine" / "reference" / "state-after-up.json"
