@@ -153,7 +153,6 @@ def test_what_is_merged_is_deployed_judged_and_taken_back(on_this_machine: Path)
     file.write_text(file.read_text() + "  ollamamax:gateway: {goGc: 100}\n")
     make(on_this_machine, "up", "STACK=prod")
     play("rollback", "rollback", on_this_machine, {"inputs.stack": "prod", "inputs.release": "1"})
-    (runs,) = [
-        line for line in make(on_this_machine, "releases", "STACK=prod").splitlines() if line.endswith("runs")
-    ]
+    listed_releases = make(on_this_machine, "releases", "STACK=prod").splitlines()
+    (runs,) = [line for line in listed_releases if line.rstrip().endswith("runs")]
     assert runs.split()[0] == "1"
