@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from components.aws import certificate_authority
-from ops import judges, second_opinion, stack
+from ops import judges, process, second_opinion
 from ops.second_opinion import Finding, Judged, Waiver
 from ops.stack import StackError
 from rehearsal import programs
@@ -210,7 +210,7 @@ def test_the_kinds_of_a_chart_are_those_of_its_version() -> None:
 def test_what_is_missing_is_one_message(
     ask: Callable[[], Path], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (judges, stack):
+    for module in (judges, process):
         monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(StackError) as error:
