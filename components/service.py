@@ -105,7 +105,7 @@ class Probe:
 
     command: tuple[str, ...]
     interval_s: int = 2
-    """Between two times that it is asked while it starts, seconds."""
+    """Between two times that it is asked, seconds; in Docker while it starts, on clusters at the least."""
     timeout_s: int = 3
     retries: int = 5
     start_period_s: int = 60

@@ -1,4 +1,4 @@
-"""A stack's state folder, and the engine that deploys it."""
+"""One stack: the folder of its state, and what an engine is asked to do with it."""
 
 import json
 import os
