@@ -97,8 +97,7 @@ func TestNoRouteAndNoWriterRunsMoreStatementsForAThousandRows(t *testing.T) {
 			"usage":         count.During(func() { must(s.AddUsage(t.Context(), "g", batch)) }),
 			"all keys":      count.During(func() { _, err := s.Keys(t.Context()); must(err) }),
 			"all aliases":   count.During(func() { _, err := s.Aliases(t.Context()); must(err) }),
-			"pinned models": count.During(func() { _, err := s.PinnedModels(t.Context()); must(err) }),
-			"drained nodes": count.During(func() { _, err := s.DrainedNodes(t.Context()); must(err) }),
+			"told to nodes": count.During(func() { _, _, err := s.Told(t.Context()); must(err) }),
 			"budgets":       count.During(func() { _, err := s.TokensSince(t.Context(), time.Now(), []int64{key}); must(err) }),
 		}
 		for _, request := range [][3]string{

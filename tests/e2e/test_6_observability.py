@@ -172,7 +172,8 @@ def test_a_fault_is_told_by_its_alert_alone_and_then_no_more(
     platform: Platform, watchers: Watchers, alert: str
 ) -> None:
     fault = FAULTS[alert]
-    told_alone(watchers, set(), CALM_S)
-    with fault.cause(platform):
-        told_alone(watchers, {alert, *fault.also}, fault.told_s, HELD_S)
-    told_alone(watchers, set(), fault.over_s)
+    with fault.under(platform):
+        told_alone(watchers, set(), CALM_S)
+        with fault.cause(platform):
+            told_alone(watchers, {alert, *fault.also}, fault.told_s, HELD_S)
+        told_alone(watchers, set(), fault.over_s)

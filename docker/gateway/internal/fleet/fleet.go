@@ -22,9 +22,8 @@ import (
 // Database remembers the nodes.
 type Database interface {
 	ListNodes(ctx context.Context) ([]store.Node, error)
-	DrainedNodes(ctx context.Context) ([]string, error)
+	Told(ctx context.Context) (drained []string, pinned map[string][]string, err error)
 	SetDrained(ctx context.Context, name string, drained bool) error
-	PinnedModels(ctx context.Context) (map[string][]string, error)
 }
 
 // Fleet serves the routes, and keeps what the pool's nodes are told as the database has it: to be drained, and to
@@ -51,16 +50,12 @@ func (f *Fleet) Changed(ctx context.Context) {
 }
 
 func (f *Fleet) load(ctx context.Context) error {
-	names, err := f.database.DrainedNodes(ctx)
+	drained, pinned, err := f.database.Told(ctx)
 	if err != nil {
 		return err
 	}
-	f.pool.SetDrained(names)
-	models, err := f.database.PinnedModels(ctx)
-	if err != nil {
-		return err
-	}
-	f.pool.SetPinned(models)
+	f.pool.SetDrained(drained)
+	f.pool.SetPinned(pinned)
 	return nil
 }
 

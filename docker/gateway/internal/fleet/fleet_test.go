@@ -48,22 +48,13 @@ func (d *database) ListNodes(context.Context) ([]store.Node, error) {
 	return list, nil
 }
 
-func (d *database) DrainedNodes(context.Context) ([]string, error) {
+func (d *database) Told(context.Context) ([]string, map[string][]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.away {
-		return nil, errAway
+		return nil, nil, errAway
 	}
-	return slices.Clone(d.drained), nil
-}
-
-func (d *database) PinnedModels(context.Context) (map[string][]string, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.away {
-		return nil, errAway
-	}
-	return d.pinned, nil
+	return slices.Clone(d.drained), d.pinned, nil
 }
 
 func (d *database) SetDrained(_ context.Context, name string, drained bool) error {

@@ -22,7 +22,7 @@ func scanAlias(row pgx.CollectableRow) (models.Record, error) {
 func (s *Store) Aliases(ctx context.Context) ([]models.Record, error) { return aliases(ctx, s.pool) }
 
 func aliases(ctx context.Context, from querier) ([]models.Record, error) {
-	rows, err := from.Query(ctx, `SELECT `+aliasColumns+` FROM model_aliases ORDER BY name`)
+	rows, err := from.Query(ctx, `SELECT `+aliasColumns+` FROM model_aliases ORDER BY name`, oneTrip)
 	if err != nil {
 		return nil, err
 	}

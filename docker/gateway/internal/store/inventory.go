@@ -99,29 +99,27 @@ func (s *Store) SaveInventory(ctx context.Context, states []nodes.State) (change
 	return changed, err
 }
 
-// DrainedNodes returns the names of the nodes that are to take nothing new.
-func (s *Store) DrainedNodes(ctx context.Context) ([]string, error) {
-	rows, err := s.pool.Query(ctx, `SELECT name FROM nodes WHERE drained`)
+// Told returns what nodes are told: the names of those that are to take nothing new, and, by name, the models that
+// nodes are to keep in memory.
+func (s *Store) Told(ctx context.Context) (drained []string, pinned map[string][]string, err error) {
+	rows, err := s.pool.Query(ctx, `SELECT name, drained, pinned FROM nodes WHERE drained OR pinned <> '{}'`, oneTrip)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
-}
-
-// PinnedModels returns the models that nodes are to keep in memory, by the nodes' names.
-func (s *Store) PinnedModels(ctx context.Context) (map[string][]string, error) {
-	rows, err := s.pool.Query(ctx, `SELECT name, pinned FROM nodes WHERE pinned <> '{}'`)
-	if err != nil {
-		return nil, err
-	}
-	pinned := map[string][]string{}
+	pinned = map[string][]string{}
 	var name string
+	var takesNothing bool
 	var models []string
-	_, err = pgx.ForEachRow(rows, []any{&name, &models}, func() error {
-		pinned[name] = slices.Clone(models)
+	_, err = pgx.ForEachRow(rows, []any{&name, &takesNothing, &models}, func() error {
+		if takesNothing {
+			drained = append(drained, name)
+		}
+		if len(models) > 0 {
+			pinned[name] = slices.Clone(models)
+		}
 		return nil
 	})
-	return pinned, err
+	return drained, pinned, err
 }
 
 // SetPinned says whether nodes are to keep a model in memory, or returns ErrNotFound where one is not known.

@@ -19,7 +19,7 @@ func (s *Store) Keys(ctx context.Context) ([]auth.Key, error) {
 		SELECT id, name, tenant, kind, digest, scopes, priority,
 		       coalesce(requests_per_minute, 0), coalesce(tokens_per_minute, 0), coalesce(tokens_per_month, 0),
 		       expires_at, previous_digest, previous_until
-		FROM api_keys WHERE revoked_at IS NULL`)
+		FROM api_keys WHERE revoked_at IS NULL`, oneTrip)
 	if err != nil {
 		return nil, err
 	}

@@ -86,12 +86,21 @@ func Open(ctx context.Context, connection *pgx.ConnConfig, c config.Database) (*
 		return err
 	}
 	settings.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		for name, text := range statements {
-			if _, err := conn.Prepare(ctx, name, text); err != nil {
-				return fmt.Errorf("prepare %s: %w", name, err)
+		// In a transaction PgBouncer leaves a server connection with its client: where all are taken, a new client
+		// waits once for one, and not for every statement.
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			for name, text := range statements {
+				if _, err := tx.Prepare(ctx, name, text); err != nil {
+					return fmt.Errorf("prepare %s: %w", name, err)
+				}
 			}
-		}
-		return nil
+			return nil
+		})
+	}
+	// A connection that is known to be broken is asked whether it is there, and replaced; any other is not, as pgx
+	// would do after a second without work, because the question would wait for a server connection too.
+	settings.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
+		return p.IdleDuration > time.Second && p.Conn.PgConn().CheckConn() != nil //nolint:staticcheck // instead of Ping
 	}
 	var pool *pgxpool.Pool
 	settings.AfterRelease = func(*pgx.Conn) bool {
@@ -102,6 +111,10 @@ func Open(ctx context.Context, connection *pgx.ConnConfig, c config.Database) (*
 	}
 	return &Store{pool: pool}, nil
 }
+
+// oneTrip has a statement run in one round trip, although its connection has never seen it. What a gateway follows is
+// read like this: behind a PgBouncer whose server connections are all taken each round trip waits for one.
+const oneTrip = pgx.QueryExecModeExec
 
 // patience is how long a request may wait for the database. One that says nothing, or whose name can't be looked
 // up, has failed it then, as one that refuses connections has at once.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/eventually"
@@ -281,7 +282,7 @@ func TestADrainedNodeStaysSoThroughInventoriesUntilItIsTakenInAgain(t *testing.T
 			t.Fatal(err)
 		}
 		save(t, s, nodes.State{Name: "worker-1", Address: "10.0.0.9:11434"}, state("worker-2"))
-		names, err := s.DrainedNodes(t.Context())
+		names, _, err := s.Told(t.Context())
 		if err != nil || strings.Join(names, " ") != map[bool]string{true: "worker-1"}[drained] {
 			t.Errorf("drained: %v, %v", names, err)
 		}
@@ -314,7 +315,7 @@ func TestWhatANodeKeepsInMemoryStaysThroughInventoriesUntilItIsLetGo(t *testing.
 			t.Fatal(err)
 		}
 		save(t, s, nodes.State{Name: "worker-1", Address: "10.0.0.9:11434"}, state("worker-2"))
-		pinned, err := s.PinnedModels(t.Context())
+		_, pinned, err := s.Told(t.Context())
 		if err != nil || fmt.Sprint(pinned) != step.want {
 			t.Errorf("after %+v: %v, %v", step, pinned, err)
 		}
@@ -392,5 +393,60 @@ func TestMetricsComeBackInOrderAndOnlyThoseAsked(t *testing.T) {
 	samples, err := s.GetMetrics(t.Context(), now.Add(-90*time.Second))
 	if err != nil || len(samples) != 2 || samples[0].Gateway != "gateway-1" || samples[0].Requests != 1 {
 		t.Fatalf("%+v, %v", samples, err)
+	}
+}
+
+// waits returns how often PgBouncer has given a client a server connection.
+func waits(t *testing.T) int64 {
+	t.Helper()
+	settings := storetest.Connection(t, realparts.Pool)
+	settings.Database, settings.DefaultQueryExecMode = "pgbouncer", pgx.QueryExecModeSimpleProtocol
+	conn, err := pgx.ConnectConfig(t.Context(), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	rows, err := conn.Query(t.Context(), "SHOW STATS_TOTALS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToMap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range all {
+		if row["database"] == "ollamamax" {
+			count, _ := row["server_assignment_count"].(pgtype.Numeric)
+			n, err := count.Int64Value()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n.Int64
+		}
+	}
+	return 0 // no one has used the database
+}
+
+// Behind a full PgBouncer a gateway whose reads need several turns never gets to the end of one.
+func TestWhatAGatewayFollowsIsReadAfterOneWaitForTheServer(t *testing.T) {
+	s, _ := storetest.Open(t, 1, 1)
+	keys := func() error { _, err := s.Keys(t.Context()); return err }
+	for _, read := range []struct {
+		what string
+		of   func() error
+		most int64
+	}{
+		{"keys over a connection that is new", keys, 2}, // one to set it up
+		{"aliases", func() error { _, err := s.Aliases(t.Context()); return err }, 1},
+		{"what nodes are told", func() error { _, _, err := s.Told(t.Context()); return err }, 1},
+		{"keys over a connection that was idle for long", func() error { time.Sleep(1100 * time.Millisecond); return keys() }, 1},
+	} {
+		before := waits(t)
+		if err := read.of(); err != nil {
+			t.Fatalf("%s: %v", read.what, err)
+		}
+		if n := waits(t) - before; n < 1 || n > read.most {
+			t.Errorf("%s: %d waits, at most %d", read.what, n, read.most)
+		}
 	}
 }
