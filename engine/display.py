@@ -51,9 +51,9 @@ class Shown:
         self._running, self._secrets, self._lock = dict[int, Step](), set[str](), threading.RLock()
 
     def learn(self, *found: Properties) -> None:
-        """Remember which words are secret."""
+        """Remember which words are secret; a provider's copy of inputs, sealed as a whole, tells of none."""
         with self._lock:
-            self._secrets |= secret_words(list(found))
+            self._secrets |= secret_words([one | {"__inputs": None} for one in found])
 
     def masked(self, text: str) -> str:
         """Return `text` without the secrets that are known."""

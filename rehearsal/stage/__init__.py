@@ -80,7 +80,7 @@ class Stage:
         }  # fmt: skip
         self.prometheus = Prometheus(plane, self.namespace, address, hosts, targets)
         self._forecaster = Forecaster(plane, self.namespace, forecasts, hosts)
-        self._scaling, self._volumes = Scaling(plane, hosts), Volumes(plane)
+        self._scaling, self._volumes = Scaling(plane, hosts, overlay.karpenter), Volumes(plane)
         self._before = inventory.Inventory({})
 
     def stand(self, say: Say) -> None:

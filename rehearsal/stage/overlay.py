@@ -29,6 +29,8 @@ class Overlay:
     """What is changed where a stack file may say it, whether it does or not."""
     controllers: Mapping[str, str] = field(default_factory=dict)
     """Flags of kube-controller-manager."""
+    karpenter: Mapping[str, str] = field(default_factory=dict)
+    """Flags of Karpenter."""
 
     @property
     def sync_s(self) -> float:
@@ -47,8 +49,11 @@ class Overlay:
             for where, block in _blocks(settings, path[:-1]):
                 given = block.get(path[-1], "its default")
                 yield Row(".".join((*where, path[-1])), str(given), str(seconds), WHY)
-        for flag, value in self.controllers.items():
-            yield Row(f"kube-controller-manager --{flag}", "its default", value, WHY)
+        for program, flags in (
+            ("kube-controller-manager", self.controllers), ("karpenter", self.karpenter)
+        ):  # fmt: skip
+            for flag, value in flags.items():
+                yield Row(f"{program} --{flag}", "its default", value, WHY)
         if self is not FULL:
             yield Row("start of a node", f"{FULL.node_start_s:g} s", f"{self.node_start_s:g} s", WHY)
             yield Row("start of a worker", f"{FULL.pod_start_s:g} s", f"{self.pod_start_s:g} s", WHY)
@@ -58,7 +63,7 @@ WHY = "a quick rehearsal takes minutes; FULL=1 is without it"
 FULL = Overlay(node_start_s=60, pod_start_s=60)
 """A minute for a GPU node of EKS and one for image and models are estimates: of a stack that runs, the
 forecaster measures them."""
-_SCALING: Mapping[str, int] = {"scaleUpPeriodS": 5, "scaleDownWindowS": 20}
+_SCALING: Mapping[str, int] = {"scaleUpPeriodS": 5, "scaleDownWindowS": 15}
 QUICK = Overlay(
     node_start_s=3,
     pod_start_s=3,
@@ -66,10 +71,10 @@ QUICK = Overlay(
         **{("gateway", "autoscaling", name): value for name, value in _SCALING.items()},
         **{("gpuPools", "autoscaling", name): value for name, value in _SCALING.items()},
         # By default one node in ten goes at a time, and the next one 15 s later.
-        ("gpuPools", "disruption", "consolidateAfterS"): 20,
+        ("gpuPools", "disruption", "consolidateAfterS"): 15,
         ("gpuPools", "disruption", "budgetPercent"): 100,
         # A share is watched until a hundred requests of it have come, and for so long at the least.
-        ("release", "watchS"): 6,
+        ("release", "watchS"): 4,
         ("release", "settleS"): 0,
         ("monitoring", "scrapeIntervalS"): 2,
         ("monitoring", "scrapeTimeoutS"): 1,
@@ -80,6 +85,8 @@ QUICK = Overlay(
         "horizontal-pod-autoscaler-cpu-initialization-period": "10s",
         "horizontal-pod-autoscaler-initial-readiness-delay": "5s",
     },
+    # Pods that come one after the other get their nodes together, after 10 s at the latest else.
+    karpenter={"batch-max-duration": "2s"},
 )
 
 

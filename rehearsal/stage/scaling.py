@@ -44,6 +44,8 @@ class Scaling:
     plane: ControlPlane
     hosts: Path
     """The ``/etc/hosts`` by which KEDA knows the stack's Services."""
+    karpenter: Mapping[str, str]
+    """Flags of Karpenter, beside those that it runs here with."""
     _ports: dict[str, int] = field(default_factory=dict)
 
     def start(self, instances: list[dict[str, Any]]) -> None:
@@ -69,7 +71,7 @@ class Scaling:
         file.write_text(json.dumps(instances))
         flags = {
             "instance-types-file-path": file, "metrics-port": self._ports["karpenter"],
-            "health-probe-port": self._ports["probe"], "disable-leader-election": "true",
+            "health-probe-port": self._ports["probe"], "disable-leader-election": "true", **self.karpenter,
         }  # fmt: skip
         env = {"KUBECONFIG": str(self.plane.kubeconfig), "SYSTEM_NAMESPACE": "kube-system"}
         self.plane.processes.start("karpenter", [KARPENTER.built() / "karpenter", *words(flags)], env=env)

@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 
+from engine.display import Shown
 from engine.errors import EngineError
 from engine.secrets import Crypter
 from engine.session import Session
 from engine.state import Resource, Snapshot, deployment_document, read_deployment
-from engine.values import freeze, thaw
+from engine.values import Secret, freeze, thaw
 from tests.engine.bench import Bench, Running
 
 ROOT = str(Path(__file__).parents[2])
@@ -131,6 +132,13 @@ def test_no_secret_is_readable_anywhere(bench: Bench) -> None:
 def test_a_name_that_is_equal_to_a_secret_is_shown(bench: Bench) -> None:
     bench.program('Thing("prometheus", token=pulumi.Output.secret("prometheus"))')
     assert " +  fake:index:Thing prometheus created" in bench.run("up", "--yes").stdout
+
+
+def test_of_a_providers_sealed_copy_of_inputs_only_what_was_secret_in_them_is_hidden() -> None:
+    inputs = {"version": "0.1.0", "password": Secret(WORD)}
+    shown = Shown(quiet=True, planned=False, live=False)
+    shown.learn(inputs, {"__inputs": Secret(inputs)})
+    assert shown.masked(f"0.1.0 {WORD}") == "0.1.0 [secret]"
 
 
 def test_secrets_are_shown_on_request_and_an_export_comes_back(bench: Bench) -> None:
