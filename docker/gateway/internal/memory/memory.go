@@ -84,8 +84,7 @@ func New(settings config.Memory, shed func(share float64), m *metrics.Metrics, l
 // Take claims memory for a request for a model, with a body of length bytes, -1 where that is not known. It is
 // refused where there is none. What was claimed is to be given back.
 //
-// A body that has arrived counts twice, as claimed and as used: that is what one takes that is copied, because
-// its answer is shared.
+// A body counts twice: that is what one takes that is copied, because its answer is shared.
 func (g *Manager) Take(length int64) (claimed int64, ok bool) {
 	if g.full.Load() {
 		g.refused.Inc()
@@ -160,7 +159,9 @@ func (g *Manager) look() {
 	}
 	g.full.Store(g.container == refusing)
 	if refuse > 0 {
-		g.room.Store(refuse - container.used)
+		// What is claimed counts as arrived, in what is used. Of what is left a body that has not arrived gets half:
+		// as much again is for its copy, and for what the kernel holds of it on its way.
+		g.room.Store((refuse - container.used + g.claimed.Load()) / 2)
 	} else {
 		g.room.Store(noBound)
 	}

@@ -105,10 +105,14 @@ func TestANodeThatIsShortMakesCachesSmallAndRefusesNothing(t *testing.T) {
 
 func TestLargeBodiesAreTakenOnlyAsFarAsThereIsRoomAndGiveItBack(t *testing.T) {
 	m := newMachine()
-	m.uses(900, 1000) // of 950
+	m.uses(850, 1000) // of 950
 	first, ok := m.Take(30 * mib)
 	if _, second := m.Take(30 * mib); !ok || second {
-		t.Errorf("of two bodies of 30 MiB for 50 MiB, taken: %v, %v", ok, second)
+		t.Errorf("of two bodies of 30 MiB, each with a copy, for 100 MiB, taken: %v, %v", ok, second)
+	}
+	m.uses(880, 1000) // it has arrived
+	if _, second := m.Take(30 * mib); second {
+		t.Error("there is room for one more once the first has arrived")
 	}
 	for range 1000 {
 		if _, ok := m.Take(small); !ok {
