@@ -251,11 +251,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "GatewayRestartsOften": Fault(restarts, over_s=240),
     "MemoryShort": Fault(
-        set_to(
-            gateway={"resources": {"memoryMib": 512, "cpus": 2}, "goMemoryLimitMib": 256},
-            nodeMemory={"warningMib": 600, "criticalMib": 700},
-        ),
+        set_to(nodeMemory={"warningMib": 600, "criticalMib": 700}),
         180,
+        under=set_to(gateway={"resources": {"memoryMib": 512, "cpus": 2}, "goMemoryLimitMib": 256}),
     ),
     "ModelNotLoaded": Fault(unreadable_model, 180),
     "PlatformTimeHigh": Fault(slow_gateways, 120),
