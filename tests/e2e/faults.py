@@ -1,13 +1,10 @@
 """Faults of the running platform, caused on purpose: for every alert the one that its runbook is about."""
 
 import http.client
-import os
 import shutil
-import signal
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,16 +84,23 @@ def slow_gateways(platform: Platform) -> Iterator[None]:
 
 
 @contextmanager
-def deaf_forecaster(_: Platform) -> Iterator[None]:
-    """Have the forecaster run and not reach Prometheus."""
-    pid = docker("inspect", "--format", "{{.State.Pid}}", name("autoscaler-1"))
-    rule = ["OUTPUT", "-d", address("prometheus-1"), "-p", "tcp", "--dport", "9090", "-j", "DROP"]
+def filtered(part: str, *rule: str) -> Iterator[None]:
+    """Have the kernel heed a rule for a part's packets."""
+    pid = docker("inspect", "--format", "{{.State.Pid}}", name(part))
     inside = ["nsenter", "-t", pid, "-n", "iptables"]
     subprocess.run([*inside, "-A", *rule], check=True)
     try:
         yield
     finally:
         subprocess.run([*inside, "-D", *rule], check=True)
+
+
+@contextmanager
+def deaf_forecaster(_: Platform) -> Iterator[None]:
+    """Have the forecaster run and not reach Prometheus."""
+    where = ("-d", address("prometheus-1"), "-p", "tcp", "--dport", "9090")
+    with filtered("autoscaler-1", "OUTPUT", *where, "-j", "DROP"):
+        yield
 
 
 @contextmanager
@@ -167,25 +171,11 @@ def unreadable_model(_: Platform) -> Iterator[None]:
 
 @contextmanager
 def failing_worker(platform: Platform) -> Iterator[None]:
-    """Have a worker whose model ends again and again, in the middle of requests."""
-    stop = threading.Event()
-
-    def end() -> None:
-        while not stop.wait(0.1):
-            for process in docker("top", name("worker-1"), "-eo", "pid,args").splitlines():
-                pid, arguments = process.split(maxsplit=1)
-                if " runner " in arguments:
-                    with suppress(ProcessLookupError):
-                        os.kill(int(pid), signal.SIGKILL)
-
-    thread = threading.Thread(target=end)
-    thread.start()
-    try:
-        with asking(platform, LONG, clients=8):
-            yield
-    finally:
-        stop.set()
-        thread.join()
+    """Have a worker that looks well and breaks the connection of each request that it is to answer."""
+    requests = ("-p", "tcp", "--dport", "11434", "-m", "string", "--algo", "bm", "--string", "POST /api/")
+    reset = ("-j", "REJECT", "--reject-with", "tcp-reset")
+    with filtered("worker-1", "INPUT", *requests, *reset), asking(platform, GOOD):
+        yield
 
 
 @contextmanager
