@@ -43,14 +43,15 @@ def paused(*parts: str) -> Cause:
         with ExitStack() as undo:
             for part in parts:
                 # runc gives up where a health check is just coming into what it freezes.
-                eventually(partial(_obeyed, "pause", name(part)), 10, f"{part} is paused")
+                eventually(partial(obeyed, "pause", name(part)), 10, f"{part} is paused")
                 undo.callback(docker, "unpause", name(part))
             yield
 
     return cause
 
 
-def _obeyed(*words: str) -> bool:
+def obeyed(*words: str) -> bool:
+    """Run a docker command; tell whether it succeeded."""
     return subprocess.run(["docker", *words], capture_output=True, check=False).returncode == 0
 
 

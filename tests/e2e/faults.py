@@ -29,6 +29,7 @@ from tests.e2e.causes import (
 from tests.e2e.conftest import REPOSITORY, STACK, Platform, docker, sql
 from tests.e2e.test_4_faults import kill
 from tests.e2e.waiting import eventually
+from tests.e2e.watching import Watchers
 
 WEIGHTS = "ls -S /models/blobs/* | head -1"
 """The largest file of a worker: what a model's load reads."""
@@ -47,7 +48,7 @@ class Fault:
         told_s: within which the alert has to be told, at the pace of the stack.
         over_s: within which it has to be over once the fault is.
         also: what else is told then.
-        under: the settings that it takes, in force before it is caused and until it is over.
+        under: what it takes, settings or requests before it; there before it is caused and until it is over.
     """
 
     cause: Cause
@@ -57,13 +58,13 @@ class Fault:
     under: Cause = lambda _: nullcontext()
 
 
-def failing(share: float) -> Cause:
+def failing(share: float, clients: int = 4) -> Cause:
     """Have this share of requests fail."""
     good = round(1 / share) - 1
 
     @contextmanager
     def cause(platform: Platform) -> Iterator[None]:
-        with asking(platform, BAD, *[GOOD] * good):
+        with asking(platform, BAD, *[GOOD] * good, clients=clients):
             yield
 
     return cause
@@ -211,7 +212,7 @@ def broken_rule(_: Platform) -> Iterator[None]:
 
 
 @contextmanager
-def forgotten(_: Platform) -> Iterator[None]:
+def whole_budget(_: Platform) -> Iterator[None]:
     """Have Prometheus know of no requests that failed before."""
     data = '{{range .Mounts}}{{if eq .Type "volume"}}{{if .RW}}{{.Source}}{{end}}{{end}}{{end}}'
     folder = Path(docker("inspect", "--format", data, name("prometheus-1")))
@@ -222,8 +223,21 @@ def forgotten(_: Platform) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def large_budget(platform: Platform) -> Iterator[None]:
+    """Have so many requests answered well that what fails for a minute leaves most of the error budget."""
+    watchers = Watchers(platform)
+    answered = f"sum(increase(ollamamax_requests_total{{code='200'}}[{ANSWERED_S}s])) > {ANSWERED}"
+    with whole_budget(platform), asking(platform, GOOD, clients=8):
+        eventually(lambda: bool(watchers.query(answered)), ANSWERED_S, f"{ANSWERED} requests are answered")
+    watchers.close()
+    yield
+
+
 TOGETHER: Sequence[str] = ("CacheAway", "DatabaseAway", "EdgeDown", "WorkerDown")
 """What can be caused at the same time, and is seen within a minute."""
+ANSWERED, ANSWERED_S = 40_000, 600
+"""Requests answered well, and the time that they may take."""
 FORGOTTEN_S = 330
 """Alertmanager believes a Prometheus for four minutes that was replaced before it took something back."""
 FAULTS: Mapping[str, Fault] = {
@@ -274,10 +288,9 @@ FAULTS: Mapping[str, Fault] = {
     "WorkerDown": Fault(paused("worker-1")),
     "WorkerFailing": Fault(failing_worker, 120),
     "WorkersAllDown": Fault(paused("worker-1", "worker-2")),
-    # These fail requests. The error budget has a window of half an hour, at the pace of the stack 3 min:
-    # for as long ErrorBudgetBurnsFast is told once ErrorsHigh is over. Windows of hours outlast a test.
+    # These fail requests, which the error budget remembers for longer than the others take.
     "RequestsRefused": Fault(waiting, 180, under=set_to(gateway={"routing": {"queue": {"perKey": 2}}})),
-    "ErrorsHigh": Fault(failing(0.1), 90, 300, under=forgotten),
-    "ErrorBudgetBurnsFast": Fault(failing(0.05), 240, 300, under=forgotten),
-    "ErrorBudgetBurnsSlowly": Fault(failing(0.02), 1200, 2700, under=forgotten),
+    "ErrorsHigh": Fault(failing(0.1, clients=1), 90, under=large_budget),
+    "ErrorBudgetBurnsFast": Fault(failing(0.05), 240, 300, under=whole_budget),
+    "ErrorBudgetBurnsSlowly": Fault(failing(0.02), 1200, 2700, under=whole_budget),
 }

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 import ollama
 import pytest
 
-from tests.e2e.causes import paused
+from tests.e2e.causes import name, obeyed, paused
 from tests.e2e.conftest import STACK, Platform, docker
 from tests.e2e.waiting import eventually
 
@@ -74,20 +73,20 @@ class Load:
 
 def is_healthy(part: str) -> bool:
     """Tell whether a container's health check passes now: Docker asks every quarter of a minute."""
-    name = f"ollamamax-{STACK}-{part}"
-    kind, *command = json.loads(docker("inspect", "--format", "{{json .Config.Healthcheck.Test}}", name))
+    kind, *command = json.loads(
+        docker("inspect", "--format", "{{json .Config.Healthcheck.Test}}", name(part))
+    )
     assert kind == "CMD"
-    asked = subprocess.run(["docker", "exec", name, *command], capture_output=True, check=False)
-    return asked.returncode == 0
+    return obeyed("exec", name(part), *command)
 
 
 def kill(part: str) -> None:
     """Send SIGKILL from the host, as the kernel would: Docker's own kill would stop it from coming back."""
-    pid = int(docker("inspect", "--format", "{{.State.Pid}}", f"ollamamax-{STACK}-{part}"))
-    started = docker("inspect", "--format", "{{.State.StartedAt}}", f"ollamamax-{STACK}-{part}")
+    pid = int(docker("inspect", "--format", "{{.State.Pid}}", name(part)))
+    started = docker("inspect", "--format", "{{.State.StartedAt}}", name(part))
     os.kill(pid, signal.SIGKILL)
     eventually(
-        lambda: docker("inspect", "--format", "{{.State.StartedAt}}", f"ollamamax-{STACK}-{part}") != started,
+        lambda: docker("inspect", "--format", "{{.State.StartedAt}}", name(part)) != started,
         HEAL_S,
         f"{part} is started again",
     )

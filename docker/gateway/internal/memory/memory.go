@@ -49,6 +49,7 @@ type Manager struct {
 
 	container, node level
 	failing         bool
+	idle            int64 // bytes that were used when no body was claimed
 
 	full    atomic.Bool
 	room    atomic.Int64 // for bodies that have not arrived
@@ -159,9 +160,13 @@ func (g *Manager) look() {
 	}
 	g.full.Store(g.container == refusing)
 	if refuse > 0 {
-		// What is claimed counts as arrived, in what is used. Of what is left a body that has not arrived gets half:
-		// as much again is for its copy, and for what the kernel holds of it on its way.
-		g.room.Store((refuse - container.used + g.claimed.Load()) / 2)
+		// Of what is left bodies get half: as much again is for their copies, and for what the kernel holds of them on
+		// their way. What is claimed may have arrived, and is in what is used then; or not yet, and is in neither.
+		claimed := g.claimed.Load()
+		if claimed == 0 {
+			g.idle = container.used
+		}
+		g.room.Store(min(refuse-g.idle, refuse-container.used+claimed) / 2)
 	} else {
 		g.room.Store(noBound)
 	}
