@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 HEAD_BYTES = 256 * 1024
 LARGE = json.dumps({"models": [{"name": f"model-{n}", "size": n} for n in range(200)]}).encode()
 """Large enough to be compressed."""
+TURN_S = 10
+Pause = Callable[[int], Awaitable[None]]
+"""What is waited for once so many tokens were sent."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Backend:
     address: str = ""
     seen: list[Request] = field(default_factory=list)
     connections: int = 0
+    taken: int = 0
+    """Tokens of a stream that its client says it has; one that asks with ``in_turn`` gets no other before."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
@@ -73,7 +78,8 @@ class Backend:
                 writer.write(data.upper())
             return False
         if "tokens" in asked:
-            await self._stream(writer, url.path, int(asked["tokens"]), float(asked.get("every_s", "0")))
+            pause = self._has_taken if "in_turn" in asked else ticking(float(asked.get("every_s", "0")))
+            await self._stream(writer, url.path, int(asked["tokens"]), pause)
             return True
         status = int(asked.get("status", "200"))
         body = (
@@ -87,21 +93,37 @@ class Backend:
         await writer.drain()
         return True
 
-    async def _stream(self, writer: asyncio.StreamWriter, path: str, tokens: int, every_s: float) -> None:
+    async def _has_taken(self, tokens: int) -> None:
+        """Wait until the client has so many tokens; close the connection of one that does not get them."""
+        end = time.monotonic() + TURN_S
+        while self.taken < tokens:
+            if time.monotonic() > end:
+                raise ConnectionError(f"the client has {self.taken} of {tokens} tokens after {TURN_S} s")
+            await asyncio.sleep(0.002)
+
+    async def _stream(self, writer: asyncio.StreamWriter, path: str, tokens: int, pause: Pause) -> None:
         kind = "text/event-stream" if path.startswith("/v1/") else "application/x-ndjson"
         writer.write(
             f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         )
-        due = time.monotonic()
         for n in range(tokens):
             line = json.dumps({"n": n}).encode()
             piece = b"data: " + line + b"\n\n" if path.startswith("/v1/") else line + b"\n"
             writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             await writer.drain()
-            due += every_s
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await pause(n + 1)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
+
+
+def ticking(every_s: float) -> Pause:
+    """Return the pauses of a stream whose tokens come as often, seconds, however long one of them took."""
+    begun = time.monotonic()
+
+    async def pause(tokens: int) -> None:
+        await asyncio.sleep(max(0.0, begun + tokens * every_s - time.monotonic()))
+
+    return pause
 
 
 @contextmanager
