@@ -22,6 +22,8 @@ UP = "  - load: {percent: 50}\n  - expect: {scaleUp: {withinS: 90, percent: 60}}
 FELL = "  - {name: Fall, load: {percent: 2}}\n"
 WINDOW = "  - wait: {forS: 70}\n"
 """All that was asked for within a window is as much as before the fall."""
+SERVICE_S = 1
+"""As in the quick day: of longer ones, too few come in the time that a share of a release is watched."""
 SLOW = "  - wait: {forS: 20}\n"
 
 
@@ -180,7 +182,7 @@ def test_a_wrong_setting_is_found(
 ) -> None:
     mutant = MUTANTS[name]
     file = tmp_path / "scenario.yaml"
-    file.write_text(f"title: {name}\nsteps:\n{mutant.steps}")
+    file.write_text(f"title: {name}\ntraffic: {{serviceS: {SERVICE_S}}}\nsteps:\n{mutant.steps}")
     if mutant.claim == "taken_back":
         monkeypatch.setattr(release, "limits", lax)
     stage.offer()
