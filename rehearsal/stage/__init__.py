@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -229,8 +230,11 @@ def refuse_unfit(stack: str, settings: Settings) -> None:
 @contextlib.contextmanager
 def running(folder: Path, stack: str, overlay: Overlay, say: Say) -> Iterator[Stage]:
     """A stage that keeps its files in `folder`, ended at the end; what it stands on is built first."""
-    binaries = build()
-    programs.build_all()
+    programs.prometheus()  # the control plane's build may ask for Debian's packages too: not both at once
+    with ThreadPoolExecutor(1) as beside:  # while one build links, on one core, the other compiles
+        control_plane = beside.submit(build)
+        programs.build_all()
+        binaries = control_plane.result()
     with names.address() as address:
         stage = Stage(ControlPlane(folder, binaries), stack, overlay, address)
         try:

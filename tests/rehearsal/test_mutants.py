@@ -24,6 +24,8 @@ WINDOW = "  - wait: {forS: 70}\n"
 """All that was asked for within a window is as much as before the fall."""
 SERVICE_S = 1
 """As in the quick day: of longer ones, too few come in the time that a share of a release is watched."""
+STAY = {"consolidateAfterS": 60, "budgetPercent": 100}
+"""By default one node in ten goes at a time, and those that were empty before are the first to go."""
 SLOW = "  - wait: {forS: 20}\n"
 
 
@@ -84,7 +86,7 @@ def few_nodes(settings: dict[str, Any]) -> None:
 def long_window(settings: dict[str, Any]) -> None:
     """Have the pool ``chat`` hold counts for so long that what metrics lag behind does not matter."""
     chat_scaling(scaleDownWindowS=60)(settings)
-    chat(disruption={"consolidateAfterS": 60})(settings)
+    chat(disruption=STAY)(settings)
 
 
 MUTANTS = {
@@ -105,7 +107,7 @@ MUTANTS = {
         "scale_down",
         UP + FELL + "  - expect: {scaleDown: {withinS: 180}}\n",
         "it was to stay 60 s",
-        promises=chat(disruption={"consolidateAfterS": 60}),
+        promises=chat(disruption=STAY),
         patch=("/apis/karpenter.sh/v1/nodepools/chat", {"spec": {"disruption": {"consolidateAfter": "0s"}}}),
     ),
     "more nodes than were reckoned with": Mutant(
