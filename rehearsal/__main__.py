@@ -19,6 +19,7 @@ from rehearsal.reading import ScenarioError
 from rehearsal.record import Finding, Record
 from rehearsal.scenario import Scenario
 from rehearsal.stage import DEPLOYED, FULL, QUICK, Say, Stage, refuse_unfit, running
+from rehearsal.traffic import Model, served
 from rehearsal.verdict import Row, Verdict
 from stacks import SettingsError
 
@@ -56,8 +57,10 @@ def _rehearse(given: Scenario, stage: Stage, record: Record, say: Say) -> None:
         _note(record, Verdict(*DEPLOYED, (str(error),)), say)
         return
     say("the stack is up")
-    _note(record, stage.deployed(), say)
-    player.play(stage, given, promised(stage), record, say)
+    promise = promised(stage)
+    with served(stage.traffic_port, Model(promise.pools, given.traffic)):  # gateways are there, idle
+        _note(record, stage.deployed(), say)
+    player.play(stage, given, promise, record, say)
     _note(record, stage.destroy(), say)
 
 

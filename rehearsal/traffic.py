@@ -22,6 +22,8 @@ API = "ollama"
 GOOD, FAILED, REFUSED = "200", "500", "503"
 THERE, TRIED = "", "canary"
 """Values of the label ``release``: of the gateways that are there, and of a release beside them."""
+GONE = "gone"
+"""Gateways of releases that are no more: nobody asks them for metrics."""
 ADDED = 0.001
 """What gateways add to a request, seconds: always less. Nothing here tells two versions' speed apart."""
 MOST_WAIT_PERCENTILE = 0.95
@@ -129,6 +131,12 @@ class Queue:
         self.ended[TRIED, status] += its - failed
         self.ended[TRIED, FAILED] += failed
 
+    def forget(self) -> None:
+        """Count nothing any more for the release that was tried."""
+        for status in (GOOD, FAILED, REFUSED):
+            self.ended[GONE, status] += self.ended[TRIED, status]
+            self.ended[TRIED, status] = 0.0
+
     def _note_waits(self, came: float, load: float, room: float) -> None:
         """Note how long those wait who come now: for the queue before them, and for a slot among the busy."""
         queued = self.waiting * self.service_s / room if room else self.pool.max_wait_s
@@ -162,14 +170,13 @@ class Model:
         self.pools = {pool.workload: pool for pool in pools}
         """By workload, as everything here is."""
         self.traffic = traffic
-        self.release: Release | None = None
-        """What is tried."""
-        self.published = ""
-        """The last exposition, for whoever asks while the next one is made."""
+        self._release: Release | None = None
         self._queues = {pool.workload: Queue(pool, traffic.service_s) for pool in pools}
         self._courses = {pool.workload: Course() for pool in pools}
         self._gateways = Course()
         self._at = 0.0
+        self.published = self.exposition()
+        """The last one, for whoever asks while the next one is made."""
 
     def turn(self, at: float, load: Load) -> None:
         """Go for a new load."""
@@ -178,6 +185,18 @@ class Model:
                 self._courses[name].turn(at, load)
         if not load.pools:
             self._gateways.turn(at, load)
+
+    @property
+    def release(self) -> Release | None:
+        """What is tried; what comes after it counts its requests from none, as new pods do."""
+        return self._release
+
+    @release.setter
+    def release(self, tried: Release | None) -> None:
+        if tried is None and self._release:
+            for queue in self._queues.values():
+                queue.forget()
+        self._release = tried
 
     def load(self, workload: str) -> float:
         """Return the slots of one model that the load would keep busy now."""
@@ -205,7 +224,7 @@ class Model:
         """Return how many requests were answered, and how many failed or were refused, since the start."""
         ended: dict[str, float] = defaultdict(float)
         for queue in self._queues.values():
-            for (_, status), requests in queue.ended.items():
+            for (_, status), requests in list(queue.ended.items()):
                 ended[status] += requests * len(queue.pool.models)
         return ended[GOOD], ended[FAILED] + ended[REFUSED]
 

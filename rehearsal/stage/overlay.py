@@ -65,8 +65,8 @@ FULL = Overlay(node_start_s=60, pod_start_s=60)
 forecaster measures them."""
 _SCALING: Mapping[str, int] = {"scaleUpPeriodS": 5, "scaleDownWindowS": 15}
 QUICK = Overlay(
-    node_start_s=3,
-    pod_start_s=3,
+    node_start_s=2,
+    pod_start_s=2,
     settings={
         **{("gateway", "autoscaling", name): value for name, value in _SCALING.items()},
         **{("gpuPools", "autoscaling", name): value for name, value in _SCALING.items()},
@@ -84,6 +84,8 @@ QUICK = Overlay(
         # How long the CPU of a new pod counts for nothing: 5 min and 30 s else.
         "horizontal-pod-autoscaler-cpu-initialization-period": "10s",
         "horizontal-pod-autoscaler-initial-readiness-delay": "5s",
+        # When claims are looked at again that another change kept from their volume: after 15 s else.
+        "pvclaimbinder-sync-period": "2s",
     },
     # Pods that come one after the other get their nodes together, after 10 s at the latest else.
     karpenter={"batch-max-duration": "2s"},

@@ -84,6 +84,17 @@ def test_without_a_release_there_are_no_numbers_of_one() -> None:
     assert "release" not in played(Load(percent=40), workers=50).exposition()
 
 
+def test_the_next_release_counts_from_none_and_what_the_last_one_answered_stays_counted() -> None:
+    model = played(Load(percent=40), workers=50, release=Release(share=0.25, failing=0.2))
+    before = model.requests()
+    model.release = None
+    assert model.requests() == pytest.approx(before)
+    model.release = Release(share=0.25)
+    counts = re.findall(r'requests_total\{[^}]*release="canary"\} (\S+)', model.exposition())
+    assert counts, "it has numbers"
+    assert {float(count) for count in counts} == {0.0}
+
+
 def test_a_load_rises_in_its_time_and_then_swings() -> None:
     model = played(Load(percent=40, over_s=20, wobble_percent=10, wobble_s=8), workers=50, seconds=10)
     assert model.load("worker-chat") == 80
