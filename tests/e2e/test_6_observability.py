@@ -22,6 +22,8 @@ from tests.e2e.watching import Watchers
 from tests.metrics import OF_CLOUDS, RUNBOOKS, STACKS, asked, used
 
 SETTINGS = read(STACKS / f"Pulumi.{STACK}.yaml", STACK)
+SET_UP_S = 1800
+"""For the stack and its images, where a machine has nothing yet, and for what a fault takes before it."""
 CALM_S = 240
 FILLED_S = 60
 TARGETS = 11
@@ -166,8 +168,15 @@ def test_every_alert_of_the_stack_has_a_fault() -> None:
     assert alerts == FAULTS.keys()
 
 
+def patient(alert: str) -> object:
+    """Return an alert as a test's parameter, with the time that its fault may take."""
+    fault = FAULTS[alert]
+    seconds = SET_UP_S + CALM_S + fault.told_s + HELD_S + fault.over_s
+    return pytest.param(alert, id=alert, marks=pytest.mark.timeout(seconds))
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("alert", FAULTS)
+@pytest.mark.parametrize("alert", [patient(alert) for alert in FAULTS])
 def test_a_fault_is_told_by_its_alert_alone_and_then_no_more(
     platform: Platform, watchers: Watchers, alert: str
 ) -> None:
