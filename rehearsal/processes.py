@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 LOG_LINES = 15
+LAVISH = {"GOGC": "200"}
+"""Programs in Go collect their garbage half as often as by default, for more memory."""
 
 
 class RehearsalError(Exception):
@@ -41,7 +43,7 @@ class Processes:
         with self.log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603 - what was built or installed for it
                 words, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})}, start_new_session=True,
+                env={**LAVISH, **os.environ, **(env or {})}, start_new_session=True,
             )  # fmt: skip
 
     def log(self, name: str) -> Path:
@@ -85,6 +87,17 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         found = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [int(one.getsockname()[1]) for one in found]
+
+
+def kept_port() -> socket.socket:
+    """Return a socket that keeps a port of loopback for a server that starts later, until it is closed.
+
+    Nobody gets the port who asks for any one, and no connection leaves from it.
+    """
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, who may so share it
+    keeper.bind(("127.0.0.1", 0))
+    return keeper
 
 
 def _if_child_of(parent: int) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from rehearsal import programs
 from rehearsal.controlplane import ControlPlane, build
-from rehearsal.processes import RehearsalError, free_ports
+from rehearsal.processes import RehearsalError, kept_port
 from rehearsal.stage import checks, instances, inventory, names, nodes, remains
 from rehearsal.stage import plane as ground
 from rehearsal.stage.engine import Change, Engine, given
@@ -73,7 +73,8 @@ class Stage:
         self.overlay: tuple[Row, ...] = tuple(overlay.rows(given(stack)))
         self.sync_s = overlay.sync_s
         self.cloud = self._engine.cloud
-        self.traffic_port, forecasts = free_ports(2)
+        self._keepers = kept_port(), kept_port()
+        self.traffic_port, forecasts = (keeper.getsockname()[1] for keeper in self._keepers)
         hosts = plane.folder / "hosts"
         names.write(hosts, address, "prometheus", self.namespace)
         targets = {
@@ -97,6 +98,8 @@ class Stage:
         """End everything."""
         self._volumes.stop()
         self.plane.stop()
+        for keeper in self._keepers:
+            keeper.close()
 
     def describe(self, change: Change) -> Settings:
         """Have the engine's next command find the stack's settings with a change, and return them.

@@ -1,11 +1,12 @@
 """The control plane: what can be said of it without one."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from rehearsal.controlplane import ControlPlane
-from rehearsal.processes import RehearsalError, free_ports
+from rehearsal.processes import RehearsalError, free_ports, kept_port
 
 
 def test_an_api_server_that_does_not_answer_is_no_traceback(tmp_path: Path) -> None:
@@ -15,3 +16,15 @@ def test_an_api_server_that_does_not_answer_is_no_traceback(tmp_path: Path) -> N
         plane.request("get", "/readyz")
     assert not plane._is_ready()
     plane.stop()
+
+
+def test_a_kept_port_is_its_servers_alone_whenever_that_starts() -> None:
+    with kept_port() as keeper:
+        address = keeper.getsockname()
+        for _ in range(2):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address)
+            with socket.create_server(address), socket.create_connection(address):
+                pass
+        with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+            other.bind(address)
