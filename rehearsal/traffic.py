@@ -224,6 +224,7 @@ class Model:
         """Return how many requests were answered, and how many failed or were refused, since the start."""
         ended: dict[str, float] = defaultdict(float)
         for queue in self._queues.values():
+            # A copy: the recorder's thread adds to it meanwhile.
             for (_, status), requests in list(queue.ended.items()):
                 ended[status] += requests * len(queue.pool.models)
         return ended[GOOD], ended[FAILED] + ended[REFUSED]

@@ -20,12 +20,14 @@ import (
 
 // What docs/gateway.md promises under "When the database or Redis is away".
 const (
-	noticed      = 3 * time.Second        // to find out that it is away
-	databaseWait = 5 * time.Second        // for the database, before a request gets 503
-	recovery     = 6 * time.Second        // until everything works again
-	unaffected   = 2 * time.Second        // for the longest answer that takes neither; the machine is busy
-	pause        = 150 * time.Millisecond // between two requests of a kind: more of them only wait for the model
+	noticed      = 3 * time.Second // to find out that it is away
+	databaseWait = 5 * time.Second // for the database, before a request gets 503
+	recovery     = 6 * time.Second // until everything works again
+	unaffected   = 2 * time.Second // for the longest answer that takes neither; the machine is busy
 )
+
+// pause is between two requests of a kind: more of them would only wait for the model.
+const pause = 150 * time.Millisecond
 
 // request is one kind of request of the load.
 type request struct {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import multiprocessing
 import os
+import runpy
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from stacks.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_LINES = 40
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["engine.cli", "components.platform", "components.cloud", __name__])
+"""Where the engine's runs come from: they find imported already what each would import for seconds."""
 Change = Callable[[dict[str, Any]], None]
 """Changes a stack file's settings, by the names that they have there: ``settings["gpuPools"][0]``…"""
 
@@ -81,24 +85,20 @@ class Engine:
         only = [word for urn in targets for word in ("--target", urn)]
         options = ["--simulate", "--stack", self.stack, "--config-file", str(self.file), *where, *only]
         env = {
-            **os.environ,
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": "nothing here lasts",
         }
         self._runs += 1
         log = self.folder / f"engine-{self._runs}-{command}.log"
-        with log.open("w") as file:
-            engine = subprocess.Popen(  # noqa: S603 - our own words
-                [sys.executable, "-m", "engine", command, *words, *options],
-                cwd=ROOT, env=env, stdout=file, stderr=subprocess.STDOUT, text=True,
-            )  # fmt: skip
-            try:
-                status = engine.wait(within_s)
-            except subprocess.TimeoutExpired:
-                status = None
-            finally:
-                if engine.returncode is None:
-                    _interrupt(engine)
+        log.touch()
+        engine = FORKS.Process(target=_engine, args=([command, *words, *options], {**os.environ, **env}, log))
+        engine.start()
+        try:
+            engine.join(within_s)
+        finally:
+            status = engine.exitcode
+            if status is None:
+                _interrupt(engine)
         said = log.read_text()
         if status != 0:
             last = "\n".join(said.splitlines()[-LAST_LINES:])
@@ -113,12 +113,24 @@ class Engine:
         return found
 
 
-def _interrupt(engine: subprocess.Popen[str]) -> None:
+def _engine(words: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+    """Be ``python -m engine``, with all that it says in ``log``."""
+    with log.open("w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(ROOT)
+    sys.argv[1:] = words
+    runpy.run_module("engine", run_name="__main__", alter_sys=True)
+
+
+def _interrupt(engine: ForkServerProcess) -> None:
     """End the engine in order; told twice, it gives up what it waits for, too."""
     for patience_s in (2, None):
-        engine.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            engine.wait(patience_s)
+        if engine.pid and engine.exitcode is None:
+            os.kill(engine.pid, signal.SIGINT)
+        engine.join(patience_s)
 
 
 def given(stack: str) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Backend:
                 writer.write(data.upper())
             return False
         if "tokens" in asked:
-            pause = self._has_taken if "in_turn" in asked else ticking(float(asked.get("every_s", "0")))
+            pause = self._until_taken if "in_turn" in asked else ticking(float(asked.get("every_s", "0")))
             await self._stream(writer, url.path, int(asked["tokens"]), pause)
             return True
         status = int(asked.get("status", "200"))
@@ -93,7 +93,7 @@ class Backend:
         await writer.drain()
         return True
 
-    async def _has_taken(self, tokens: int) -> None:
+    async def _until_taken(self, tokens: int) -> None:
         """Wait until the client has so many tokens; close the connection of one that does not get them."""
         end = time.monotonic() + TURN_S
         while self.taken < tokens:
