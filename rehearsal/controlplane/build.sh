@@ -21,10 +21,13 @@ build() {
   local about=k8s.io/component-base/version minor=${version#v*.}
   echo "building Kubernetes $version and KWOK $KWOK_VERSION (once; some minutes)" >&2
   local stamp="-X $about.gitVersion=$version -X $about.gitMajor=1 -X $about.gitMinor=${minor%.*}"
-  go build -trimpath -ldflags "-s -w $stamp" -o "$1/" tool
-  GOBIN=$1 go install -trimpath -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@$KWOK_VERSION"
+  # Without the debugger's data, which -w would only drop at the end, the compiler takes an eighth less.
+  local words=(-trimpath "-gcflags=all=-dwarf=false")
+  go build "${words[@]}" -ldflags "-s -w $stamp" -o "$1/" tool
+  GOBIN=$1 go install "${words[@]}" -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@$KWOK_VERSION"
 }
 
+export CGO_ENABLED=0 # no C compiler is needed
 command -v go >/dev/null || fail "Go is missing: install Go 1.24 or newer, then run the same command again"
 version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
 made_of=$(cat build.sh go.mod | sha256sum)
