@@ -5,6 +5,8 @@ import gc
 import os
 import sys
 
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else the end of every program is a lost connection
+
 from engine.cli import main
 
 gc.set_threshold(1_000_000, 20, 20)  # an SDK is many objects that stay: going over them is a third of a run

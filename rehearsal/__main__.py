@@ -19,6 +19,7 @@ from rehearsal.reading import ScenarioError
 from rehearsal.record import Finding, Record
 from rehearsal.scenario import Scenario
 from rehearsal.stage import DEPLOYED, FULL, QUICK, Say, Stage, refuse_unfit, running
+from rehearsal.stage.engine import preload
 from rehearsal.traffic import Model, served
 from rehearsal.verdict import Row, Verdict
 from stacks import SettingsError
@@ -133,4 +134,5 @@ def _print(title: str, rows: Sequence[Row]) -> None:
 
 
 if __name__ == "__main__":
+    preload()
     typer.run(main)

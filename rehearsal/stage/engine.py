@@ -23,9 +23,7 @@ from stacks.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_LINES = 40
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["engine.cli", "components.platform", "components.cloud", __name__])
-"""Where the engine's runs come from: they find imported already what each would import for seconds."""
+_FORKS = multiprocessing.get_context("forkserver")
 Change = Callable[[dict[str, Any]], None]
 """Changes a stack file's settings, by the names that they have there: ``settings["gpuPools"][0]``…"""
 
@@ -91,7 +89,8 @@ class Engine:
         self._runs += 1
         log = self.folder / f"engine-{self._runs}-{command}.log"
         log.touch()
-        engine = FORKS.Process(target=_engine, args=([command, *words, *options], {**os.environ, **env}, log))
+        argv = [command, *words, *options]
+        engine = _FORKS.Process(target=_engine, args=(argv, {**os.environ, **env}, log))
         engine.start()
         try:
             engine.join(within_s)
@@ -111,6 +110,16 @@ class Engine:
         document = json.loads(self.run("export", within_s=60, kubeconfig=False))
         found: list[dict[str, Any]] = document["deployment"].get("resources") or []
         return found
+
+
+def preload() -> None:
+    """Have the engine's runs find imported already what each would import for seconds.
+
+    They fork from one process, which all of this Python program shares: only what does nothing but rehearse
+    may say what it imports.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # as engine/__main__.py has it, before gRPC is imported
+    _FORKS.set_forkserver_preload(["engine.cli", "components.platform", "components.cloud", __name__])
 
 
 def _engine(words: Sequence[str], env: Mapping[str, str], log: Path) -> None:

@@ -18,6 +18,7 @@ from tests.engine.cloud import Cloud
 LIBRARY = Path(__file__).with_name("fake.py")
 LIMIT_S = 180
 """How long a command may take, seconds: a hundred objects, with a rehearsal beside it on two cores."""
+os.environ["GRPC_VERBOSITY"] = "NONE"  # as engine/__main__.py has it; read when grpc is first imported
 _SERVER = multiprocessing.get_context(
     "forkserver"
 )  # its processes start with what takes long imported already
