@@ -29,6 +29,9 @@ LEFT_OUT = re.compile(
     r"|^/etc|^/usr/(share|bin/f2py)|\.dist-info/|\.(pyi|a|pyx|pxd|h|txt)$"
 )
 COPYRIGHT = Path("/usr/share/doc")
+RELEASE = Path("/usr/lib/os-release")
+STATUS = Path("var/lib/dpkg/status.d")
+"""Where scanners look for the packages of an image that has no package manager: a file for each."""
 
 
 def main(root: Path) -> None:
@@ -43,8 +46,11 @@ def main(root: Path) -> None:
     libraries = sorted({library for file in files for library in linked_with(file)})
     for file in [*files, *libraries]:
         copy(file, root)
+    copy(RELEASE, root)
+    (root / STATUS).mkdir(parents=True)
     for package in {*PACKAGES, *(owner(library) for library in libraries)}:
         copy(COPYRIGHT / package / "copyright", root)
+        (root / STATUS / package).write_text(run("dpkg", "--status", package))
     compiled = compileall.compile_dir(
         root / "usr/lib", quiet=1, legacy=True, stripdir=str(root), maxlevels=20
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import docker
 import pytest
@@ -238,7 +238,7 @@ def test_its_image_is_small_and_unprivileged_and_starts_by_itself(client: docker
     assert config["Cmd"] == ["serve"]
 
 
-def test_its_image_has_the_licence_of_every_package_that_is_in_it(client: docker.DockerClient) -> None:
+def test_its_image_names_every_package_that_is_in_it_and_has_its_licence(client: docker.DockerClient) -> None:
     container = client.containers.create(build("autoscaler"))
     try:
         done = subprocess.run(["docker", "export", str(container.id)], capture_output=True, check=True)
@@ -246,8 +246,23 @@ def test_its_image_has_the_licence_of_every_package_that_is_in_it(client: docker
         container.remove()
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as root:
         licences = {name.split("/")[3] for name in root.getnames() if name.endswith("/copyright")}
-    some = {"gcc-14-base", "libc6", "liblapack3", "libssl3t64", "python3-numpy", "python3.13-minimal"}
-    assert some <= licences
+        packages = {
+            Path(file.name).name: told(root.extractfile(file), "Package")
+            for file in root
+            if file.isfile() and Path(file.name).is_relative_to("var/lib/dpkg/status.d")
+        }
+        assert told(root.extractfile("usr/lib/os-release"), "ID", "=") == "debian"
+    some = {"libc6", "liblapack3", "libssl3t64", "python3-numpy", "python3.13-minimal"}
+    assert {*some, "gcc-14-base"} <= licences
+    assert {*some, "libgcc-s1"} <= packages.keys()
+    assert packages == {name: name for name in packages}
+
+
+def told(file: IO[bytes] | None, field: str, sign: str = ": ") -> str:
+    """Return what a file of lines says in a field."""
+    assert file
+    lines = (line.partition(sign) for line in file.read().decode().splitlines())
+    return next(value for name, _, value in lines if name == field)
 
 
 @pytest.mark.parametrize(("command", "output"), [("version", "dev\n"), ("--help", None)])
