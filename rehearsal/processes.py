@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import socket
@@ -26,6 +25,18 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._kept: list[socket.socket] = []
+
+    def port(self) -> int:
+        """Return a port of loopback that is kept for one of them, whenever that starts, until all are ended.
+
+        Nobody gets the port who asks for any one, and no connection leaves from it.
+        """
+        keeper = socket.socket()
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, who may so share it
+        keeper.bind(("127.0.0.1", 0))
+        self._kept.append(keeper)
+        return int(keeper.getsockname()[1])
 
     def start(
         self, name: str, command: Sequence[object], *,
@@ -64,6 +75,8 @@ class Processes:
         """End all programs, the last one first, and at once: nothing that they know is needed any more."""
         for name in reversed(list(self._running)):
             self.kill(name)
+        while self._kept:
+            self._kept.pop().close()
 
     def check(self) -> None:
         """Raise RehearsalError if a program has ended by itself."""
@@ -80,24 +93,6 @@ class Processes:
             if time.monotonic() > deadline:
                 raise RehearsalError(f"{what} within {seconds:g} s: see the logs in {self.folder}")
             time.sleep(0.1)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free on loopback; all are held until the last one is found."""
-    with contextlib.ExitStack() as held:
-        found = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(one.getsockname()[1]) for one in found]
-
-
-def kept_port() -> socket.socket:
-    """Return a socket that keeps a port of loopback for a server that starts later, until it is closed.
-
-    Nobody gets the port who asks for any one, and no connection leaves from it.
-    """
-    keeper = socket.socket()
-    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, who may so share it
-    keeper.bind(("127.0.0.1", 0))
-    return keeper
 
 
 def _if_child_of(parent: int) -> list[str]:

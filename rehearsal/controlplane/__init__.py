@@ -24,7 +24,7 @@ from kubernetes.dynamic import DynamicClient
 from urllib3.exceptions import HTTPError
 
 from rehearsal.certificates import Certificate, issue
-from rehearsal.processes import Processes, RehearsalError, free_ports
+from rehearsal.processes import Processes, RehearsalError
 
 START_S = 120
 """The API server is up in 5 s, on a machine that has nothing else to do."""
@@ -86,7 +86,7 @@ class ControlPlane:
 
     def start(self, flags: Mapping[str, Flags] | None = None) -> None:
         """Start everything but the nodes, with more flags for programs, and wait for the API server."""
-        more, (etcd, peers, server) = flags or {}, free_ports(3)
+        more, (etcd, peers, server) = flags or {}, (self.processes.port() for _ in range(3))
         store, address = f"http://127.0.0.1:{etcd}", f"https://127.0.0.1:{server}"
         self._write_certificates(address)
         self._run("etcd", {
@@ -123,7 +123,7 @@ class ControlPlane:
 
     def start_nodes(self, flags: Flags | None = None) -> None:
         """Start what plays the nodes, with more flags for it."""
-        (port,) = free_ports(1)
+        port = self.processes.port()
         self._run("kwok", {
             "kubeconfig": self.kubeconfig,
             # Where the API server, and whoever measures, finds the kubelets.

@@ -14,7 +14,7 @@ from typing import Literal
 
 from rehearsal import programs
 from rehearsal.controlplane import ControlPlane, build
-from rehearsal.processes import RehearsalError, kept_port
+from rehearsal.processes import RehearsalError
 from rehearsal.stage import checks, instances, inventory, names, nodes, remains
 from rehearsal.stage import plane as ground
 from rehearsal.stage.engine import Change, Engine, given
@@ -41,8 +41,9 @@ UNSEEN = "the cluster could not be looked at"
 Part = Literal["autoscaler", "keda", "prometheus"]
 """What a scenario may kill."""
 Say = Callable[[str], None]
-UP_S, FULL_UP_S = 240, 1200
-"""Time for an `up`, quick and full: nodes start, and everything becomes ready."""
+UP_S, FULL_UP_S = 240, 3600
+"""Time for an `up`, quick and full: nodes start, and everything becomes ready. In full it is the stack's own
+deadline, which is 35 minutes for gateways, that ends a rollout which stands still."""
 DESTROY_S = 180
 HEEDED_S = 30
 SETTLE_S = 90
@@ -73,8 +74,7 @@ class Stage:
         self.overlay: tuple[Row, ...] = tuple(overlay.rows(given(stack)))
         self.sync_s = overlay.sync_s
         self.cloud = self._engine.cloud
-        self._keepers = kept_port(), kept_port()
-        self.traffic_port, forecasts = (keeper.getsockname()[1] for keeper in self._keepers)
+        self.traffic_port, forecasts = plane.processes.port(), plane.processes.port()
         hosts = plane.folder / "hosts"
         names.write(hosts, address, "prometheus", self.namespace)
         targets = {
@@ -98,8 +98,6 @@ class Stage:
         """End everything."""
         self._volumes.stop()
         self.plane.stop()
-        for keeper in self._keepers:
-            keeper.close()
 
     def describe(self, change: Change) -> Settings:
         """Have the engine's next command find the stack's settings with a change, and return them.

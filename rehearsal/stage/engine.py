@@ -23,6 +23,8 @@ from stacks.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_LINES = 40
+ERROR = "error: "
+"""How the engine begins what it says of what went wrong."""
 _FORKS = multiprocessing.get_context("forkserver")
 Change = Callable[[dict[str, Any]], None]
 """Changes a stack file's settings, by the names that they have there: ``settings["gpuPools"][0]``…"""
@@ -100,9 +102,12 @@ class Engine:
                 _interrupt(engine)
         said = log.read_text()
         if status != 0:
-            last = "\n".join(said.splitlines()[-LAST_LINES:])
+            lines = said.splitlines()
             how = f"was not done after {within_s:g} s" if status is None else "failed"
-            raise RehearsalError(f"engine {command} {how}, and said last:\n{last}")
+            why = next((f": {line.removeprefix(ERROR)}" for line in lines if line.startswith(ERROR)), "")
+            raise RehearsalError(
+                "\n".join([f"engine {command} {how}{why}", "It said last:", *lines[-LAST_LINES:]])
+            )
         return said
 
     def resources(self) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from kubernetes.client import ApiException
 from rehearsal import losses
 from rehearsal.certificates import issue
 from rehearsal.controlplane import ControlPlane, words
-from rehearsal.processes import free_ports
 from rehearsal.programs import KARPENTER, KEDA, METRICS_SERVER
 from rehearsal.stage.substitutions import NODE_CLASS
 
@@ -52,7 +51,7 @@ class Scaling:
         """Start all of them, and wait until their APIs answer."""
         self.plane.request("post", "/api/v1/namespaces", {"metadata": {"name": KEDA_NAMESPACE}})
         names = ("karpenter", "probe", "metrics", "operator", "operator-probe", "adapter", "adapter-metrics")
-        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self._ports = {name: self.plane.processes.port() for name in names}
         for api, port in ((METRICS, "metrics"), (EXTERNAL, "adapter")):
             self._register(api, self._ports[port])
         self.offer(instances)
