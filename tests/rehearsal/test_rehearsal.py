@@ -16,7 +16,7 @@ from tests.rehearsal.fake_stage import FakeStage
 
 ROOT = Path(__file__).parents[2]
 SHORT = Path(__file__).parent / "short.yaml"
-QUICK_S, FULL_S = 1200, 7200
+QUICK_S, FULL_S = 1200, 9000
 
 
 def rehearsed(out: Path, *words: str, stack: str = "prod", seconds: int) -> subprocess.CompletedProcess[str]:
