@@ -72,7 +72,7 @@ def main(
         typer.Option("--scenario", help="What to play; else quick.yaml or full.yaml of rehearsal/scenarios."),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Shorten no duration: full.yaml takes one to two hours.")
+        bool, typer.Option("--full", help="Shorten no duration: full.yaml takes more than two hours.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder of report and record.")] = Path(".state/rehearsal"),
 ) -> None:

@@ -20,8 +20,8 @@ from stacks.delivery import CANARY
 
 LOOK_S = 1.0
 SIMULATED = (
-    "Nodes, pods, and what pods use: KWOK plays the kubelets. How long nodes and workers take to start is "
-    "set, not measured.",
+    "Nodes, pods, and what pods use: KWOK plays the kubelets. How long nodes and workers take to start, and "
+    "pods to end, is set, not measured.",
     "Requests: none is made. Waits, requests in flight, errors and CPU are what a model of queues makes of "
     "the scenario's load (docs/rehearsal.md).",
     "The cloud: capacity is lost by taking offers from Karpenter, and nodes by deleting them.",

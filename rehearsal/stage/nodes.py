@@ -27,13 +27,13 @@ class Usage:
     memory_mib: float
 
 
-def write_config(file: Path) -> Path:
-    """Write KWOK's configuration: its own, with pods that take their time to start, or never do."""
-    file.write_text(yaml.safe_dump_all(_documents(KWOK.folder() / "kustomize")))
+def write_config(file: Path, end_s: float) -> Path:
+    """Write KWOK's configuration: its own, with pods that take their time to start, or never do, and end."""
+    file.write_text(yaml.safe_dump_all(_documents(KWOK.folder() / "kustomize", end_s)))
     return file
 
 
-def _documents(folder: Path) -> Iterator[dict[str, Any]]:
+def _documents(folder: Path, end_s: float) -> Iterator[dict[str, Any]]:
     yield _read(folder / "metrics" / "resource" / "metrics-resource.yaml")
     for name in ("pod-complete", "pod-delete", "pod-ready"):
         stage = _read(folder / "stage" / "pod" / "fast" / f"{name}.yaml")
@@ -42,6 +42,8 @@ def _documents(folder: Path) -> Iterator[dict[str, Any]]:
             stage["spec"]["selector"]["matchExpressions"].append(broken)
             after = {"expressionFrom": f'.metadata.annotations["{STARTS_AFTER}"]'}
             stage["spec"]["delay"] = {"durationMilliseconds": 0, "durationFrom": after}
+        if name == "pod-delete":
+            stage["spec"]["delay"] = {"durationMilliseconds": round(1000 * end_s)}
         yield stage
 
 

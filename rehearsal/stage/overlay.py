@@ -25,6 +25,9 @@ class Overlay:
     """From Karpenter's decision to a node that takes pods."""
     pod_start_s: float
     """From there to a worker that is ready: image and models."""
+    pod_end_s: float
+    """From a pod's deletion until it is gone. Karpenter counts a node's idle time from there on, and
+    overlooks a pod that is gone at once."""
     settings: Mapping[Path, int] = field(default_factory=dict)
     """What is changed where a stack file may say it, whether it does or not."""
     controllers: Mapping[str, str] = field(default_factory=dict)
@@ -57,16 +60,18 @@ class Overlay:
         if self is not FULL:
             yield Row("start of a node", f"{FULL.node_start_s:g} s", f"{self.node_start_s:g} s", WHY)
             yield Row("start of a worker", f"{FULL.pod_start_s:g} s", f"{self.pod_start_s:g} s", WHY)
+            yield Row("end of a pod", f"{FULL.pod_end_s:g} s", f"{self.pod_end_s:g} s", WHY)
 
 
 WHY = "a quick rehearsal takes minutes; FULL=1 is without it"
-FULL = Overlay(node_start_s=60, pod_start_s=60)
+FULL = Overlay(node_start_s=60, pod_start_s=60, pod_end_s=2)
 """A minute for a GPU node of EKS and one for image and models are estimates: of a stack that runs, the
 forecaster measures them."""
 _SCALING: Mapping[str, int] = {"scaleUpPeriodS": 5, "scaleDownWindowS": 15}
 QUICK = Overlay(
     node_start_s=2,
     pod_start_s=2,
+    pod_end_s=0,
     settings={
         **{("gateway", "autoscaling", name): value for name, value in _SCALING.items()},
         **{("gpuPools", "autoscaling", name): value for name, value in _SCALING.items()},

@@ -24,7 +24,7 @@ def start(plane: ControlPlane, overlay: Overlay, settings: Settings) -> None:
         plane.request("post", DEFINITIONS, definition)
     plane.processes.wait("not all kinds were known", lambda: _all_known(plane), READY_S)
     nodes.idle(plane)
-    config = nodes.write_config(plane.folder / "kwok.yaml")
+    config = nodes.write_config(plane.folder / "kwok.yaml", overlay.pod_end_s)
     plane.start_nodes({"config": config, "enable-crds": "ClusterResourceUsage"})
     for change in substitutions.changes(overlay.pod_start_s):
         change.put(plane)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import stacks
 from rehearsal.stage.engine import ROOT, given
+from rehearsal.stage.nodes import write_config
 from rehearsal.stage.overlay import FULL, QUICK
 from stacks.loading import parse
 
@@ -28,6 +31,12 @@ def test_every_change_of_a_quick_one_is_printed_and_keeps_the_budgets(stack: str
     changed = different(long.model_dump(by_alias=True), short.model_dump(by_alias=True))
     printed = {row.what: row.here for row in QUICK.rows(before) if "." in row.what and "--" not in row.what}
     assert changed == printed
+
+
+def test_pods_take_as_long_to_end_as_is_said(tmp_path: Path) -> None:
+    documents = yaml.safe_load_all(write_config(tmp_path / "kwok.yaml", FULL.pod_end_s).read_text())
+    (stage,) = (one for one in documents if one["metadata"]["name"] == "pod-delete")
+    assert stage["spec"]["delay"] == {"durationMilliseconds": 2000}
 
 
 def test_what_is_switched_off_stays_off() -> None:
