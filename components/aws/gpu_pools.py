@@ -17,6 +17,7 @@ from pulumi_kubernetes import apiextensions
 from components.aws.account import Account
 from components.aws.protection import protects
 from components.pods import GPU, POOL_LABEL
+from stacks.capacity import slots_a_node
 from stacks.hardware import INSTANCE_TYPES, NODE_DISK_IOPS, NODE_DISK_MIB_S
 from stacks.kubernetes import GpuPoolSettings
 
@@ -155,10 +156,15 @@ def limits(pool: GpuPoolSettings) -> dict[str, str]:
 
 
 def disruption(pool: GpuPoolSettings) -> dict[str, Any]:
-    """Return when nodes go without need; reserved ones never do, for they are paid for all the same."""
+    """Return when nodes go without need: empty ones, and others only where their workers could share a node.
+
+    Reserved ones never do, for they are paid for all the same. docs/decisions/0037 says why a node that has
+    room for one worker stays as long as it has that.
+    """
     reserved = pool.capacity == "reserved"
+    shared = any(slots_a_node(pool, INSTANCE_TYPES[name]) > 1 for name in pool.instance_types)
     return {
-        "consolidationPolicy": "WhenEmpty" if reserved else "WhenEmptyOrUnderutilized",
+        "consolidationPolicy": "WhenEmptyOrUnderutilized" if shared and not reserved else "WhenEmpty",
         "consolidateAfter": "Never" if reserved else f"{pool.disruption.consolidate_after_s}s",
         "budgets": [{"nodes": f"{pool.disruption.budget_percent}%"}],
     }
