@@ -6,7 +6,7 @@ from rehearsal.record import GENERAL, Bounds, Expected
 from rehearsal.recorder import GATEWAY, worker
 from rehearsal.stage import Stage
 from rehearsal.traffic import Pool
-from stacks import Settings, cost
+from stacks import Settings, capacity, cost
 from stacks.kubernetes import AutoscalingSettings
 from stacks.models import listed_as
 
@@ -50,7 +50,8 @@ def _expected(stage: Stage) -> Expected:
             for name, (scaling, slots, pool) in scaled.items()
         },
         consolidate_after_s={
-            pool.name: pool.disruption.consolidate_after_s
+            # Elsewhere workers that have been in peace for so long move to what others have just left.
+            pool.name: pool.disruption.consolidate_after_s if capacity.one_worker_a_node(pool) else 0
             for pool in settings.gpu_pools
             if pool.management == "karpenter"
         },

@@ -94,8 +94,13 @@ def buys_spot(pool: GpuPoolSettings) -> bool:
 
 
 def consolidates(pool: GpuPoolSettings) -> bool:
-    """Tell whether nodes of a pool on AWS go when they are under-used."""
+    """Tell whether nodes of a pool on AWS go when nothing needs them."""
     return pool.management == "karpenter" and pool.capacity != "reserved"
+
+
+def one_worker_a_node(pool: GpuPoolSettings) -> bool:
+    """Tell whether a node of a pool is either empty or in full use, whatever its type."""
+    return all(slots_a_node(pool, kind) == 1 for kind in known_types(pool).values())
 
 
 EXPORTERS = 4

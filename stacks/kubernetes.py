@@ -126,8 +126,9 @@ class DisruptionSettings(Block):
     """When nodes of a pool may be taken away without need."""
 
     consolidate_after_s: Annotated[int, Field(ge=0, le=86_400)] = 300
-    """How long a node must have been under-used before it goes, seconds; at least the pool's
-    ``autoscaling.scaleDownWindowS``, or nodes go that the next peak needs."""
+    """How long a node must have been empty before it goes, seconds; at least the pool's
+    ``autoscaling.scaleDownWindowS``, or nodes go that the next peak needs. One with room for several workers
+    may also go when nothing has come or gone on it for so long, and its workers fit on others."""
     budget_percent: Annotated[int, Field(ge=1, le=100)] = 10
     """Most nodes of the pool that are taken away at a time, percent, at least one."""
 

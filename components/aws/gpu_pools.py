@@ -17,7 +17,7 @@ from pulumi_kubernetes import apiextensions
 from components.aws.account import Account
 from components.aws.protection import protects
 from components.pods import GPU, POOL_LABEL
-from stacks.capacity import slots_a_node
+from stacks.capacity import one_worker_a_node
 from stacks.hardware import INSTANCE_TYPES, NODE_DISK_IOPS, NODE_DISK_MIB_S
 from stacks.kubernetes import GpuPoolSettings
 
@@ -156,15 +156,15 @@ def limits(pool: GpuPoolSettings) -> dict[str, str]:
 
 
 def disruption(pool: GpuPoolSettings) -> dict[str, Any]:
-    """Return when nodes go without need: empty ones, and others only where their workers could share a node.
+    """Return when nodes go without need: when they are empty, or their workers fit on others.
 
-    Reserved ones never do, for they are paid for all the same. docs/decisions/0037 says why a node that has
-    room for one worker stays as long as it has that.
+    A node with room for one worker goes only empty (docs/decisions/0037), a reserved one never, for it is
+    paid for all the same.
     """
     reserved = pool.capacity == "reserved"
-    shared = any(slots_a_node(pool, INSTANCE_TYPES[name]) > 1 for name in pool.instance_types)
+    only_empty = reserved or one_worker_a_node(pool)
     return {
-        "consolidationPolicy": "WhenEmptyOrUnderutilized" if shared and not reserved else "WhenEmpty",
+        "consolidationPolicy": "WhenEmpty" if only_empty else "WhenEmptyOrUnderutilized",
         "consolidateAfter": "Never" if reserved else f"{pool.disruption.consolidate_after_s}s",
         "budgets": [{"nodes": f"{pool.disruption.budget_percent}%"}],
     }

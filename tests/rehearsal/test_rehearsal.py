@@ -89,7 +89,12 @@ def test_a_short_day_of_production_holds(tmp_path: Path) -> None:
 def test_a_full_day_of_production_holds(tmp_path: Path) -> None:
     done = rehearsed(tmp_path, "--full", seconds=FULL_S)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not load(tmp_path / "prod.json").overlay
+    found = load(tmp_path / "prod.json")
+    assert not found.overlay
+    never_ready = found.happened("rollout", 0)[-1].text
+    assert "engine up failed" in never_ready, (
+        "the stack's own deadline ended it, before a rehearsal's patience"
+    )
 
 
 def test_a_stack_without_gpus_is_refused_in_one_line(tmp_path: Path) -> None:

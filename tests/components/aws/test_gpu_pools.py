@@ -88,13 +88,28 @@ def test_a_pools_limits_leave_room_for_its_nodes_and_no_more(types: set[str], mo
     assert any(most * kind.cpus == int(bound["cpu"]) for kind in kinds)
 
 
-def test_unused_nodes_go_a_few_at_a_time() -> None:
+def test_empty_nodes_go_a_few_at_a_time() -> None:
     settings = DisruptionSettings(consolidate_after_s=600, budget_percent=20)
     assert disruption(pool(disruption=settings)) == {
-        "consolidationPolicy": "WhenEmptyOrUnderutilized",
+        "consolidationPolicy": "WhenEmpty",
         "consolidateAfter": "600s",
         "budgets": [{"nodes": "20%"}],
     }
+
+
+@pytest.mark.parametrize(
+    ("types", "gpus", "policy"),
+    [
+        (("g6.12xlarge",), 1, "WhenEmptyOrUnderutilized"),
+        (("g6.xlarge", "g6.12xlarge"), 1, "WhenEmptyOrUnderutilized"),
+        (("g6.12xlarge",), 2, "WhenEmptyOrUnderutilized"),
+        (("g6.12xlarge",), 4, "WhenEmpty"),
+        (("g6.xlarge", "g6e.2xlarge"), 1, "WhenEmpty"),
+    ],
+)
+def test_workers_move_only_where_several_share_a_node(types: tuple[str, ...], gpus: int, policy: str) -> None:
+    found = disruption(pool(instance_types=types, gpus_per_replica=gpus))
+    assert found["consolidationPolicy"] == policy
 
 
 def test_reserved_nodes_stay_for_they_are_paid_for_all_the_same() -> None:
