@@ -1,6 +1,7 @@
 # Every target is one line to real code: ops/ for the platform, tests/ for the tests.
 STACK ?= local
 SERVICE ?=
+SETTING ?=
 DATA ?=
 SECRETS ?=
 SIMULATE ?=
@@ -30,7 +31,7 @@ OPS = .venv/bin/python -m ops
 SETUP = @ops/setup.sh --stack $(STACK) >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bootstrap up down preview impact comment drift sbom cost dashboards preflight status logs smoke outputs trust untrust backup restore rotate-passphrase release promote rollback swap compare releases load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
+.PHONY: help setup bootstrap up down preview impact comment drift sbom cost dashboards preflight status logs smoke outputs trust untrust secret backup restore rotate-passphrase release promote rollback swap compare releases load test test-long browser control-plane scalers check rehearse replay second-opinion bench profile docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +40,7 @@ setup: ## prepare this machine: Python environment, Docker daemon, base image
 	$(SETUP)
 
 # Commands that need no daemon need the Python environment, as uv.lock describes it.
-down cost dashboards preflight status logs smoke outputs trust untrust backup rotate-passphrase swap compare releases: .venv/compiled
+down cost dashboards preflight status logs smoke outputs trust untrust secret backup rotate-passphrase swap compare releases docs: .venv/compiled
 .venv/compiled: uv.lock
 	$(SETUP)
 
@@ -93,6 +94,9 @@ trust: ## have this user's browsers trust the stack's certificate authority
 
 untrust: ## have them trust it no longer
 	@$(OPS) untrust --stack $(STACK)
+
+secret: ## encrypt SETTING=alerts.mail.password, typed or piped in, and print what is to be put into the stack file
+	@$(OPS) secret --stack $(STACK) --setting "$(SETTING)"
 
 backup: ## write database, models, state and encrypted secrets of a stack on this machine to an archive; OUT=file
 	@$(OPS) backup --stack $(STACK) $(if $(OUT),--out $(OUT))

@@ -219,6 +219,21 @@ def untrust(stack: StackName = "local") -> None:
 
 
 @app.command()
+def secret(
+    setting: Annotated[str, typer.Option(help="A secret setting, such as alerts.mail.password.")],
+    stack: StackName = "local",
+) -> None:
+    """Encrypt a secret setting: print what is to be put into the stack file."""
+    from ops import secret as secrets
+
+    secrets.check(setting)
+    platform = Stack(stack)
+    printed = secrets.sealed(platform, setting, secrets.given(setting))
+    typer.echo(f"To be put into {platform.settings_file}, below what is there already:", err=True)
+    typer.echo(printed, nl=False)
+
+
+@app.command()
 def cost(stack: StackName = "local", as_json: AsJson = False) -> None:
     """Say what the stack costs a month: at least, as expected, at most."""
     from ops import cost as estimate

@@ -12,16 +12,21 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ollama
 
 
 def run(
-    words: Sequence[str], folder: Path, env: Mapping[str, str], stdout: int | TextIO | None
+    words: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+    stdout: int | TextIO | None,
+    given: str | None = None,
 ) -> tuple[int, str]:
-    """Run an engine in a folder to its end, interrupted or not.
+    """Run an engine in a folder to its end, interrupted or not; ``given`` is what it reads.
 
     Returns:
         Its exit status, and what it printed if that is piped.
     """
-    engine = subprocess.Popen(words, cwd=folder, env=env, stdout=stdout, text=True)  # noqa: S603 - our own
+    stdin = None if given is None else subprocess.PIPE
+    engine = subprocess.Popen(words, cwd=folder, env=env, stdin=stdin, stdout=stdout, text=True)  # noqa: S603
     with _interrupts_left_to(engine):
-        printed, _ = engine.communicate()
+        printed, _ = engine.communicate(given)
     return engine.returncode, printed or ""
 
 

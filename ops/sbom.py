@@ -54,7 +54,7 @@ def write(stack: Stack, folder: Path) -> Iterator[Path]:
     """Write the bills of a stack that is up and of the package, and yield each file.
 
     Raises:
-        StackError: if the stack is only simulated, something is not committed, or syft cannot do its work.
+        StackError: if the stack is only simulated, or syft cannot do its work.
     """
     if stack.simulated:
         raise StackError(f"stack {stack.name} is only simulated here: its images were never built")

@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from ops.page import run
 from stacks import budgets
 from stacks.block import IN_WORDS
-from stacks.loading import NAMESPACE
+from stacks.loading import NAMESPACE, block_of
 from stacks.settings import Settings
 
 TYPES = {
@@ -56,7 +56,7 @@ def page() -> str:
 
 def _block(title: str, block: type[BaseModel], path: str) -> Iterator[str]:
     """Yield the lines about one block, then those about the blocks inside it."""
-    inner = {name: kind for name, field in block.model_fields.items() if (kind := _inner(field.annotation))}
+    inner = {name: kind for name, field in block.model_fields.items() if (kind := block_of(field.annotation))}
     yield f"## {title}\n"
     if path:
         yield f"{_text(block.__doc__)}\n"
@@ -127,12 +127,6 @@ def _default(value: Any) -> str:  # noqa: ANN401 - any setting's default
     if isinstance(value, tuple):
         return f"`[{', '.join(map(str, value))}]`"
     return f"`{value}`"
-
-
-def _inner(annotation: object) -> type[BaseModel] | None:
-    """Return the block that a field holds, or a list of them, if it does."""
-    kinds = (annotation, *get_args(annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _budgets() -> Iterator[str]:

@@ -17,7 +17,7 @@ import yaml
 from ops.private import NEXT_PASSPHRASE, PASSPHRASE, new_passphrase, write_private
 from ops.process import run, search_path
 from stacks import Settings, shared_state
-from stacks.loading import document, parse, raw
+from stacks.loading import document, parse, raw, readable
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "ollamamax"
@@ -27,6 +27,9 @@ RUNNING_PARTS = (
     "urn:pulumi:*::*::**docker:index/network:Network::*",
 )
 """What ``down`` removes: everything that runs. Volumes, passwords and certificates stay."""
+
+ENCRYPTION = ("encryptionsalt", "secretsprovider", "encryptedkey")
+"""What a stack file says of how its secrets are encrypted, besides its settings."""
 
 GIVEN_FREE = ("blast-radius", "deletion-protection", "force-destroy")
 """The policies that heed ``policy.allowReplace``."""
@@ -201,11 +204,17 @@ class Stack:
         write_private(self._policy_file, json.dumps(self._policy_levels()))
 
     def _write_settings(self, salt: list[str]) -> None:
-        """Write the stack file that engines read; one with secrets of its own has their salt already."""
+        """Write the stack file that engines read; one with secrets of its own has their salt or key already.
+
+        What is simulated needs no secret, and has nothing that decrypts one.
+        """
         text = self.settings_file.read_text().rstrip("\n")
-        salt = [] if _salt_in(text) else salt
-        if self.beside:
+        has_secrets = bool(_lines(text, *ENCRYPTION))
+        unsealed = has_secrets and self.simulated
+        salt = [] if has_secrets and not self.simulated else salt
+        if self.beside or unsealed:
             found = document(self.settings_file)
+            found = {"config": readable(found["config"])} if unsealed else found
             found["config"] |= {f"{PROJECT}:{name}": value for name, value in self.beside.items()}
             text = yaml.safe_dump(found, sort_keys=False).rstrip("\n")
         write_private(self.config_file, "\n".join([text, *salt, ""]))
@@ -293,6 +302,11 @@ class Stack:
             self._run([*self._state_word, "import", "--file", file.name], capture=True)
         self._write_settings(_salt_in(settings))
 
+    def encrypt(self, setting: str, text: str, file: Path) -> None:
+        """Have the Pulumi CLI write a setting into a stack file, encrypted as that file says."""
+        words = ["--secret", "--path", f"{PROJECT}:{setting}", "--config-file", str(file)]
+        self._run(["config", "set", *words], given=text)
+
     def _setting(self, *path: str) -> Any:  # noqa: ANN401 - whatever the stack file holds
         """Return what the stack file says at ``path``; None where it leaves the default."""
         value: Any = self._given
@@ -355,18 +369,25 @@ class Stack:
             self._run(["stack", "init", self.name, "--cwd", folder], capture=True)
             return _salt_in((Path(folder) / self.settings_file.relative_to(self.root)).read_text())
 
-    def _run(self, words: list[str], *, capture: bool = False, to: TextIO | None = None) -> str:
-        """Run the engine with ``words`` and return what it printed, if captured; else it goes ``to`` a file.
+    def _run(
+        self, words: list[str], *, capture: bool = False, to: TextIO | None = None, given: str | None = None
+    ) -> str:
+        """Run the engine with ``words``, and what it is ``given`` to read.
+
+        Returns:
+            What it printed, if captured; else that goes ``to`` a file.
 
         Raises:
             StackError: if the engine fails; it has said why.
         """
-        status, printed = self._engine(words, subprocess.PIPE if capture else to)
+        status, printed = self._engine(words, subprocess.PIPE if capture else to, given)
         if status != 0:
             raise StackError(f"{words[0]} of stack {self.name} failed; the messages above say why")
         return printed
 
-    def _engine(self, words: list[str], stdout: int | TextIO | None) -> tuple[int, str]:
+    def _engine(
+        self, words: list[str], stdout: int | TextIO | None, given: str | None = None
+    ) -> tuple[int, str]:
         """Run the engine with ``words`` and return its exit status, and what it printed if that is piped."""
         if (self.state / NEXT_PASSPHRASE).exists():
             raise StackError("a change of the passphrase was interrupted: make rotate-passphrase ends it")
@@ -385,7 +406,7 @@ class Stack:
         if "PULUMI_CONFIG_PASSPHRASE" not in env:
             env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.state / PASSPHRASE)
         simulate = ["--simulate"] if self.simulated else []
-        return run([*program, *words, *stack, *config, *simulate], self.folder, env, stdout)
+        return run([*program, *words, *stack, *config, *simulate], self.folder, env, stdout, given)
 
 
 def _lack_of_credentials() -> str:
@@ -406,4 +427,9 @@ def _only(targets: Sequence[str]) -> list[str]:
 
 def _salt_in(settings: str) -> list[str]:
     """Return the line with the salt in a stack file that an engine has written, if it has."""
-    return [line for line in settings.splitlines() if line.startswith("encryptionsalt:")]
+    return _lines(settings, "encryptionsalt")
+
+
+def _lines(settings: str, *keys: str) -> list[str]:
+    """Return the lines of a stack file that begin with one of the keys."""
+    return [line for line in settings.splitlines() if line.startswith(tuple(f"{key}:" for key in keys))]

@@ -29,8 +29,7 @@ class WebhookSettings(Block):
     """An address that alerts are posted to, in Alertmanager's own JSON."""
 
     url: SecretStr
-    """The address. Many hold a token: set it by ``pulumi config set --secret --path
-    ollamamax:alerts.webhook.url``."""
+    """The address. Many hold a token: encrypt it with ``make secret SETTING=alerts.webhook.url``."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 443
     """Its port, which Alertmanager may then reach on a cluster."""
     least: Severity = "warning"
@@ -51,7 +50,7 @@ class MailSettings(Block):
     username: str | None = None
     """Account on the server; None needs none."""
     password: SecretStr | None = None
-    """Its password: set it by ``pulumi config set --secret --path ollamamax:alerts.mail.password``."""
+    """Its password: encrypt it with ``make secret SETTING=alerts.mail.password``."""
     least: Severity = "warning"
     """What is written at least; with ``critical`` no warnings are."""
 

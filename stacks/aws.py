@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from stacks.block import (
     ACCOUNT,
@@ -127,6 +127,10 @@ class CdnSettings(Block):
     """Whose (report: Cloudflare)."""
     cloudflare_zone_id: Annotated[str, Field(pattern=CLOUDFLARE_ID)] | None = None
     """Cloudflare's id of the zone; needed with ``cloudflare``."""
+    cloudflare_token: SecretStr | None = None
+    """Token of Cloudflare's API that may edit DNS, cache rules, origin rules, WAF and settings of that zone:
+    encrypt it with ``make secret SETTING=aws.cdn.cloudflareToken``. None: ``CLOUDFLARE_API_TOKEN`` in
+    the environment of whoever deploys."""
     api: bool = False
     """Whether ``api.ZONE`` goes through the CDN too. It then has no HTTP/3 to the origin and keeps to the
     CDN's limits of body size and read time-out."""

@@ -17,6 +17,8 @@ from stacks.block import IN_WORDS
 from stacks.settings import Settings
 
 NAMESPACE = "ollamamax"
+ENCRYPTED = "encrypted"
+"""What stands for an encrypted value where nothing decrypts it."""
 
 
 class SettingsError(Exception):
@@ -63,6 +65,8 @@ def read(file: Path, stack: str) -> Settings:
 def raw(file: Path, stack: str) -> dict[str, Any]:
     """Return the settings in a stack file as it gives them, without their namespace and unchecked.
 
+    Of what is encrypted (``secure:``) only an engine knows the text: ``ENCRYPTED`` stands in its place.
+
     Raises:
         SettingsError: if the file cannot be read, is not YAML, or holds no settings.
     """
@@ -73,7 +77,18 @@ def raw(file: Path, stack: str) -> dict[str, Any]:
     config = found.get("config") if isinstance(found, dict) else None
     if not isinstance(config, dict):
         raise SettingsError(f"stack {stack}: {file} has no settings: they belong under `config:`")
-    return _ours(config)
+    return _ours(readable(config))
+
+
+def readable(value: Any) -> Any:  # noqa: ANN401 - whatever the stack file says
+    """Return settings with ``ENCRYPTED`` in the place of each value that is encrypted."""
+    if isinstance(value, list):
+        return [readable(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"secure"}:
+        return ENCRYPTED
+    return {name: readable(one) for name, one in value.items()}
 
 
 def document(file: Path) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -233,7 +248,7 @@ def _address_problem(location: tuple[str | int, ...], value: str, of: type[BaseM
 def _suggest(location: tuple[str | int, ...], of: type[BaseModel]) -> str:
     """Return a hint with the nearest setting of the block in which the unknown key stands."""
     outer = _field(location[:-1], of)
-    block = _block(outer.annotation) if outer else of
+    block = block_of(outer.annotation) if outer else of
     names = [field.alias or name for name, field in block.model_fields.items()] if block else []
     near = difflib.get_close_matches(str(location[-1]), names, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(names))}"
@@ -246,11 +261,11 @@ def _field(location: Sequence[str | int], of: type[BaseModel]) -> FieldInfo | No
     for part in location:
         if block and isinstance(part, str):  # a number is a place in the list of blocks
             field = next(field for field in block.model_fields.values() if field.alias == part)
-            block = _block(field.annotation)
+            block = block_of(field.annotation)
     return field
 
 
-def _block(annotation: object) -> type[BaseModel] | None:
-    """Return the block of settings that a field holds, if it holds one."""
+def block_of(annotation: object) -> type[BaseModel] | None:
+    """Return the block of settings that a field holds, or a list of them, if it does."""
     kinds = (annotation, *get_args(annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

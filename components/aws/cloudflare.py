@@ -63,6 +63,13 @@ class Cloudflare(pulumi.ComponentResource):
     def __init__(self, name: str, args: CloudflareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ollamamax:aws:Cloudflare", name, None, opts)
         self._zone_id = str(args.settings.cloudflare_zone_id)
+        # As the SDK does it: else the provider is another one for every engine.
+        options = pulumi.ResourceOptions(parent=self, version=version("pulumi-cloudflare"))
+        self._options = options
+        if token := args.settings.cloudflare_token:
+            given = {"apiToken": pulumi.Output.secret(token.get_secret_value())}
+            provider = pulumi.ProviderResource("cloudflare", "cloudflare", given, options)
+            self._options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(provider=provider))
         edge, port = args.origin
         for setting, value in sorted(SETTINGS.items()):
             self._make("cloudflare:index/zoneSetting:ZoneSetting", setting, settingId=setting, value=value)
@@ -76,13 +83,13 @@ class Cloudflare(pulumi.ComponentResource):
                 proxied=True,
                 ttl=AUTOMATIC,
             )
-        ours = among(args.hosts)
+        to_us = among(args.hosts)
         table = {host: rules(args.settings, source) for host, source in args.hosts.items()}
         self._rules("cache", "http_request_cache_settings", cache_rules(table))
         self._rules(
             "origin",
             "http_request_origin",
-            [{"action": "route", "expression": ours, "actionParameters": {"origin": {"port": port}}}],
+            [{"action": "route", "expression": to_us, "actionParameters": {"origin": {"port": port}}}],
         )
         self._rules(
             "rate",
@@ -90,7 +97,7 @@ class Cloudflare(pulumi.ComponentResource):
             [
                 {
                     "action": "block",
-                    "expression": ours,
+                    "expression": to_us,
                     "ratelimit": {
                         "characteristics": ["cf.colo.id", "ip.src"],
                         "period": WINDOW_S,
@@ -107,7 +114,7 @@ class Cloudflare(pulumi.ComponentResource):
                 {
                     "action": "execute",
                     # A prompt about an attack looks like one: what is posted is not judged.
-                    "expression": f'{ours} and http.request.method ne "POST"',
+                    "expression": f'{to_us} and http.request.method ne "POST"',
                     "actionParameters": {"id": MANAGED_RULES},
                 }
             ],
@@ -134,8 +141,7 @@ class Cloudflare(pulumi.ComponentResource):
             kind,
             resource,
             {"zoneId": self._zone_id, **inputs},
-            # As the SDK does it: else the provider is another one for every engine.
-            pulumi.ResourceOptions(parent=self, version=version("pulumi-cloudflare")),
+            self._options,
         )
 
 

@@ -128,6 +128,8 @@ def names(s: Settings) -> Iterator[str]:
             f"aws.cdn.cloudflareZoneId ({cdn.cloudflare_zone_id}) is given, while aws.cdn.provider is "
             f"{cdn.provider}"
         )
+    if cdn and cdn.provider != "cloudflare" and cdn.cloudflare_token:
+        yield f"aws.cdn.cloudflareToken is given, while aws.cdn.provider is {cdn.provider}: leave it out"
     if cdn and cdn.provider == "cloudfront" and s.aws.region not in regions.CLOUDFRONT_LISTS:
         yield (
             f"aws.cdn.provider ({cdn.provider}): the list of its addresses in aws.region {s.aws.region} is "

@@ -111,7 +111,7 @@ AWS = {
         | st.fixed_dictionaries({"provider": st.just("cloudfront")}, optional={"api": st.booleans()})
         | st.fixed_dictionaries(
             {"provider": st.just("cloudflare"), "cloudflareZoneId": st.just("0123456789abcdef" * 2)},
-            optional={"api": st.booleans()},
+            optional={"api": st.booleans(), "cloudflareToken": st.just("of the zone")},
         ),
         clients=some(NETWORKS, 1),
         zones=st.sampled_from([ZONES, ZONES[:2]]),

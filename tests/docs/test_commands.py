@@ -38,6 +38,7 @@ ELSEWHERE = {
     "make restore": "tests/e2e/test_6_restore.py",
     "make rollback": "tests/e2e/test_7_delivery.py",
     "make sbom": "tests/ops/test_sbom.py",
+    "make secret": "tests/ops/test_secret.py",
     "make second-opinion": "tests/second_opinion",
     "make swap": "tests/e2e/test_7_delivery.py",
     "make test": ".ci/run",
@@ -58,7 +59,6 @@ NOWHERE = (
     "for n in 1 2",
     "kubectl --namespace keda logs",
     "kubectl --namespace ollamamax exec",
-    "pulumi ",
     "make up STACK=mine",
 )
 """What needs an account, a cluster, a Grafana, or the id of somebody's request."""

@@ -22,12 +22,17 @@ import json, os, pathlib, sys
 words = sys.argv[1:]
 with open(os.environ["RECORD"], "a") as record:
     kept = {{name: value for name, value in os.environ.items() if name.startswith(("PATH", "PULUMI_"))}}
-    record.write(json.dumps({{"words": words, "env": kept, "cwd": os.getcwd()}}) + "\\n")
+    read = sys.stdin.read() if "set" in words else ""
+    record.write(json.dumps({{"words": words, "env": kept, "cwd": os.getcwd(), "read": read}}) + "\\n")
 if "init" in words:
     folder = pathlib.Path(words[words.index("--cwd") + 1])
     assert (folder / "Pulumi.yaml").exists()
     (folder / "stacks").mkdir(exist_ok=True)
     (folder / "stacks/Pulumi.some.yaml").write_text("encryptionsalt: v1:from-the-cli\\n")
+if "set" in words:
+    with open(words[words.index("--config-file") + 1], "a") as file:
+        secret = '{{mail: {{password: {{secure: "v1:of-the-cli"}}}}}}'
+        file.write(f"encryptedkey: of the cli\\nconfig: {{{{ollamamax:alerts: {{secret}}}}}}\\n")
 print(os.environ.get("ANSWER", ""))
 sys.exit(int(os.environ.get("STATUS", "0")))
 """

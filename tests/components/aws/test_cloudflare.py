@@ -5,16 +5,16 @@ from typing import Any
 from components.aws.cloudflare import Cloudflare, CloudflareArgs
 from components.http_cache import Source
 from stacks.aws import CdnSettings
-from tests.components.conftest import Graph, record_of
+from tests.components.conftest import SECRET, Graph, record_of
 
 HOST = "console.llm.example.org"
 ZONE = "0123456789abcdef0123456789abcdef"
 OURS = f'http.host in {{"{HOST}"}}'
 
 
-def cloudflare() -> Graph:
+def cloudflare(**settings: Any) -> Graph:
     args = CloudflareArgs(
-        CdnSettings(cloudflare_zone_id=ZONE, requests_per_5_minutes=1000),
+        CdnSettings(cloudflare_zone_id=ZONE, requests_per_5_minutes=1000, **settings),
         {HOST: Source.CONSOLE},
         ("edge.elb.example.org", 8443),
     )
@@ -39,6 +39,17 @@ def test_the_zone_speaks_http3_and_brotli_and_checks_certificates() -> None:
         "always_use_https": "on",
     }
     assert expected.items() <= settings.items()
+
+
+def test_a_token_of_the_stack_is_used_for_all_of_it_and_kept_secret() -> None:
+    kind = "pulumi:providers:cloudflare"
+    graph = cloudflare(cloudflare_token="of the zone")
+    (provider,) = graph.of_type(kind)
+    assert provider.inputs["apiToken"] == SECRET
+    made = [one for one in graph.values() if one.type.startswith("cloudflare:")]
+    assert made
+    assert {one.provider for one in made} == {provider.key}
+    assert not cloudflare().of_type(kind), "the environment has one"
 
 
 def test_the_console_goes_through_the_proxy_to_the_edges_own_port_for_it() -> None:
