@@ -229,7 +229,7 @@ def secret(
     secrets.check(setting)
     platform = Stack(stack)
     printed = secrets.sealed(platform, setting, secrets.given(setting))
-    typer.echo(f"To be put into {platform.settings_file}, below what is there already:", err=True)
+    typer.echo(f"To be merged into {platform.settings_file}:", err=True)
     typer.echo(printed, nl=False)
 
 

@@ -148,6 +148,27 @@ def test_a_key_that_is_used_too_often_at_a_time_is_told_so_and_another_is_served
         assert asyncio.run(crowd()) == {("mine", 200): 3, ("mine", 429): 2, ("other", 200): 2}
 
 
+def test_a_key_counts_once_however_it_is_shown(start: Starter, gateway: Backend) -> None:
+    ways = [
+        [("authorization", "Bearer mine")],
+        [("authorization", "bearer  mine")],
+        [("authorization", "Bearer mine"), ("x-api-key", "of nobody")],
+        [("x-api-key", "mine")],
+        [("x-api-key", "mine"), ("x-api-key", "of nobody")],
+    ]
+    with start([gateway.address], EdgeSettings(client=ClientSettings(requests_per_key=1))) as running:
+
+        async def crowd() -> list[int]:
+            client = await running.dial("h2")
+            path = "/v1/chat/completions?tokens=2&every_s=1"
+            asked = (client.ask(path, method="POST", headers=headers) for headers in ways)
+            answers = await asyncio.gather(*asked)
+            await client.close()
+            return sorted(answer.status for answer in answers)
+
+        assert asyncio.run(crowd()) == [200, *[429] * (len(ways) - 1)]
+
+
 def test_an_address_that_asks_too_often_is_told_so(start: Starter, gateway: Backend) -> None:
     with start([gateway.address], EdgeSettings(client=ClientSettings(rate_per_address=20))) as running:
 
