@@ -223,6 +223,24 @@ def alone(start: Starter) -> Iterator[Edge]:
         yield running
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "times"),
+    [
+        ("POST", "/api/generate", 2),
+        ("GET", "/api/v1/keys", 2),
+        ("POST", "/api/v1/keys", 1),
+        ("POST", "/api/v1/keys/7/rotate", 1),
+        ("POST", "/api/%761/keys", 1),
+    ],
+)
+def test_what_a_gateway_refuses_is_asked_of_another_unless_it_may_have_been_done(
+    served: Edge, gateway: Backend, method: str, path: str, times: int
+) -> None:
+    before = len(gateway.seen)
+    assert served.ask(f"{path}?status=503", method=method, headers=KEY, body=b"").status == 503
+    assert len(gateway.seen) - before == times
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(("accepted", "used"), [("br, gzip", "br"), ("gzip", "gzip"), ("identity", None)])
 def test_json_is_compressed_as_the_client_can_and_streams_never_are(
