@@ -5,6 +5,7 @@ As in ``pods.py``, keys are the API's own.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import ceil
 
 from components.pods import (
     Manifest,
@@ -26,7 +27,11 @@ MOST_STEPS = 10
 SURGE = "25%"
 EXPOSED = {"annotations": {"ollamamax.io/exposure": "edge"}}
 """Metadata of a Service that is meant to be reached from outside the cluster: policies look for the mark."""
-AT_A_TIME = "10%"
+TENTH, HALF = 10, 50
+"""Percent."""
+FEW = 3
+"""Replicas of which a half is one."""
+AT_A_TIME = f"{TENTH}%"
 """Replicas that go at a time where one has to go before another can come; at least one."""
 
 
@@ -40,8 +45,7 @@ def standstill_s(service: Service, settings: KubernetesSettings, spot: bool) -> 
 
 def rollout_s(service: Service, standstill_s: int) -> int:
     """Return how long a whole rollout may take, seconds: as if every step stood still as long as it may."""
-    most = service.scaling.max_replicas if service.scaling else service.replicas
-    return standstill_s * min(most, MOST_STEPS)
+    return standstill_s * min(most(service), MOST_STEPS)
 
 
 def deployment(service: Service, stack: str, template: Manifest, standstill_s: int) -> Manifest:
@@ -65,15 +69,32 @@ def fewest(service: Service) -> int:
     return service.scaling.min_replicas if service.scaling else service.replicas
 
 
+def most(service: Service) -> int:
+    """Return how many replicas there are at the most."""
+    return service.scaling.max_replicas if service.scaling else service.replicas
+
+
 def rolling_update(service: Service) -> Manifest:
     """Return how replicas are replaced: the new one first, but for GPUs.
 
     A surge of GPUs would start a node for some minutes, or wait for ever at the pool's limit. So there a
-    replica goes first; a service that has but one keeps it until the new one is ready.
+    replica goes first. A service that may have but one keeps that one until its successor is ready; when it
+    has more, one of them may go too, as their nodes may be all that the pool can have.
     """
-    if service.limits.gpus and fewest(service) > 1:
+    if not service.limits.gpus:
+        return {"maxSurge": SURGE, "maxUnavailable": 0}
+    if fewest(service) > 1:
         return {"maxSurge": 0, "maxUnavailable": AT_A_TIME}
-    return {"maxSurge": SURGE, "maxUnavailable": 0}
+    return {"maxSurge": 1, "maxUnavailable": f"{percent_of_a_few(most(service))}%"}
+
+
+def percent_of_a_few(replicas: int) -> int:
+    """Return how many of ``replicas`` or fewer may go at a time, percent, which Kubernetes rounds down.
+
+    None of one, one of two or three. Of more a half would be too many: there a tenth, or what lets one go of
+    all of them; while there are fewer, the pool may have a node for the new one.
+    """
+    return HALF if replicas <= FEW else max(TENTH, ceil(100 / replicas))
 
 
 def stateful_set(service: Service, stack: str, template: Manifest, settings: KubernetesSettings) -> Manifest:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from components import manifests, pods
 from components.service import Exposure, Limits, Port, Service, Stop
@@ -92,9 +93,25 @@ def test_a_rollout_starts_a_new_replica_before_an_old_one_goes() -> None:
 def test_a_rollout_needs_no_gpu_that_is_not_there_unless_it_would_stop_the_service() -> None:
     gpu = Limits(64, 1, gpus=1)
     assert manifests.rolling_update(replace(SCALED, limits=gpu)) == {"maxSurge": 0, "maxUnavailable": "10%"}
-    alone = AutoscalingSettings(min_replicas=1)
+    alone = AutoscalingSettings(min_replicas=1, max_replicas=3)
     for service in (replace(SOME, limits=gpu), replace(SOME, limits=gpu, scaling=alone)):
-        assert manifests.rolling_update(service)["maxUnavailable"] == 0
+        assert manifests.rolling_update(service) == {"maxSurge": 1, "maxUnavailable": "50%"}
+
+
+@given(least=st.integers(0, 1), most=st.integers(1, 1000))
+@example(least=1, most=3)
+def test_a_rollout_goes_on_in_a_full_pool_and_never_takes_the_only_worker(least: int, most: int) -> None:
+    scaling = WorkerAutoscalingSettings(min_replicas=least, max_replicas=most)
+    strategy = manifests.rolling_update(replace(SOME, limits=Limits(64, 1, gpus=1), scaling=scaling))
+    percent = int(strategy["maxUnavailable"].removesuffix("%"))
+
+    def gone(running: int) -> int:
+        return percent * running // 100  # as the controller of Deployments rounds
+
+    assert strategy["maxSurge"] == 1
+    assert gone(1) == 0, "its successor comes first"
+    if most > 1:
+        assert 1 <= gone(most) <= max(1, most // 10), "no node is left for the successor"
 
 
 def test_a_rollout_is_given_up_only_after_a_node_a_load_and_a_drain() -> None:
