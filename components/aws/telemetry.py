@@ -15,6 +15,7 @@ from pulumi_kubernetes import helm
 
 from components.aws.account import Account
 from components.aws.documents import allow, document
+from components.pods import POOL_LABEL
 from components.service import Outside, Scraped
 
 NAMESPACE = "telemetry"
@@ -22,8 +23,14 @@ GPU = "dcgm-exporter"
 GPU_PORT = 9400
 GPU_VERSION = "4.8.2"
 GPU_REPOSITORY = "https://nvidia.github.io/dcgm-exporter/helm-charts"
-GPU_NODES = {"eks.amazonaws.com/instance-gpu-manufacturer": "nvidia"}
-"""A label that EKS Auto Mode gives its nodes."""
+GPU_NODES = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [{"key": POOL_LABEL, "operator": "Exists"}]}]
+        }
+    }
+}
+"""The nodes of all pools, whoever makes them; those that EKS Auto Mode labels by itself are its own alone."""
 CLOUD = "cloudwatch-exporter"
 CLOUD_CHART = "prometheus-yet-another-cloudwatch-exporter"
 CLOUD_PORT = 5000
@@ -104,7 +111,7 @@ GPU_VALUES: Mapping[str, Any] = {
     # Its name resolves to the pods of all nodes.
     "service": {"clusterIP": "None"},
     "serviceMonitor": {"enabled": False},
-    "nodeSelector": GPU_NODES,
+    "affinity": GPU_NODES,
     "tolerations": [{"operator": "Exists"}],
     "resources": LIMITS,
 }

@@ -5,6 +5,10 @@ import re
 from pathlib import Path
 
 from components.aws import telemetry
+from components.aws.account import Account
+from components.aws.gpu_pools import node_pool_spec
+from tests.components.aws import test_node_groups
+from tests.components.aws.conftest import ZONES
 from tests.components.conftest import Graph
 
 ROOT = Path(__file__).parents[3]
@@ -55,6 +59,24 @@ def test_charts_are_pinned_and_limited(cloud: Graph) -> None:
         chart = cloud[f"{RELEASE}::{name}"].inputs
         assert re.fullmatch(r"\d+\.\d+\.\d+", chart["version"])
         assert chart["values"]["resources"]["limits"]["memory"]
+
+
+def test_gpus_are_measured_on_the_nodes_of_every_pool_and_on_no_others(
+    cloud: Graph, account: Account
+) -> None:
+    values = cloud[f"{RELEASE}::{telemetry.GPU}"].inputs["values"]
+    (term,) = values["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+        "nodeSelectorTerms"
+    ]
+    (wanted,) = term["matchExpressions"]
+    assert wanted["operator"] == "Exists"
+    assert "nodeSelector" not in values, "it would have to fit as well"
+    assert {"operator": "Exists"} in values["tolerations"], "nodes with GPUs are tainted"
+    template = node_pool_spec(test_node_groups.pool(management="karpenter"), ZONES)["template"]
+    group = test_node_groups.group(test_node_groups.made(account, test_node_groups.pool()))
+    for labels in (template["metadata"]["labels"], group.inputs["labels"]):
+        assert wanted["key"] in labels
+    assert wanted["key"].startswith("ollamamax.io/"), "EKS puts it on none of its own pools' nodes"
 
 
 def test_prometheus_asks_where_the_charts_are(cloud: Graph) -> None:
