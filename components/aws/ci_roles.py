@@ -24,6 +24,12 @@ CONTENTS = (
     "dynamodb:Scan",
     "logs:FilterLogEvents",
     "logs:GetLogEvents",
+    "logs:GetLogObject",
+    "logs:GetLogRecord",
+    "logs:GetQueryResults",
+    "logs:StartLiveTail",
+    "logs:StartQuery",
+    "rds:Download*",
     "ssm:GetParameter*",
 )
 """What AWS's read-only policy allows and no plan needs: what programs of the account wrote."""

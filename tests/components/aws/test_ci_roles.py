@@ -1,8 +1,11 @@
 """The roles of GitHub Actions in the graph."""
 
 import ast
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import components.aws
 from components.aws.account import Account
@@ -73,7 +76,29 @@ def test_a_preview_reads_its_own_stacks_state_and_no_other_object(account: Accou
         f"{BUCKET}/.pulumi/stacks/ollamamax/prod.json*",
         f"{BUCKET}/.pulumi/history/ollamamax/prod/*",
     ]
-    assert denied(graph, "preview")["logs:GetLogEvents"] == ["*"]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "dynamodb:Scan",
+        "logs:FilterLogEvents",
+        "logs:GetLogEvents",
+        "logs:GetLogObject",
+        "logs:GetLogRecord",
+        "logs:GetQueryResults",
+        "logs:StartLiveTail",
+        "logs:StartQuery",
+        "rds:DownloadCompleteDBLogFile",
+        "rds:DownloadDBLogFilePortion",
+        "ssm:GetParametersByPath",
+    ],
+)
+def test_a_preview_reads_nothing_that_programs_wrote(account: Account, action: str) -> None:
+    found = denied(made(account), "preview")
+    assert [on for pattern, on in found.items() if fnmatchcase(action, pattern)] == [["*"]]
 
 
 def test_a_preview_changes_nothing(account: Account) -> None:
