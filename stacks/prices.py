@@ -201,7 +201,7 @@ BALANCER_UNIT_HOUR = 0.006
 """NLB capacity unit: 1 GB an hour, 100,000 TCP or 50,000 UDP flows."""
 TRANSFER_OUT_GB = 0.09
 """From EC2 to the internet, first 10 TB."""
-FIREWALL_MONTH, FIREWALL_RULE_MONTH, FIREWALL_RULES = 5.0, 1.0, 5
+FIREWALL_MONTH, FIREWALL_RULE_MONTH, FIREWALL_RULES = 5.0, 1.0, 4
 """AWS WAF: a web ACL, a rule, and the rules that a stack has."""
 CLOUDFLARE_MONTH = 250.0
 """Plan Business of a zone, billed monthly, as others wrote in 2026. Lesser plans lack what a stack uses."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from components.aws.account import Account
 from components.aws.web_firewall import WebFirewall, WebFirewallArgs
+from stacks import prices
 from tests.components.aws.conftest import of
 from tests.components.conftest import Graph, record_of
 
@@ -21,6 +22,10 @@ def acl() -> dict[str, Any]:
 
 def test_it_stands_where_cloudfront_looks_for_it() -> None:
     assert (acl()["scope"], acl()["region"]) == ("CLOUDFRONT", "us-east-1")
+
+
+def test_the_costs_of_a_stack_count_its_rules() -> None:
+    assert len(acl()["rules"]) == prices.FIREWALL_RULES
 
 
 def test_who_asks_too_often_is_blocked() -> None:
