@@ -3,8 +3,10 @@
 from stacks.stores import DatabaseSettings
 
 FAMILY = "postgres17"
-RDS_CONNECTIONS = 5
-"""Connections that RDS keeps for its own superuser and monitoring, beside those that settings count."""
+RDS_CONNECTIONS = 7
+"""Connections that RDS keeps for itself, beside those that settings count: 3 for its superuser
+(superuser_reserved_connections), and 4 for its own work (rds.rds_reserved_connections), as others have
+measured on RDS from PostgreSQL 16 on; AWS's page of 2022 counts the 2 of older versions."""
 PAGE_KIB = 8
 """Size of a page of PostgreSQL, the unit of some of its memory parameters."""
 

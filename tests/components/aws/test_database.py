@@ -119,7 +119,7 @@ def test_the_parameters_of_the_platform_reach_the_server() -> None:
     group = graph["aws:rds/parameterGroup:ParameterGroup::database"].inputs
     found = {one["name"]: one["value"] for one in group["parameters"]}
     assert group["family"] == "postgres17"
-    assert found["max_connections"] == "205"
+    assert found["max_connections"] == "207"
     assert found["shared_buffers"] == "262144"
 
 
