@@ -131,7 +131,7 @@ class Cloud(pulumi.ComponentResource):
                 cluster=cluster,
                 edge_port=args.edge_port,
                 edge_cdn_port=args.edge_cdn_port,
-                longest_stream_s=args.settings.longest_stream_s,
+                drain_s=capacity.edge_drain_s(args.settings),
                 mirrored=registry.mirrored,
                 allow_replace=free,
             ),

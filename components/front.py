@@ -35,7 +35,7 @@ class FrontArgs:
         settings: those of AWS.
         network, cluster: where the edge's pods are.
         edge_port, edge_cdn_port: where they listen for clients, and for a CDN.
-        longest_stream_s: longest answer that the end of an edge waits for, seconds.
+        drain_s: how long a connection to an edge that leaves is let finish, seconds.
         mirrored: what an image of another registry is called in the stack's own.
         allow_replace: the names that the stack gives free.
     """
@@ -46,7 +46,7 @@ class FrontArgs:
     cluster: Cluster
     edge_port: int
     edge_cdn_port: int
-    longest_stream_s: int
+    drain_s: int
     mirrored: Callable[[str], str]
     allow_replace: Sequence[str] = ()
 
@@ -125,7 +125,7 @@ class Front(pulumi.ComponentResource):
                 cdn_target_port=args.edge_cdn_port,
                 clients=direct,
                 cdn=_addresses(cdn, args.account.region) if cdn else None,
-                longest_stream_s=args.longest_stream_s,
+                drain_s=args.drain_s,
                 allow_replace=args.allow_replace,
                 after=[args.network],
             ),

@@ -18,6 +18,11 @@ FILL_SHARE = 0.8
 """How full the nodes without a GPU are: the rest is kept by the system, or too small for one more pod."""
 
 
+def edge_drain_s(s: Settings) -> int:
+    """Return how long a connection to an edge that leaves is let finish: the last to come has its answer."""
+    return s.edge.drain_delay_s + s.longest_stream_s
+
+
 def most_gateways(s: Settings) -> int:
     """Return the most gateways that run at a time."""
     return s.gateway.autoscaling.max_replicas if s.gateway.autoscaling else s.gateway.replicas

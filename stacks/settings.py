@@ -103,7 +103,8 @@ class EdgeSettings(Block):
     """Connections of one nginx worker, to clients and gateways together."""
     drain_delay_s: Annotated[int, Field(ge=0, le=300)] = 30
     """On a cluster, how long a stopping edge still accepts connections, seconds: longer than nodes and a load
-    balancer take to notice that it leaves."""
+    balancer take to notice that it leaves. Target ``aws`` needs 120, and better has 180: its network load
+    balancer sends new connections for two minutes to an edge that has left."""
     drain_timeout_s: Seconds = 30
     """How long a stopping edge lets answers under way finish after that, seconds."""
     alt_svc_max_age_s: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400

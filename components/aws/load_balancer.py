@@ -56,8 +56,9 @@ class LoadBalancerArgs:
     """Who reaches the platform without a CDN, with HTTP/3; None where everyone comes through it."""
     cdn: Addresses | None
     """Where the CDN connects from; None where there is none."""
-    longest_stream_s: int
-    """How long a connection to an edge that goes away is let finish, seconds."""
+    drain_s: int
+    """How long a connection to an edge that leaves is let finish, seconds: one that comes late has its whole
+    answer."""
     allow_replace: Collection[str] = ()
     """The names of protected resources that the stack gives free."""
     after: Sequence[pulumi.Resource] = ()
@@ -207,7 +208,7 @@ class LoadBalancer(pulumi.ComponentResource):
             protocol=entrance.protocol,
             port=entrance.target_port,
             preserve_client_ip="true",
-            deregistration_delay=args.longest_stream_s,
+            deregistration_delay=args.drain_s,
             # What is still open then would hang: nobody answers any more.
             connection_termination=True,
             # A QUIC client that changes its port stays with the edge that has its connection.

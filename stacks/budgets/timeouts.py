@@ -13,6 +13,10 @@ BALANCER_UDP_IDLE_S = 120
 BALANCER_DRAIN_S = 3600
 """How long a network load balancer lets a target that leaves go on, at most:
 docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html"""
+BALANCER_LEAVE_S = 120
+"""How long it goes on sending new connections to a target that has been told to leave, at the least. AWS's
+pages say that it stops at once; those who measured it found two minutes:
+kubernetes-sigs/aws-load-balancer-controller issue 2366, aws/containers-roadmap issue 470."""
 CDN_READ_S = {"cloudflare": 120, "cloudfront": 60}
 """How long a CDN waits for the next piece of an answer before it gives up. Cloudflare: Proxy Read Timeout,
 developers.cloudflare.com/fundamentals/reference/connection-limits. CloudFront: origin response timeout, what
@@ -65,10 +69,18 @@ def load_balancer(s: Settings) -> Iterator[str]:
     """On AWS, the load balancer remembers every connection for as long as both of its ends do."""
     if s.target != "aws":
         return
-    if s.longest_stream_s > BALANCER_DRAIN_S:
+    if s.edge.drain_delay_s < BALANCER_LEAVE_S:
         yield (
-            f"longestStreamS ({s.longest_stream_s} s) is more than the {BALANCER_DRAIN_S} s for which a "
-            "network load balancer lets a leaving edge finish: lower it"
+            f"edge.drainDelayS ({s.edge.drain_delay_s} s) must be at least the {BALANCER_LEAVE_S} s for "
+            "which a network load balancer goes on sending new connections to an edge that leaves: raise it; "
+            "180 s leave some room"
+        )
+    finish = capacity.edge_drain_s(s)
+    if finish > BALANCER_DRAIN_S:
+        yield (
+            f"edge.drainDelayS ({s.edge.drain_delay_s} s) + longestStreamS ({s.longest_stream_s} s) = "
+            f"{finish} s is more than the {BALANCER_DRAIN_S} s for which a network load balancer lets a "
+            "leaving edge finish: lower longestStreamS"
         )
     if s.edge.tcp_keepalive_s >= BALANCER_TCP_IDLE_S:
         yield (

@@ -43,6 +43,15 @@ def test_the_load_balancer_reaches_the_edge_and_nothing_else(cloud: Graph) -> No
     assert {one["spec"]["serviceRef"]["name"] for one in bindings} == {"edge"}
 
 
+def test_the_load_balancer_lets_the_last_connection_of_an_edge_end(cloud: Graph) -> None:
+    pod = cloud["kubernetes:apps/v1:Deployment::edge"].inputs["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "180"]
+    groups = of(cloud, "aws:lb/targetGroup:TargetGroup").values()
+    assert {group["deregistrationDelay"] for group in groups} == {180 + 600}
+    assert pod["terminationGracePeriodSeconds"] >= 180 + 600
+
+
 def test_services_start_once_there_are_nodes_for_them(cloud: Graph) -> None:
     namespace = cloud["kubernetes:core/v1:Namespace::namespace"]
     assert "kubernetes:karpenter.sh/v1:NodePool::pool-chat" in namespace.depends_on

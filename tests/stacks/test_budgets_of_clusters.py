@@ -34,6 +34,7 @@ def aws(**blocks: Any) -> Settings:
                 **blocks.pop("aws", {}),
             },
             "cost": {"monthly_usd": 100_000_000, "alarm_emails": ("platform@example.org",)},
+            "edge": {"drain_delay_s": 180, **blocks.pop("edge", {})},
             **blocks,
         }
     )
@@ -73,6 +74,19 @@ def test_a_rollout_waits_for_the_longest_answer(drain: int, delay: int, stream: 
 def test_a_rollout_of_the_edge_waits_too(drain: int, stream: int) -> None:
     s = aws(edge={"drain_timeout_s": drain}, longest_stream_s=stream)
     assert bool(about(s, "a rollout of the edge")) == (drain < stream)
+
+
+@given(delay=st.integers(0, 300), stream=short)
+@example(delay=119, stream=20)
+@example(delay=120, stream=3480)
+@example(delay=120, stream=3481)
+def test_an_edge_leaves_after_the_load_balancer_has_sent_it_its_last_connection(
+    delay: int, stream: int
+) -> None:
+    s = aws(edge={"drain_delay_s": delay}, longest_stream_s=stream)
+    assert bool(about(s, "edge.drainDelayS", "new connections")) == (delay < timeouts.BALANCER_LEAVE_S)
+    assert bool(about(s, "leaving edge")) == (delay + stream > timeouts.BALANCER_DRAIN_S)
+    assert capacity.edge_drain_s(s) == delay + stream, "the last connection has its whole answer"
 
 
 @given(tcp=seconds, http=seconds)

@@ -28,7 +28,7 @@ def balancer(**changed: Any) -> Graph:
             "cdn_target_port": 8444,
             "clients": EVERYONE,
             "cdn": None,
-            "longest_stream_s": 600,
+            "drain_s": 780,
             **changed,
         }
         made = LoadBalancer("edge", LoadBalancerArgs(**args))
@@ -111,7 +111,7 @@ def test_the_edge_sees_who_its_clients_are_and_keeps_a_clients_packets_together(
 
 
 def test_a_stream_outlives_the_edge_s_departure() -> None:
-    (target,) = balancer(longest_stream_s=900).of_type("aws:lb/targetGroup:TargetGroup")
+    (target,) = balancer(drain_s=900).of_type("aws:lb/targetGroup:TargetGroup")
     assert target.inputs["deregistrationDelay"] == 900
     assert target.inputs["connectionTermination"] is True
 
