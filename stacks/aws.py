@@ -126,7 +126,9 @@ class CdnSettings(Block):
     provider: Literal["cloudflare", "cloudfront"] = "cloudflare"
     """Whose (report: Cloudflare)."""
     cloudflare_zone_id: Annotated[str, Field(pattern=CLOUDFLARE_ID)] | None = None
-    """Cloudflare's id of the zone; needed with ``cloudflare``."""
+    """Cloudflare's id of the zone; needed with ``cloudflare``. The zone must be the stack's alone: for each
+    phase of a request a zone has one entry-point ruleset, which the stack then makes, and what is set for TLS
+    counts for every host in it."""
     cloudflare_token: SecretStr | None = None
     """Token of Cloudflare's API that may edit DNS, cache rules, origin rules, WAF and settings of that zone:
     encrypt it with ``make secret SETTING=aws.cdn.cloudflareToken``. None: ``CLOUDFLARE_API_TOKEN`` in
