@@ -92,31 +92,36 @@ func (c *Counter) EndsLine() bool { return len(c.tail) == 0 || c.tail[len(c.tail
 // Messages returns how many the answer had so far: of a model's, one a token.
 func (c *Counter) Messages() int64 { return c.messages }
 
-// Tokens returns what the worker reported, in Ollama's words or in OpenAI's. A stream without usage, which is
-// OpenAI's default, is counted by its messages: Ollama sends one a token and one to finish.
+// The names of the counts: Ollama's, those of OpenAI's chat and completions, and those that OpenAI's responses and
+// Anthropic's messages share.
+var (
+	promptNames     = [...]string{`"prompt_eval_count":`, `"prompt_tokens":`, `"input_tokens":`}
+	completionNames = [...]string{`"eval_count":`, `"completion_tokens":`, `"output_tokens":`}
+)
+
+// Tokens returns what the worker reported, in the words of any API that it speaks. A stream without usage, which
+// is OpenAI's default, is counted by its messages: Ollama sends one a token and one to finish.
 func (c *Counter) Tokens() (prompt, completion int64) {
-	if prompt = c.last(`"prompt_eval_count":`); prompt == 0 {
-		prompt = c.last(`"prompt_tokens":`)
-	}
-	if completion = c.last(`"eval_count":`); completion == 0 {
-		completion = c.last(`"completion_tokens":`)
-	}
+	prompt, completion = last(c.tail, promptNames[:]), last(c.tail, completionNames[:])
 	if completion == 0 && c.messages > 1 {
 		completion = c.messages - 1
 	}
 	return prompt, completion
 }
 
-func (c *Counter) last(name string) int64 {
-	// Forwards, and again, is many times faster than backwards.
-	digits := c.tail
+// last returns the number after the last of several names, whichever that is: what an answer repeats of its
+// request, such as the tools of OpenAI's responses, may have members of any name, but comes before the counts.
+func last(digits []byte, names []string) int64 {
 	found := false
-	for {
-		_, after, again := bytes.Cut(digits, []byte(name))
-		if !again {
-			break
+	for _, name := range names {
+		// Forwards, and again, is many times faster than backwards.
+		for {
+			_, after, again := bytes.Cut(digits, []byte(name))
+			if !again {
+				break
+			}
+			digits, found = after, true
 		}
-		digits, found = after, true
 	}
 	if !found {
 		return 0
