@@ -220,14 +220,15 @@ func (l *Limits) Budgeted() []int64 {
 }
 
 // Settle takes what the database says each key has used since the start of a month, in which flushed is what
-// this gateway has written since the call before.
+// this gateway has written since the call before. recorded is nil where the database was not asked, because
+// there was no budget.
 func (l *Limits) Settle(since time.Time, recorded, flushed map[int64]int64) {
 	number := monthOf(since)
 	for id, a := range *l.accounts.Load() {
 		a.mu.Lock()
 		if a.month.number <= number {
 			a.month.at(since)
-			a.month.read = a.limits.TokensPerMonth > 0
+			a.month.read = recorded != nil && a.limits.TokensPerMonth > 0
 			a.month.recorded = recorded[id]
 			a.month.local = max(0, a.month.local-flushed[id])
 		}

@@ -159,6 +159,24 @@ func TestAMonthsBudgetCountsWhatAllGatewaysWroteAndWhatThisOneHasNot(t *testing.
 	}
 }
 
+func TestABudgetGivenAsTheDatabaseWasNotAskedIsStillToBeRead(t *testing.T) {
+	l, key, _ := limited(auth.Limits{TokensPerMinute: 1000, TokensPerMonth: 100})
+	january := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l.Charge(morning, key, 60)
+	l.Settle(january, nil, map[int64]int64{7: 60})
+	if !l.Know([]auth.Key{*key}) {
+		t.Error("a budget has been read that nobody asked for")
+	}
+	l.Settle(january, map[int64]int64{7: 60}, nil)
+	if l.Know([]auth.Key{*key}) {
+		t.Error("a budget that has been read is still to be read")
+	}
+	l.Charge(morning, key, 39)
+	if admitted(l, morning, key, 1) != 1 {
+		t.Error("refused at 99 of 100: what was written before the budget counts twice")
+	}
+}
+
 func TestTheLargestLimitsAreReckonedWithToo(t *testing.T) {
 	l, key, _ := limited(auth.Limits{RequestsPerMinute: math.MaxInt64, TokensPerMinute: math.MaxInt64, TokensPerMonth: math.MaxInt64})
 	l.Charge(morning, key, 1e12)

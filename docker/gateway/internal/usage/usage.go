@@ -54,6 +54,7 @@ type Database interface {
 	// PrepareUsage makes room for days from first to last, and forgets those before first that are more than
 	// keepDays ago.
 	PrepareUsage(ctx context.Context, first, last time.Time, keepDays int) error
+	// TokensSince returns what keys used: never nil without an error.
 	TokensSince(ctx context.Context, since time.Time, keys []int64) (map[int64]int64, error)
 }
 
@@ -242,17 +243,18 @@ func (m *Meter) write(ctx context.Context) error {
 	return nil
 }
 
-// settle tells the limits what keys with a budget have used this month, on all gateways.
+// settle tells the limits what keys with a budget have used this month, on all gateways. Without a budget they
+// hear of what was written all the same: a budget to come must not count it here and in the database.
 func (m *Meter) settle(ctx context.Context) error {
 	month := StartOfMonth(time.Now())
-	budgeted := m.limits.Budgeted()
-	if len(budgeted) > 0 {
-		recorded, err := m.database.TokensSince(ctx, month, budgeted)
-		if err != nil {
+	var recorded map[int64]int64
+	if budgeted := m.limits.Budgeted(); len(budgeted) > 0 {
+		var err error
+		if recorded, err = m.database.TokensSince(ctx, month, budgeted); err != nil {
 			return err
 		}
-		m.limits.Settle(month, recorded, m.flushed)
 	}
+	m.limits.Settle(month, recorded, m.flushed)
 	clear(m.flushed)
 	return nil
 }

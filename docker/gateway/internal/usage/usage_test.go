@@ -311,6 +311,34 @@ func TestABudgetThatIsNewIsReckonedAtOnce(t *testing.T) {
 	})
 }
 
+func TestABudgetThatIsTheFirstCountsWhatWasUsedBeforeItOnce(t *testing.T) {
+	metered(t, 100, func(m *Meter, _ *database, _ *gauges, l *limits.Limits) {
+		key := auth.Key{ID: 7, Limits: auth.Limits{TokensPerMinute: 1000}}
+		l.Know([]auth.Key{key})
+		use := func(tokens int64) {
+			l.Charge(time.Now(), &key, tokens)
+			m.Record(time.Now(), 7, "", Counts{Requests: 1, CompletionTokens: tokens})
+		}
+		refused := func() bool { _, refusal := l.Admit(time.Now(), &key, true); return refusal != nil }
+		use(60)
+		pass(2 * interval)
+		key.Limits.TokensPerMonth = 100
+		if !l.Know([]auth.Key{key}) {
+			t.Fatal("a new budget has been read")
+		}
+		m.Soon()
+		pass(time.Millisecond)
+		use(39)
+		if refused() {
+			t.Error("refused at 99 of 100")
+		}
+		use(1)
+		if !refused() {
+			t.Error("passed at 100 of 100")
+		}
+	})
+}
+
 func TestRecordingAllocatesNothing(t *testing.T) {
 	m := New("gateway-1", nil, limits.New(func(string) {}), config.Usage{}, &gauges{}, nil)
 	now := time.Now()
