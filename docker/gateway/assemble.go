@@ -85,7 +85,7 @@ func assemble(cfg config.Config, secrets config.Secrets, database *store.Store, 
 		g.answers.Shed(share)
 		cached.Shed()
 	}, g.metrics, log)
-	entrance := gate.New(g.keys, left, g.meter, g.memory)
+	entrance := gate.New(g.keys, left, g.meter, g.memory, cfg.Server.MaxBodyBytes)
 	g.bus = bus.New(dial, log, func(topic bus.Topic) {
 		switch topic {
 		case bus.Keys:

@@ -170,6 +170,9 @@ func (a *API) plain(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	switch {
 	case err == nil:
 		r.Header.Del("Content-Encoding")
+		if became := exchange.From(r.Context()).Became; became != nil {
+			became(int64(len(body)))
+		}
 		return body, true
 	case errors.Is(err, inflate.ErrEncoding):
 		w.Header().Set("Accept-Encoding", inflate.Accepted)

@@ -43,6 +43,9 @@ type Exchange struct {
 	FirstByte        time.Duration // zero where the answer is not a stream
 
 	Claimed int64 // memory for the body, bytes
+	// Became takes the length of a body that came compressed, once that is known: what was claimed beyond it is
+	// given back. It is nil where the body came plain.
+	Became func(length int64)
 
 	waited atomic.Int64 // nanoseconds spent on the client or the worker
 }

@@ -8,6 +8,7 @@ import (
 
 	"ollamamax/gateway/internal/auth"
 	"ollamamax/gateway/internal/exchange"
+	"ollamamax/gateway/internal/inflate"
 	"ollamamax/gateway/internal/limits"
 	"ollamamax/gateway/internal/reply"
 	"ollamamax/gateway/internal/usage"
@@ -19,6 +20,7 @@ type Gate struct {
 	limits *limits.Limits
 	meter  *usage.Meter
 	memory Memory
+	limit  int64
 }
 
 // Memory is what bodies of requests take.
@@ -34,14 +36,14 @@ var full = &reply.Refusal{
 	Status: http.StatusServiceUnavailable, Message: "the gateway is short of memory", RetryAfter: 5 * time.Second,
 }
 
-// New returns a gate.
-func New(keys *auth.Keyring, l *limits.Limits, meter *usage.Meter, memory Memory) *Gate {
-	return &Gate{keys: keys, limits: l, meter: meter, memory: memory}
+// New returns a gate. limit is the most bytes that a body may have, decompressed.
+func New(keys *auth.Keyring, l *limits.Limits, meter *usage.Meter, memory Memory, limit int64) *Gate {
+	return &Gate{keys: keys, limits: l, meter: meter, memory: memory, limit: limit}
 }
 
-// Enter lets a request in on the account of its key, or says why not. length is its body's, -1 where that is
-// not known; header returns the value of a header by its canonical name. The standing holds for the answer's
-// headers either way.
+// Enter lets a request in on the account of its key, or says why not. length is what its body takes, or may take
+// once it is decompressed, -1 where that is not known; header returns the value of a header by its canonical name.
+// The standing holds for the answer's headers either way.
 func (g *Gate) Enter(
 	x *exchange.Exchange, method, path, query string, length int64, header func(name string) string,
 ) (*auth.Key, limits.Standing, *reply.Refusal) {
@@ -85,6 +87,14 @@ func (g *Gate) Leave(x *exchange.Exchange, status int) {
 	g.meter.Record(now, x.Key.ID, x.Model, used)
 }
 
+// became gives back what was claimed for a request beyond what its body takes.
+func (g *Gate) became(x *exchange.Exchange, length int64) {
+	if more := x.Claimed - length; more > 0 {
+		g.memory.Give(more)
+		x.Claimed = length
+	}
+}
+
 // Require lets requests in that Enter lets in, without their key. isPublic names what needs none.
 func (g *Gate) Require(isPublic func(*http.Request) bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +103,14 @@ func (g *Gate) Require(isPublic func(*http.Request) bool, next http.Handler) htt
 			return
 		}
 		x := exchange.From(r.Context())
-		key, standing, refusal := g.Enter(x, r.Method, r.URL.Path, r.URL.RawQuery, r.ContentLength, r.Header.Get)
+		// Compressed bodies come this way alone. A few hundred bytes may become a megabyte, so that many at once are
+		// refused before they do, and not when it is too late.
+		length, encoding := r.ContentLength, r.Header.Get("Content-Encoding")
+		if !inflate.Plain(encoding) {
+			length = inflate.Most(encoding, length, g.limit)
+			x.Became = func(plain int64) { g.became(x, plain) }
+		}
+		key, standing, refusal := g.Enter(x, r.Method, r.URL.Path, r.URL.RawQuery, length, r.Header.Get)
 		standing.Headers(w.Header().Set)
 		if refusal != nil {
 			reply.Refuse(w, r, refusal)

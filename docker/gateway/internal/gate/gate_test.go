@@ -39,7 +39,7 @@ func entrance(t testing.TB, keys ...auth.Key) *Gate {
 	go func() { defer close(done); ring.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	eventually.True(t, "keys are loaded", ring.Loaded)
-	return New(ring, l, usage.New("gateway-1", nil, l, config.Usage{}, m, log), memory.New(config.Default().Memory, nil, m, log))
+	return New(ring, l, usage.New("gateway-1", nil, l, config.Usage{}, m, log), memory.New(config.Default().Memory, nil, m, log), config.Default().Server.MaxBodyBytes)
 }
 
 func secret(text string, limits auth.Limits) auth.Key {
@@ -105,6 +105,78 @@ func TestAnUnlimitedKeysAnswersHaveNoHeadersOfLimits(t *testing.T) {
 		if strings.HasPrefix(name, "X-Ratelimit") {
 			t.Errorf("%s: %s", name, w.Header().Get(name))
 		}
+	}
+}
+
+// bounded is memory for so many bytes.
+type bounded struct{ room, claimed int64 }
+
+func (b *bounded) Take(length int64) (claimed int64, ok bool) {
+	length = max(0, length)
+	if b.claimed+length > b.room {
+		return 0, false
+	}
+	b.claimed += length
+	return length, true
+}
+
+func (b *bounded) Give(claimed int64) { b.claimed -= claimed }
+
+func TestACompressedBodyClaimsTheMostThatItMayBecomeAndGivesItBack(t *testing.T) {
+	g := entrance(t, secret("key", auth.Limits{}))
+	room := &bounded{room: 3 << 20}
+	g.memory = room
+	send := func(encoding string, length int64) (status int, x *exchange.Exchange) {
+		x = &exchange.Exchange{Start: time.Now()}
+		r := httptest.NewRequestWithContext(exchange.With(context.Background(), x), "POST", "/api/chat", nil)
+		r.Header.Set("Authorization", "Bearer key")
+		r.Header.Set("Content-Encoding", encoding)
+		r.ContentLength = length
+		w := httptest.NewRecorder()
+		g.Require(func(*http.Request) bool { return false }, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+		return w.Code, x
+	}
+	for _, c := range []struct {
+		encoding       string
+		length, claims int64
+		status         int
+	}{
+		{"", 300, 300, 200},
+		{"identity", 300, 300, 200},
+		{"gzip", 300, 1 << 20, 200},
+		{"br", 20_000, 2_000_000, 200},
+		{"zstd", 40_000, 0, 503},
+		{"gzip", -1, 0, 503},
+	} {
+		status, x := send(c.encoding, c.length)
+		if status != c.status || x.Claimed != c.claims || room.claimed != c.claims {
+			t.Errorf("%q of %d bytes: %d, %d bytes are claimed and %d taken", c.encoding, c.length, status, x.Claimed, room.claimed)
+		}
+		g.Leave(x, status)
+		if room.claimed != 0 {
+			t.Errorf("%q of %d bytes: %d bytes are not given back", c.encoding, c.length, room.claimed)
+		}
+	}
+
+	var under []*exchange.Exchange
+	for range 3 {
+		_, x := send("gzip", 300)
+		under = append(under, x)
+	}
+	if status, _ := send("gzip", 300); status != 503 {
+		t.Errorf("a fourth megabyte is let in with %d", status)
+	}
+	for _, x := range under {
+		x.Became(700)
+	}
+	if room.claimed != 3*700 {
+		t.Errorf("%d bytes are claimed by three bodies that became 700 bytes each", room.claimed)
+	}
+	for _, x := range under {
+		g.Leave(x, 200)
+	}
+	if room.claimed != 0 {
+		t.Errorf("%d bytes are not given back at the end", room.claimed)
 	}
 }
 

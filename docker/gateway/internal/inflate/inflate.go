@@ -50,6 +50,18 @@ func Name(encoding string) string {
 	return "other"
 }
 
+// Most returns the most bytes that a body takes once it has been decompressed: of length bytes, -1 where that is
+// not known, and limit at most. A body that Body does not decompress takes its length.
+func Most(encoding string, length, limit int64) int64 {
+	switch {
+	case Plain(encoding) || Name(encoding) == "other":
+		return length
+	case length < 0 || length > limit/maxRatio:
+		return limit
+	}
+	return min(limit, max(free, maxRatio*length))
+}
+
 // Body decompresses a whole body. limit is the most bytes that it may have afterwards.
 func Body(encoding string, body []byte, limit int64) ([]byte, error) {
 	switch Name(encoding) {
@@ -91,7 +103,7 @@ var (
 )
 
 func read(name string, reader io.Reader, compressed int, limit int64) ([]byte, error) {
-	most := min(limit, max(free, maxRatio*int64(compressed)))
+	most := Most(name, int64(compressed), limit)
 	plain, err := io.ReadAll(io.LimitReader(reader, most+1))
 	switch {
 	case int64(len(plain)) > limit:

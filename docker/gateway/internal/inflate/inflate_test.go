@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -85,6 +86,29 @@ func TestABombIsRefusedBeforeItHasGrown(t *testing.T) {
 		if _, err := inflate.Body(encoding, harmless, limit); err != nil {
 			t.Errorf("%s: a short body of one letter is refused: %v", encoding, err)
 		}
+	}
+}
+
+func TestTheMostThatABodyTakesIsKnownBeforeItIsRead(t *testing.T) {
+	for _, c := range []struct {
+		encoding     string
+		length, most int64
+	}{
+		{"", 300, 300},
+		{"identity", -1, -1},
+		{"deflate", 300, 300}, // is refused as it is
+		{"gzip", 300, 1 << 20},
+		{" X-GZIP ", 20_000, 2_000_000},
+		{"br", 30_000, limit},
+		{"zstd", -1, limit},
+		{"zstd", math.MaxInt64, limit},
+	} {
+		if most := inflate.Most(c.encoding, c.length, limit); most != c.most {
+			t.Errorf("%q of %d bytes takes %d, not %d", c.encoding, c.length, most, c.most)
+		}
+	}
+	if most := inflate.Most("gzip", 1, 1024); most != 1024 {
+		t.Errorf("%d bytes of 1024", most)
 	}
 }
 

@@ -226,7 +226,7 @@ func start(t testing.TB, workers []*workertest.Worker, alter ...func(*config.Con
 	left := limits.New(g.metrics.Limited)
 	keyring := auth.NewKeyring(g.keys, 50*time.Millisecond, time.Minute, log, func(bool) {}, func(keys []auth.Key) { left.Know(keys) })
 	g.memory.Manager = memory.New(cfg.Memory, func(share float64) { g.answers.Shed(share) }, g.metrics, log)
-	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log), &g.memory)
+	entrance := gate.New(keyring, left, usage.New(cfg.Name, nil, left, cfg.Usage, g.metrics, log), &g.memory, cfg.Server.MaxBodyBytes)
 	g.answers = answers.New(cfg, noRedis, g.pool, g.metrics, log)
 	standing := &models.Names{}
 	service := inference.New(g.pool, standing, g.answers, g.metrics, log, cfg.Workers.ResponseTimeout)
