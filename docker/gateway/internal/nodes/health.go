@@ -12,18 +12,29 @@ import (
 // time than it takes.
 const downInterval = 250 * time.Millisecond
 
-// watch checks a node until ctx ends.
+// watch checks a node until ctx ends. A worker that leaves ends once nobody has been connected to it for a while:
+// no connection is kept to it between two uses, and once it is done it is left alone.
 func (p *Pool) watch(ctx context.Context, node *Node) {
 	defer node.Transport.CloseIdleConnections()
 	defer node.Conns.Close()
 	for {
-		_ = p.check(ctx, node) // recorded
+		p.mu.Lock()
+		done := node.done()
+		p.mu.Unlock()
+		if !done {
+			_ = p.check(ctx, node) // recorded
+		}
 		wait := p.settings.HealthInterval
 		p.mu.Lock()
 		if !node.up {
 			wait = min(wait, downInterval)
 		}
+		leaving := node.leaving
 		p.mu.Unlock()
+		if leaving {
+			node.Transport.CloseIdleConnections()
+			node.Conns.CloseIdle()
+		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -169,13 +180,13 @@ func (p *Pool) Recheck() {
 }
 
 // Refresh has every healthy node asked for its models, after the call, and waits for the answers, each within the
-// health timeout. A node that fails keeps its last known models.
+// health timeout. A node that fails keeps its last known models, and so does one that leaves and is done.
 func (p *Pool) Refresh(ctx context.Context) { p.refreshes.wait(ctx) }
 
 // askAll is one round of Refresh.
 func (p *Pool) askAll() {
 	var wait sync.WaitGroup
-	for _, node := range p.Healthy() {
+	for _, node := range p.where(func(n *Node) bool { return n.up && !n.done() }) {
 		wait.Go(func() { _ = p.check(context.Background(), node) }) // recorded
 	}
 	wait.Wait()

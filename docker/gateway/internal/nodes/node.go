@@ -83,6 +83,10 @@ type Node struct {
 // takes tells whether the node may be given something to do.
 func (n *Node) takes() bool { return n.up && !n.leaving && !n.drained }
 
+// done tells whether the node leaves and this gateway has nothing there any more. One that is down may be gone and
+// not done, so it is asked on until it answers.
+func (n *Node) done() bool { return n.leaving && n.up && n.outstanding == 0 }
+
 // URL is the base address of the node's API.
 func (n *Node) URL() string { return "http://" + n.Address }
 

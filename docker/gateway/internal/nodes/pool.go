@@ -124,6 +124,7 @@ func (p *Pool) update(host string, endpoints []discovery.Endpoint) {
 		if node.leaving != endpoint.Leaving {
 			node.leaving = endpoint.Leaving
 			p.log.Info("worker is leaving", "node", node.Name, "leaving", node.leaving)
+			p.kick(node) // to close its connections, or to be asked again
 			altered = true
 		}
 		kept = append(kept, node)

@@ -60,8 +60,13 @@ func startWith(t testing.TB, resolver discovery.Resolver, change func(*config.Wo
 	settings.HealthInterval = 20 * time.Millisecond
 	settings.WaitForNode = 200 * time.Millisecond
 	change(&settings)
+	return startFrom(t, discovery.NewNames(settings, resolver, slog.New(slog.DiscardHandler)), settings)
+}
+
+// startFrom runs a pool over what a source knows until the test ends.
+func startFrom(t testing.TB, source discovery.Source, settings config.Workers) *nodes.Pool {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	source := discovery.NewNames(settings, resolver, log)
 	pool := nodes.NewPool(settings, metrics.New("test"), log, source, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
