@@ -70,6 +70,9 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	case "migrate":
 		err = migrate(ctx, *path, *target, stdout)
 	case "serve":
+		// Nothing is read anew: a changed configuration is another container or pod. Unless it is ignored, the signal
+		// by which others reload ends the process at once, and breaks off what is under way.
+		signal.Ignore(syscall.SIGHUP)
 		err = serve(ctx, *path, stdout)
 	default:
 		_, _ = fmt.Fprintf(stderr, "unknown command %q\n%s", command, help)

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -36,6 +39,16 @@ func TestTheCommandLine(t *testing.T) {
 		if status != c.status || stdout.String() != c.stdout || !strings.Contains(stderr.String(), c.stderr) {
 			t.Errorf("%v exits with %d, says %q and %q", c.arguments, status, stdout.String(), stderr.String())
 		}
+	}
+}
+
+func TestAHangupDoesNotEndAGateway(t *testing.T) {
+	defer signal.Reset(syscall.SIGHUP)
+	if status := run([]string{"serve", "--config", "/no/such/file"}, io.Discard, io.Discard); status != 1 {
+		t.Fatalf("serve exits with %d", status)
+	}
+	if !signal.Ignored(syscall.SIGHUP) {
+		t.Error("SIGHUP ends serve, and all that is under way")
 	}
 }
 
