@@ -234,7 +234,9 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 		{Missing: "keys have not been read from the database yet", Holds: g.keys.Loaded},
 		{Missing: "what workers are told has not been read from the database yet", Holds: g.fleet.Loaded},
 		{Missing: "model aliases have not been read from the database yet", Holds: g.aliases.Loaded},
-		{Missing: "no worker is healthy", Holds: g.pool.Ready},
+		// Without workers all gateways would leave the load balancer at once, and Prometheus with it: nobody would
+		// answer from what is kept, or say what is wrong.
+		{Missing: "no worker has been healthy yet", Holds: server.Once(g.pool.Ready)},
 		{Missing: "the gateway is draining", Holds: func() bool { return !g.server.Draining() }},
 	})
 	adminDone := make(chan error, 1)

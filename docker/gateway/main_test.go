@@ -55,7 +55,7 @@ func TestAHangupDoesNotEndAGateway(t *testing.T) {
 func TestAGatewayThatWaitsForItsWorkersLives(t *testing.T) {
 	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/livez" {
-			http.Error(w, "no worker is healthy", http.StatusServiceUnavailable)
+			http.Error(w, "no worker has been healthy yet", http.StatusServiceUnavailable)
 		}
 	}))
 	defer admin.Close()
@@ -70,7 +70,7 @@ func TestAGatewayThatWaitsForItsWorkersLives(t *testing.T) {
 		status    int
 		stderr    string
 	}{
-		{[]string{"healthcheck", "--config", path}, 1, "503 Service Unavailable: no worker is healthy"},
+		{[]string{"healthcheck", "--config", path}, 1, "503 Service Unavailable: no worker has been healthy yet"},
 		{[]string{"healthcheck", "--live", "--config", path}, 0, ""},
 	} {
 		var stdout, stderr bytes.Buffer

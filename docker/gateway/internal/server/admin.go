@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"ollamamax/gateway/internal/reply"
@@ -11,6 +12,17 @@ import (
 type Readiness struct {
 	Missing string // what to say while it does not hold
 	Holds   func() bool
+}
+
+// Once returns a condition that holds for good from the first time on that it is asked for while another one holds.
+func Once(holds func() bool) func() bool {
+	var held atomic.Bool
+	return func() bool {
+		if !held.Load() && holds() {
+			held.Store(true)
+		}
+		return held.Load()
+	}
 }
 
 // NewAdmin returns the server of /metrics, /livez and /readyz.

@@ -390,3 +390,14 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		t.Errorf("/readyz: %d", status)
 	}
 }
+
+func TestWhatHasToHoldOnceIsNotMissedLater(t *testing.T) {
+	holds := false
+	once := server.Once(func() bool { return holds })
+	for step, want := range []bool{false, true, true} {
+		holds = step == 1
+		if once() != want {
+			t.Errorf("step %d: %v, want %v", step, !want, want)
+		}
+	}
+}
