@@ -91,10 +91,8 @@ def test_a_full_day_of_production_holds(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     found = load(tmp_path / "prod.json")
     assert not found.overlay
-    never_ready = found.happened("rollout", 0)[-1].text
-    assert "engine up failed" in never_ready, (
-        "the stack's own deadline ended it, before a rehearsal's patience"
-    )
+    *_, never_ready = found.happened("rollout", 0)
+    assert "engine up failed" in never_ready.text, "the stack's deadline ended it, not a rehearsal's patience"
 
 
 def test_a_stack_without_gpus_is_refused_in_one_line(tmp_path: Path) -> None:
