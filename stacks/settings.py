@@ -204,8 +204,9 @@ class Settings(Block):
     longest_generation_s: Annotated[int, Field(ge=10, le=7200)] = 600
     """Longest silence allowed between two pieces of a model's answer, seconds; every hop allows it."""
     longest_stream_s: Annotated[int, Field(ge=10, le=7200)] = 600
-    """Longest whole answer that a rollout or a scale-down on a cluster waits for, seconds. A spot node that
-    is taken away ends what runs on it after 120 s, however long this is."""
+    """Longest whole answer that a rollout or a scale-down on a cluster waits for, seconds. Workers of a pool
+    that may be on spot have 105 s, however long this is: a spot node is taken away after 120, and a pod has
+    one grace period."""
     docker: DockerSettings = DockerSettings()
     """The docker target."""
     edge: EdgeSettings = EdgeSettings()
